@@ -1,0 +1,18 @@
+"""The ASGI application: HTTP by Django, the live channel by Channels."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+
+http = get_asgi_application()  # loads the apps; what follows needs them
+
+from config.access_log import hide_query_strings
+from config.checks import refuse_bad_start
+from onboarding.urls import websocket_urlpatterns
+
+refuse_bad_start()
+hide_query_strings()
+application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})

@@ -1,0 +1,233 @@
+"""All settings; the only place that reads the environment (the README's table describes each variable).
+
+Two shapes of one product:
+- embedded default: SQLite and an in-memory channel layer, everything in one process, nothing to install;
+- production: PostgreSQL and Redis, named by DATABASE_URL and REDIS_URL, `DEBUG` off.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONCE, NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from config.embedded import load_or_create
+from config.logs import logging_settings
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data")))
+BASE_URL = env.str("BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
+HTTPS = urlsplit(BASE_URL).scheme == "https"
+DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
+REDIS_URL = env.str("REDIS_URL", default="")
+SQLITE = DATABASE_URL.startswith("sqlite")
+
+# Production means DEBUG off. Left unsaid, only the embedded default on plain http is a development start.
+DEBUG = env.bool("DEBUG", default=SQLITE and not HTTPS)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[urlsplit(BASE_URL).hostname, "127.0.0.1", "localhost"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[BASE_URL])
+
+_made = load_or_create(DATA_DIR / "embedded-secrets.json") if DEBUG and SQLITE else {}
+SECRET_KEY_GIVEN = env.str("SECRET_KEY", default="")
+# A random stand-in keeps the start alive until the system checks can say in words what is missing.
+SECRET_KEY = SECRET_KEY_GIVEN or _made.get("secret_key", "") or "insecure-no-secret-key-was-given"
+FIELD_ENCRYPTION_KEYS: list[str] = [
+    key.strip() for key in env.list("FIELD_ENCRYPTION_KEYS", default=[]) if key.strip()
+] or [key for key in [_made.get("field_encryption_key", "")] if key]
+JWT_SECRET = env.str("JWT_SECRET", default="") or f"onboarding-token:{SECRET_KEY}"
+
+# --- YClients -----------------------------------------------------------------------------------
+YCLIENTS_REAL_API_URL = "https://api.yclients.com"
+YCLIENTS_PARTNER_TOKEN = env.str("YCLIENTS_PARTNER_TOKEN", default="").strip()
+YCLIENTS_APPLICATION_ID = int(
+    env.str("YCLIENTS_APPLICATION_ID", default="") or env.str("YCLIENTS_APP_ID", default="") or 0
+)
+YCLIENTS_API_URL = env.str("YCLIENTS_API_URL", default=YCLIENTS_REAL_API_URL).rstrip("/")
+YCLIENTS_MARKETPLACE_URL = env.str(
+    "YCLIENTS_MARKETPLACE_URL", default=f"{YCLIENTS_API_URL}/marketplace"
+).rstrip("/")
+YCLIENTS_ACCEPT = env.str("YCLIENTS_ACCEPT", default="application/vnd.yclients.v2+json")
+YCLIENTS_REQUIRE_SIGNATURE = env.bool("YCLIENTS_REQUIRE_SIGNATURE", default=not DEBUG)
+YCLIENTS_VERIFY_INSTALLATION = env.bool("YCLIENTS_VERIFY_INSTALLATION", default=True)
+YCLIENTS_ACTIVATION_ENDPOINT = env.str("YCLIENTS_ACTIVATION_ENDPOINT", default="redirect")
+# Where a salon owner finds our card again; only shown as a link on pages.
+YCLIENTS_MARKETPLACE_PAGE = env.str(
+    "YCLIENTS_MARKETPLACE_PAGE", default="https://yclients.com/appstore"
+)
+
+# --- WhatsApp -----------------------------------------------------------------------------------
+WHATSAPP_ENGINE = env.str("WHATSAPP_ENGINE", default="neonize")
+WHATSAPP_STORE_DIR = Path(env.str("WHATSAPP_STORE_DIR", default=str(DATA_DIR / "whatsapp")))
+WHATSAPP_SANDBOX = env.bool("WHATSAPP_SANDBOX", default=False)
+WHATSAPP_PROXY_URL = env.str("WHATSAPP_PROXY_URL", default="")
+WHATSAPP_CA_FILE = env.str("WHATSAPP_CA_FILE", default="")
+WHATSAPP_NOISE_ROOT = env.str("WHATSAPP_NOISE_ROOT", default="")
+POOL_CAPACITY = env.int("POOL_CAPACITY", default=500)
+POOL_SHARD_SIZE = env.int("POOL_SHARD_SIZE", default=50)
+POOL_LEASE_SECONDS = env.int("POOL_LEASE_SECONDS", default=30)
+
+# --- Doors --------------------------------------------------------------------------------------
+WS_CONNECTS_PER_MINUTE = env.int("WS_CONNECTS_PER_MINUTE", default=5)
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+HEALTH_CHECK_TOKEN = env.str("HEALTH_CHECK_TOKEN", default="")
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+
+# --- Django -------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "daphne",  # first: it replaces runserver
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "csp",
+    "config",
+    "whatsapp",
+    "marketplace",
+    "onboarding",
+]
+# The local stand-ins bring the `demo` command; they have packages of their own, absent in production.
+if DEBUG and (BASE_DIR / "sandbox" / "management").is_dir():
+    INSTALLED_APPS.append("sandbox")
+
+MIDDLEWARE = [
+    "config.logs.RequestLogMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "csp.middleware.CSPMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(DATABASE_URL)}
+if SQLITE:
+    Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        # FULL: what was answered with 200 must survive a power cut, which WAL with NORMAL does not promise.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+else:
+    # Persistent connections under an ASGI server pile up per thread; psycopg's pool keeps them few.
+    # Set here: numbers given in a URL would arrive as strings.
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        {"pool": {"min_size": 1, "max_size": 8, "timeout": 10}, "connect_timeout": 5}
+    )
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+if REDIS_URL:
+    CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL], "prefix": "salon-whatsapp"},
+        }
+    }
+    CACHES: dict[str, dict[str, Any]] = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    }
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+# --- Language and time --------------------------------------------------------------------------
+LANGUAGE_CODE = "ru"
+LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- Static files -------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+# The few files are served from the apps' folders; a missed `collectstatic` cannot break the page.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- API and tokens -----------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+}
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SECRET,
+    "ACCESS_TOKEN_LIFETIME": timedelta(hours=1),
+    "TOKEN_TYPE_CLAIM": "type",
+}
+
+# --- Security -----------------------------------------------------------------------------------
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # asked by probes beside the proxy
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_REFERRER_POLICY = "no-referrer"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+LOGGING_CONFIG = None
+LOGGING = logging_settings(LOG_LEVEL, pretty=DEBUG)
+
+if SENTRY_DSN:
+    import sentry_sdk
+
+    from config.logs import scrub_sentry_event
+
+    sentry_sdk.init(dsn=SENTRY_DSN, send_default_pii=False, max_request_body_size="never",
+                    include_local_variables=False, before_send=scrub_sentry_event)

@@ -1,0 +1,21 @@
+"""Addresses. Those that YClients and live pages call are fixed by agreement and never change."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.urls.resolvers import URLPattern, URLResolver
+
+from config import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("marketplace/health", health.marketplace_health),
+    path("metrics", health.metrics),
+    path("admin/", admin.site.urls),
+    path("", include("marketplace.urls")),
+    path("", include("onboarding.urls")),
+]
+handler400 = "onboarding.views.bad_request"
+handler403 = "onboarding.views.forbidden"
+handler404 = "onboarding.views.not_found"
+handler500 = "onboarding.views.server_error"

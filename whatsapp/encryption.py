@@ -1,0 +1,77 @@
+"""Encryption at rest: one field class on MultiFernet.
+
+Keys come from FIELD_ENCRYPTION_KEYS: the first writes, all of them read, and the command
+`rotate_encryption_keys` rewrites every row with the first.
+"""
+
+import hashlib
+import hmac
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models
+
+
+if TYPE_CHECKING:  # the stubs' fields are generic, Django's are not
+    TextField = models.TextField[str, str]
+    BinaryField = models.BinaryField[bytes, bytes]
+else:
+    TextField, BinaryField = models.TextField, models.BinaryField
+
+
+class UndecryptableError(Exception):
+    """A stored value was written with a key that FIELD_ENCRYPTION_KEYS no longer has, or is damaged."""
+
+
+@lru_cache(maxsize=4)
+def _fernet(keys: tuple[str, ...]) -> MultiFernet:
+    if not keys:
+        raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS is missing")
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def encrypt(plain: bytes) -> bytes:
+    """Return a Fernet token written with the first key."""
+    return _fernet(tuple(settings.FIELD_ENCRYPTION_KEYS)).encrypt(plain)
+
+
+def decrypt(token: bytes) -> bytes:
+    """Return the plain bytes of a token written with any of the keys; raise UndecryptableError."""
+    try:
+        return _fernet(tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(token)
+    except InvalidToken as error:
+        raise UndecryptableError("no key in FIELD_ENCRYPTION_KEYS opens this value") from error
+
+
+def lookup_digest(value: str) -> str:
+    """HMAC-SHA256 in hex, for finding an encrypted value by an indexed column.
+
+    Keyed by SECRET_KEY, so that a copy of the database alone does not allow guessing.
+    """
+    return hmac.new(f"lookup:{settings.SECRET_KEY}".encode(), value.encode(), hashlib.sha256).hexdigest()
+
+
+class EncryptedTextField(TextField):
+    """Text that is encrypted in the database; the empty string stays empty, so that it can be filtered."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return encrypt(value.encode()).decode() if value else value
+
+    def from_db_value(self, value: str | None, _expression: Any, _connection: Any) -> str | None:
+        return decrypt(value.encode()).decode() if value else value
+
+
+class EncryptedBinaryField(BinaryField):
+    """Bytes that are encrypted in the database."""
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        if value:
+            value = encrypt(bytes(value))
+        return super().get_db_prep_value(value, connection, prepared)
+
+    def from_db_value(self, value: Any, _expression: Any, _connection: Any) -> bytes | None:
+        return decrypt(bytes(value)) if value else value

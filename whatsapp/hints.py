@@ -1,0 +1,124 @@
+"""Hints that a row changed. They may be lost: whoever waits for one also polls.
+
+To pages: a channel layer message to the session's group. To pools and workers: PostgreSQL's NOTIFY
+between processes, a plain callback within one process (the embedded default).
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+
+import psycopg
+import structlog
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import connection, transaction
+
+log = structlog.get_logger("hints")
+
+POOLS = "whatsapp_pools"
+WORKERS = "marketplace_workers"
+PUSH_TIMEOUT = 2.0  # seconds; a channel layer that hangs must not hold up the caller for longer
+
+_listeners: dict[str, set[Callable[[], None]]] = {POOLS: set(), WORKERS: set()}
+
+
+def group_of(session_id: uuid.UUID | str) -> str:
+    """Name of the channel layer group that hears of one session."""
+    return f"session.{session_id}"
+
+
+def session_changed(session_id: uuid.UUID | str) -> None:
+    """After the commit: tell the pages of this session to read it again, and the workers to look."""
+    transaction.on_commit(lambda: _push(session_id), robust=True)
+    _wake(WORKERS)
+
+
+def wake_pools() -> None:
+    """After the commit: tell the pools to look at the rows now."""
+    _wake(POOLS)
+
+
+def wake_workers() -> None:
+    """After the commit: tell the workers to look at the rows now."""
+    _wake(WORKERS)
+
+
+def _push(session_id: uuid.UUID | str) -> None:
+    layer = get_channel_layer()
+    message = {"type": "session.changed", "session_id": str(session_id)}
+
+    async def send() -> None:
+        await asyncio.wait_for(layer.group_send(group_of(session_id), message), PUSH_TIMEOUT)
+
+    try:
+        async_to_sync(send)()
+    except Exception as error:  # any layer, any fault: the page's own poll makes up for it
+        log.warning("push lost", session=str(session_id), error=repr(error))
+
+
+def _wake(channel: str) -> None:
+    def local() -> None:
+        for listener in list(_listeners[channel]):
+            listener()
+
+    transaction.on_commit(local, robust=True)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:  # NOTIFY is delivered at commit, and only then
+            cursor.execute("SELECT pg_notify(%s, '')", [channel])
+
+
+class Listener:
+    """Sets an asyncio event when `channel` is hinted at; use as an async context manager.
+
+    Across processes it needs PostgreSQL and holds one connection of its own, opened again when lost.
+    """
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        self.event = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Listener":
+        self._loop = asyncio.get_running_loop()
+        _listeners[self.channel].add(self._hear)
+        if connection.vendor == "postgresql":
+            self._task = asyncio.create_task(self._listen_for_ever(), name=f"listen:{self.channel}")
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        _listeners[self.channel].discard(self._hear)
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _hear(self) -> None:
+        self._loop.call_soon_threadsafe(self.event.set)
+
+    async def wait(self, timeout: float) -> None:
+        """Return at the next hint, or after `timeout` seconds."""
+        try:
+            await asyncio.wait_for(self.event.wait(), timeout)
+        except TimeoutError:
+            return
+        finally:
+            self.event.clear()
+
+    async def _listen_for_ever(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except psycopg.Error as error:
+                log.warning("listening connection lost", channel=self.channel, error=repr(error))
+                await asyncio.sleep(1)
+
+    async def _listen(self) -> None:
+        parameters = connection.get_connection_params()
+        keep = ("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "connect_timeout")
+        conninfo = psycopg.conninfo.make_conninfo(
+            **{name: parameters[name] for name in keep if parameters.get(name) is not None})
+        async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as listening:
+            await listening.execute(f"LISTEN {self.channel}")
+            self.event.set()  # whatever was hinted at while nobody listened
+            async for _notification in listening.notifies():
+                self.event.set()
