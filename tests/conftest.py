@@ -1,0 +1,84 @@
+"""Starts PostgreSQL and Redis once per run and gives Django its environment before any setting is read.
+
+`--db sqlite` runs the same tests on the embedded shape: SQLite and the in-memory channel layer.
+`TEST_DATABASE_URL` and `TEST_REDIS_URL` name servers to use instead of starting some. Several pytest-xdist
+workers share one PostgreSQL with a database each, and each starts a Redis of its own unless one is named.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import environment
+from tests.server import temporary_folder
+from tests.servers import Postgres, Redis, start_postgres, start_redis
+
+POSTGRES = pytest.StashKey[Postgres]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--db`."""
+    parser.addoption(
+        "--db", choices=("postgres", "sqlite"), default="postgres", help="database of the fast tests"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Brings up the servers and loads Django; pytest-django finds it ready."""
+    import django
+    from django.conf import settings
+
+    if settings.configured:
+        raise pytest.UsageError("unset DJANGO_SETTINGS_MODULE: the tests choose their own settings")
+    urls = {"database_url": "", "redis_url": ""}
+    data_dir = temporary_folder("yclients-whatsapp-tests")
+    if config.getoption("--db") == "sqlite":
+        urls["database_url"] = f"sqlite:///{data_dir / 'db.sqlite3'}"
+    else:
+        urls["database_url"] = _postgres_url(config)
+        urls["redis_url"] = os.environ.get("TEST_REDIS_URL") or start_redis().url
+    for name in environment.variable_names():
+        os.environ.pop(name, None)
+    os.environ.update(environment.unit_environment(**urls, data_dir=data_dir))
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    if config.getoption("--db") == "sqlite":
+        # A file, as in production: SQLite's shared in-memory database locks differently.
+        settings.DATABASES["default"]["TEST"] = {"NAME": str(data_dir / "test.sqlite3")}
+    django.setup()
+
+
+def _postgres_url(config: pytest.Config) -> str:
+    """The named server, or one started here; xdist's workers inherit its address from the environment."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        return url
+    config.stash[POSTGRES] = server = start_postgres()
+    url = os.environ["TEST_DATABASE_URL"] = server.create_database("product")
+    return url
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends the PostgreSQL of this run; what is left ends with the process."""
+    if server := config.stash.get(POSTGRES, None):
+        os.environ.pop("TEST_DATABASE_URL", None)
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """The test database goes with its cluster; dropping it first would wait for late connections."""
+    return True
+
+
+@pytest.fixture
+def own_redis() -> Iterator[Redis]:
+    """A Redis that the test may stop, kill and restart."""
+    with start_redis() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _private_store(settings: object, tmp_path: Path) -> None:
+    """No test reads another's WhatsApp key stores."""
+    settings.WHATSAPP_STORE_DIR = tmp_path / "whatsapp"  # type: ignore[attr-defined]
