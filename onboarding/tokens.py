@@ -1,0 +1,79 @@
+"""The onboarding token: a JWT by which a page has power over exactly its own salons, for one hour."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.tokens import Token
+
+from marketplace.models import Company
+
+LIFETIME = timedelta(hours=1)
+MAX_LENGTH = 4096  # characters; ours have about 300, and 15 more for each further salon
+
+
+class InvalidToken(Exception):
+    """The token is missing, malformed, forged, of another kind, or expired."""
+
+
+class RegistrationToken(Token):
+    """HS256 with JWT_SECRET, and no other algorithm, whatever the token's own header says."""
+
+    token_type = "marketplace_registration"  # noqa: S105
+    lifetime = LIFETIME
+
+    @property
+    def token_backend(self) -> TokenBackend:
+        return TokenBackend("HS256", signing_key=settings.JWT_SECRET)
+
+
+@dataclass(frozen=True, slots=True)
+class Registrant:
+    """Whom a token speaks for. `company_id` is our key, `salon_id` is YClients' number: never mix them."""
+
+    company_id: int
+    salon_id: int
+    salon_ids: tuple[int, ...]  # every salon of the registration, salon_id among them
+    expires_at: datetime
+
+    @property
+    def session_name(self) -> str:
+        """How the HTTP API calls this token's session."""
+        return f"company_{self.salon_id}"
+
+
+def issue(*, company: Company, companies: list[Company]) -> str:
+    """Return a token over `companies`, which share the WhatsApp session of `company`."""
+    token = RegistrationToken()
+    token["company_id"] = company.pk
+    token["salon_id"] = company.salon_id
+    token["salon_ids"] = sorted({company.salon_id, *(each.salon_id for each in companies)})
+    return str(token)
+
+
+def verify(token: str) -> Registrant:
+    """Return whom `token` speaks for; raise InvalidToken.
+
+    A token without `salon_ids` covers its `salon_id` alone.
+    """
+    if not token or len(token) > MAX_LENGTH or not token.isascii():
+        raise InvalidToken("no token, or not one of ours")
+    try:
+        claims = RegistrationToken(token).payload  # type: ignore[arg-type]  # takes the encoded text
+        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+    except (TokenError, ValueError, TypeError, OverflowError) as error:
+        raise InvalidToken("forged, expired or of another kind") from error
+    company_id, salon_id = claims.get("company_id"), claims.get("salon_id")
+    salon_ids = claims.get("salon_ids") or [salon_id]
+    if not isinstance(salon_ids, list) or not all(map(_is_key, [company_id, salon_id, *salon_ids])):
+        raise InvalidToken("claims are not numbers")
+    if salon_id not in salon_ids:
+        raise InvalidToken("salon_id is not among salon_ids")
+    return Registrant(company_id, salon_id, tuple(salon_ids), expires_at)
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
