@@ -1,0 +1,138 @@
+"""Rules of the source tree that no single module can keep: who may import whom, and what git never holds."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.environment import ROOT
+
+PRODUCT = ("config", "onboarding", "marketplace", "whatsapp")
+# onboarding -> marketplace -> whatsapp -> nothing; config wires them and lends all its logs and metrics.
+MAY_IMPORT = {
+    "config": {"config", "onboarding", "marketplace", "whatsapp"},
+    "onboarding": {"config", "onboarding", "marketplace", "whatsapp"},
+    "marketplace": {"config", "marketplace", "whatsapp"},
+    "whatsapp": {"config", "whatsapp"},
+}
+LENT_BY_CONFIG = ("logs", "metrics")
+CATCH_ALL_NAMES = {"utils", "helpers", "constants", "signals", "selectors", "common", "misc"}
+
+
+def source_files(*folders: str) -> list[Path]:
+    """The Python files of the given top folders that git holds or would hold."""
+    listed = _git("ls-files", "--cached", "--others", "--exclude-standard", "--", *folders)
+    return [ROOT / name for name in listed if name.endswith(".py") and (ROOT / name).exists()]
+
+
+def _git(*arguments: str) -> list[str]:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def imports_of(path: Path) -> set[str]:
+    """The dotted names of every module imported anywhere in the file, functions included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def offenders(files: list[Path], forbidden: re.Pattern[str]) -> list[str]:
+    return [
+        f"{relative(path)} imports {name}"
+        for path in files
+        for name in sorted(imports_of(path))
+        if forbidden.match(name)
+    ]
+
+
+@pytest.mark.parametrize("app", PRODUCT)
+def test_imports_go_one_way(app: str) -> None:
+    others = {*PRODUCT, "sandbox", "tests", "bench"} - MAY_IMPORT[app]
+    forbidden = re.compile(rf"({'|'.join(sorted(others))})(\.|$)")
+    assert offenders(source_files(app), forbidden) == []
+
+
+def test_apps_use_of_config_only_what_knows_no_app() -> None:
+    forbidden = re.compile(rf"config\.(?!({'|'.join(LENT_BY_CONFIG)})(\.|$))")
+    assert offenders(source_files("onboarding", "marketplace", "whatsapp"), forbidden) == []
+    lent = source_files(*(f"config/{name}.py" for name in LENT_BY_CONFIG))
+    assert offenders(lent, re.compile(r"(onboarding|marketplace|whatsapp)(\.|$)")) == []
+
+
+def test_the_whatsapp_library_is_loaded_only_by_the_engine_host() -> None:
+    outside = [
+        path
+        for path in source_files(*PRODUCT)
+        if not re.match(r"whatsapp/engine/host\w*(\.py|/)", relative(path))
+    ]
+    assert offenders(outside, re.compile(r"neonize(\.|$)")) == []
+
+
+def test_the_engine_knows_no_django() -> None:
+    assert offenders(source_files("whatsapp/engine"), re.compile(r"(django|channels|config)(\.|$)")) == []
+
+
+def test_only_the_yclients_client_speaks_http() -> None:
+    outside = [path for path in source_files(*PRODUCT) if relative(path) != "marketplace/client.py"]
+    assert (
+        offenders(outside, re.compile(r"(requests|httpx|aiohttp|urllib\.request|http\.client)(\.|$)")) == []
+    )
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    # The engine's supervisor hands its own environment on to the host that it starts.
+    allowed = re.compile(r"config/(settings|asgi)\.py|whatsapp/engine/\w+\.py")
+    readers = [
+        relative(path)
+        for path in source_files(*PRODUCT)
+        if not allowed.fullmatch(relative(path))
+        and re.search(r"os\.environ\b|os\.getenv\b|environ\.Env\(", path.read_text())
+    ]
+    assert readers == []
+
+
+def test_no_module_is_named_as_a_drawer_for_anything() -> None:
+    named = [relative(path) for path in source_files() if path.stem in CATCH_ALL_NAMES]
+    assert named == []
+
+
+def text_files() -> Iterator[tuple[str, str]]:
+    for name in _git("ls-files"):
+        try:
+            yield name, (ROOT / name).read_text()
+        except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
+            continue
+
+
+def test_no_file_names_a_package_host_or_a_place_on_one_machine() -> None:
+    hosts = r"pypi\.org|pythonhosted|files\.python|registry\.npmjs|--(extra-)?index-url|--find-links"
+    places = r"(?<![\w/.])/(root|work|home/\w+|Users/\w+|opt/(pypi|wheels))(/|\b)"
+    forbidden = re.compile(f"{hosts}|{places}")
+    found = [
+        f"{name}:{number}: {match.group()}"
+        for name, text in text_files()
+        if name != relative(Path(__file__))
+        for number, line in enumerate(text.splitlines(), 1)
+        if (match := forbidden.search(line))
+    ]
+    assert found == []
+
+
+def test_every_pinned_package_has_its_hash() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        blocks = re.split(r"\n(?=\S)", (ROOT / name).read_text().strip())
+        assert [
+            block.split()[0] for block in blocks if "==" not in block or "--hash=sha256:" not in block
+        ] == []
