@@ -1,0 +1,240 @@
+"""The product's own processes, started for journeys and benchmarks as an operator would start them.
+
+stack = Stack(folder=..., environment=...)
+stack.start("web", "pool", "worker")      # returns when each says that it is ready
+stack.kill("pool")                        # kill -9, with its engine hosts left to notice by themselves
+stack.start("pool")
+stack.query("SELECT status FROM marketplace_company")
+stack.close()
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from tests import reaper
+from tests.environment import ROOT
+from tests.rows import rows_of
+
+BINARIES = Path(sys.executable).parent
+READY_SECONDS = 60.0
+
+
+class ProcessError(Exception):
+    """A process ended or did not become ready; the message holds the end of its log."""
+
+
+class Process:
+    """One child process in a process group of its own, its output in a file."""
+
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        ready: "Callable[[Process], bool]",
+    ) -> None:
+        self.name = name
+        self.command = command
+        self.environment = dict(environment)
+        self.log = log
+        self._ready = ready
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_offset = 0
+
+    @property
+    def pid(self) -> int:
+        """The process id; raises ProcessError when it does not run."""
+        if self._process is None:
+            raise ProcessError(f"{self.name} is not running")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended, by itself or by us."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> Self:
+        """Starts it and waits until it is ready; ProcessError when it ends before, or after 60 s."""
+        if self.running:
+            return self
+        self._log_offset = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        reaper.watch_process(self._process.pid)
+        wait_until(
+            lambda: self._is_ready(), f"{self.name} is ready", seconds=READY_SECONDS, why=self.log_tail
+        )
+        return self
+
+    def _is_ready(self) -> bool:
+        if not self.running:
+            code = None if self._process is None else self._process.returncode
+            raise ProcessError(f"{self.name} ended with code {code}\n{self.log_tail()}")
+        return self._ready(self)
+
+    def kill(self) -> None:
+        """SIGKILL to this process alone, as the kernel would under memory pressure."""
+        self._end(signal.SIGKILL, 5.0)
+
+    def terminate(self, seconds: float = 15.0) -> int:
+        """SIGTERM, and its exit code; ProcessError when it still runs after `seconds`."""
+        code = self._end(signal.SIGTERM, seconds)
+        return 0 if code is None else code
+
+    def _end(self, how: signal.Signals, seconds: float) -> int | None:
+        if self._process is None:
+            return None
+        process, self._process = self._process, None
+        process.send_signal(how)
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            text = f"{self.name} still ran {seconds:g} s after {how.name}\n{self.log_tail()}"
+            raise ProcessError(text) from None
+        finally:
+            reaper.forget_process(process.pid)
+        return code
+
+    def restart(self) -> Self:
+        """Terminates it and starts it again."""
+        self.terminate()
+        return self.start()
+
+    def said(self, text: str) -> bool:
+        """Whether the log has `text` since the latest start."""
+        return text in self.log_text()
+
+    def log_text(self) -> str:
+        """The output since the latest start."""
+        if not self.log.exists():
+            return ""
+        return self.log.read_bytes()[self._log_offset :].decode(errors="replace")
+
+    def log_tail(self, lines: int = 60) -> str:
+        """The last lines of the whole log under a heading."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join([f"--- {self.name} ---", *text.splitlines()[-lines:]])
+
+
+def wait_until(
+    condition: Callable[[], bool], what: str, *, seconds: float = 30.0, why: Callable[[], str] = str
+) -> None:
+    """Polls `condition` every 50 ms; AssertionError with `what` and `why()` when it stays false."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds:g} s it is not true that {what}\n{why()}")
+        time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered with a 2xx or 3xx status within 2 s."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+class Stack:
+    """Processes that share one environment, one database and one folder."""
+
+    def __init__(self, *, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.environment = dict(environment)
+        self.processes: dict[str, Process] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def url(self) -> str:
+        """The public address, BASE_URL."""
+        return self.environment["BASE_URL"]
+
+    def add(
+        self, name: str, command: list[str], *, ready: Callable[[Process], bool], **extra: str
+    ) -> Process:
+        """Makes a process known without starting it; `extra` are further environment variables."""
+        log = self.folder / f"{name}.log"
+        environment = {**self.environment, **extra}
+        self.processes[name] = Process(name, command, environment=environment, log=log, ready=ready)
+        return self.processes[name]
+
+    def start(self, *names: str) -> None:
+        """Starts processes in this order, each when the one before is ready; all known ones without names."""
+        for name in names or self.processes:
+            self.processes[name].start()
+
+    def kill(self, name: str) -> None:
+        """`kill -9`."""
+        self.processes[name].kill()
+
+    def terminate(self, name: str) -> int:
+        """SIGTERM; the exit code."""
+        return self.processes[name].terminate()
+
+    def restart(self, name: str) -> None:
+        """An orderly restart."""
+        self.processes[name].restart()
+
+    def manage(self, *arguments: str, seconds: float = 60.0) -> str:
+        """Runs a management command and returns what it printed; ProcessError when it fails."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        if done.returncode:
+            text = f"manage.py {' '.join(arguments)} ended with code {done.returncode}"
+            raise ProcessError(f"{text}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def shell(self, code: str) -> str:
+        """Runs Python code inside the product and returns what it printed."""
+        return self.manage("shell", "--no-imports", "--command", code).strip()
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of the product's database; `%s` stands for a parameter on both databases."""
+        return rows_of(self.environment["DATABASE_URL"], statement, parameters)
+
+    def logs(self) -> str:
+        """The end of every process's log."""
+        return "\n".join(process.log_tail() for process in self.processes.values())
+
+    def close(self) -> None:
+        """Ends everything; what does not end in an orderly way within 10 s is killed and reported."""
+        running = [process for process in reversed(self.processes.values()) if process.running]
+        failures = []
+        for process in running:
+            os.kill(process.pid, signal.SIGTERM)
+        for process in running:
+            try:
+                process.terminate(10.0)
+            except ProcessError as error:
+                failures.append(str(error))
+        if failures:
+            raise ProcessError("\n".join(failures))
