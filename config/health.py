@@ -22,8 +22,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
+# Both register what /metrics shows.
+import marketplace.metrics  # noqa: F401
+import whatsapp.metrics  # noqa: F401
+from config.metrics import render
 from marketplace.models import Company, InboundWebhook
 from marketplace.signing import is_placeholder_token
 from whatsapp import services
@@ -76,7 +80,7 @@ async def metrics(request: HttpRequest) -> HttpResponse:
     allowed = carries_token(request) if settings.HEALTH_CHECK_TOKEN else _is_this_machine(request)
     if not allowed:
         return HttpResponse("not for you\n", status=403, content_type="text/plain")
-    return HttpResponse(await sync_to_async(generate_latest)(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(await sync_to_async(render)(), content_type=CONTENT_TYPE_LATEST)
 
 
 def carries_token(request: HttpRequest) -> bool:

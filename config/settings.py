@@ -75,6 +75,9 @@ POOL_LEASE_SECONDS = env.int("POOL_LEASE_SECONDS", default=30)
 WS_CONNECTS_PER_MINUTE = env.int("WS_CONNECTS_PER_MINUTE", default=5)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 HEALTH_CHECK_TOKEN = env.str("HEALTH_CHECK_TOKEN", default="")
+# Of a pool or worker process, which has no HTTP of its own; port 0 serves none.
+METRICS_PORT = env.int("METRICS_PORT", default=0)
+METRICS_ADDRESS = env.str("METRICS_ADDRESS", default="127.0.0.1")
 SENTRY_DSN = env.str("SENTRY_DSN", default="")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 

@@ -1,0 +1,53 @@
+"""What passed between YClients and us, and what waits."""
+
+from django.db.models import Count, Min
+from django.utils import timezone
+from prometheus_client import Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+
+from config.metrics import DATABASE, DatabaseGauges, gauge
+from marketplace.models import Company, InboundWebhook
+
+WEBHOOK_SECONDS = Histogram(
+    "marketplace_webhook_seconds",
+    "Seconds until a webhook was kept and answered; the sender gives up after about 10.",
+    ["kind"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+WEBHOOKS = Counter(
+    "marketplace_webhooks_total",
+    "Webhooks by kind (lifecycle, entity) and outcome (kept, repeat, refused, invalid).",
+    ["kind", "outcome"],
+)
+EFFECTS = Counter("marketplace_webhook_effects_total", "Kept webhooks by what became of them.", ["state"])
+YCLIENTS_SECONDS = Histogram(
+    "yclients_call_seconds", "Seconds a call to YClients took, its waiting for a slot excluded.", ["call"]
+)
+YCLIENTS_CALLS = Counter(
+    "yclients_calls_total",
+    "Calls to YClients by outcome: the HTTP status, or timeout, or network.",
+    ["call", "outcome"],
+)
+ACTIVATIONS = Counter("marketplace_activations_total", "Activations by how they ended.", ["outcome"])
+
+
+def _read() -> list[GaugeMetricFamily]:
+    now = timezone.now()
+    companies = Company.objects.values_list("status").annotate(Count("pk")).order_by()
+    webhooks = InboundWebhook.objects.values_list("state").annotate(Count("pk")).order_by()
+    waiting = InboundWebhook.objects.filter(state__in=("received", "failed"))
+    oldest = waiting.aggregate(oldest=Min("received_at"))["oldest"]
+    by_status: dict[str, float] = {**dict.fromkeys(Company.Status.values, 0), **dict(companies)}
+    by_state: dict[str, float] = {**dict.fromkeys(InboundWebhook.State.values, 0), **dict(webhooks)}
+    return [
+        gauge("marketplace_companies", "Salons by status.", "status", by_status),
+        gauge("marketplace_webhooks_kept", "Webhooks in the database by state.", "state", by_state),
+        GaugeMetricFamily(
+            "marketplace_webhook_queue_age_seconds",
+            "Age of the oldest webhook without its effect; 0 when none waits.",
+            (now - oldest).total_seconds() if oldest else 0,
+        ),
+    ]
+
+
+DATABASE.register(DatabaseGauges(_read))
