@@ -19,7 +19,7 @@ test: fast journeys ## All tests; needs nothing running
 
 fast: setup ## The fast tests, on PostgreSQL with Redis and on SQLite
 	$(PYTEST) -n 2 -m "not journey"
-	$(PYTEST) -n 2 -m "not journey" --db sqlite tests/onboarding tests/marketplace tests/whatsapp
+	$(PYTEST) -n 2 -m "not journey" --db sqlite
 
 journeys: setup ## Whole stories against the product's own processes, in a browser
 	$(PYTEST) -m journey

@@ -16,6 +16,7 @@ from tests.server import temporary_folder
 from tests.servers import Postgres, Redis, start_postgres, start_redis
 
 POSTGRES = pytest.StashKey[Postgres]()
+STARTED_HERE = "PYTEST_DATABASE_URL"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,43 +33,60 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if settings.configured:
         raise pytest.UsageError("unset DJANGO_SETTINGS_MODULE: the tests choose their own settings")
-    urls = {"database_url": "", "redis_url": ""}
     data_dir = temporary_folder("yclients-whatsapp-tests")
-    if config.getoption("--db") == "sqlite":
-        urls["database_url"] = f"sqlite:///{data_dir / 'db.sqlite3'}"
-    else:
-        urls["database_url"] = _postgres_url(config)
-        urls["redis_url"] = os.environ.get("TEST_REDIS_URL") or start_redis().url
+    sqlite = config.getoption("--db") == "sqlite"
+    database_url = f"sqlite:///{data_dir / 'db.sqlite3'}" if sqlite else _postgres_url(config)
+    redis_url = "" if sqlite else os.environ.get("TEST_REDIS_URL") or start_redis().url
     for name in environment.variable_names():
         os.environ.pop(name, None)
-    os.environ.update(environment.unit_environment(**urls, data_dir=data_dir))
-    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-    if config.getoption("--db") == "sqlite":
+    os.environ.update(
+        environment.unit_environment(database_url=database_url, redis_url=redis_url, data_dir=data_dir),
+        DJANGO_SETTINGS_MODULE="config.settings",
+    )
+    if sqlite:
         # A file, as in production: SQLite's shared in-memory database locks differently.
         settings.DATABASES["default"]["TEST"] = {"NAME": str(data_dir / "test.sqlite3")}
     django.setup()
+    # pytest-xdist's workers inherit the environment, and must reach this function before Django's settings.
+    del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def _postgres_url(config: pytest.Config) -> str:
     """The named server, or one started here; xdist's workers inherit its address from the environment."""
-    if url := os.environ.get("TEST_DATABASE_URL"):
+    if url := os.environ.get("TEST_DATABASE_URL") or os.environ.get(STARTED_HERE):
         return url
     config.stash[POSTGRES] = server = start_postgres()
-    url = os.environ["TEST_DATABASE_URL"] = server.create_database("product")
+    url = os.environ[STARTED_HERE] = server.create_database("product")
     return url
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Ends the PostgreSQL of this run; what is left ends with the process."""
     if server := config.stash.get(POSTGRES, None):
-        os.environ.pop("TEST_DATABASE_URL", None)
+        del os.environ[STARTED_HERE]
         server.kill()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The second run, on SQLite, repeats only what touches the database."""
+    if config.getoption("--db") != "sqlite":
+        return
+    kept = [item for item in items if _uses_database(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("django_db") is not None or not {"db", "transactional_db"}.isdisjoint(
+        fixtures
+    )
 
 
 @pytest.fixture(scope="session")
 def django_db_keepdb() -> bool:
-    """The test database goes with its cluster; dropping it first would wait for late connections."""
-    return True
+    """A cluster of our own takes its test database along; dropping it would wait for late connections."""
+    return "TEST_DATABASE_URL" not in os.environ
 
 
 @pytest.fixture
