@@ -14,7 +14,7 @@ FIRST_QR_SECONDS = Histogram(
     "Seconds from the request for a pairing to its first QR code.",
     buckets=(0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60),
 )
-PAIRINGS = Counter("whatsapp_pairings_total", "Pairing attempts by how they ended.", ["outcome"])
+PAIRINGS = Counter("whatsapp_pairings_total", "Devices linked.")
 DISCONNECTS = Counter("whatsapp_disconnects_total", "Lines lost by reason.", ["reason"])
 LEASE_LOSSES = Counter("whatsapp_lease_losses_total", "Sessions stopped because their lease was lost.")
 HOST_RESTARTS = Counter("whatsapp_host_restarts_total", "Engine hosts replaced by reason.", ["reason"])
