@@ -9,9 +9,9 @@ from django.core.asgi import get_asgi_application
 
 http = get_asgi_application()  # loads the apps; what follows needs them
 
-from config.access_log import hide_query_strings
-from config.checks import refuse_bad_start
-from onboarding.urls import websocket_urlpatterns
+from config.access_log import hide_query_strings  # noqa: E402
+from config.checks import refuse_bad_start  # noqa: E402
+from onboarding.urls import websocket_urlpatterns  # noqa: E402
 
 refuse_bad_start()
 hide_query_strings()

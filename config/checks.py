@@ -20,20 +20,32 @@ def check_secrets(**_kwargs: Any) -> list[CheckMessage]:
     if not settings.DEBUG:
         given = settings.SECRET_KEY_GIVEN
         if len(given) < MIN_SECRET_LENGTH or given.startswith(("django-insecure", "change", "secret")):
-            found.append(Error(
-                "SECRET_KEY is missing or is not a real secret.",
-                hint="Set SECRET_KEY to at least 32 random characters.", id="startup.E001"))
+            found.append(
+                Error(
+                    "SECRET_KEY is missing or is not a real secret.",
+                    hint="Set SECRET_KEY to at least 32 random characters.",
+                    id="startup.E001",
+                )
+            )
         if not settings.FIELD_ENCRYPTION_KEYS:
-            found.append(Error(
-                "FIELD_ENCRYPTION_KEYS is missing: API keys and WhatsApp credentials could not be encrypted.",
-                hint="Make one with: manage.py generate_encryption_key", id="startup.E002"))
+            found.append(
+                Error(
+                    "FIELD_ENCRYPTION_KEYS is missing: API keys and credentials could not be encrypted.",
+                    hint="Make one with: manage.py generate_encryption_key",
+                    id="startup.E002",
+                )
+            )
     for key in settings.FIELD_ENCRYPTION_KEYS:
         try:
             Fernet(key)
         except ValueError:
-            found.append(Error(
-                "FIELD_ENCRYPTION_KEYS has an entry that is not a Fernet key (32 bytes, URL-safe base64).",
-                hint="Make one with: manage.py generate_encryption_key", id="startup.E003"))
+            found.append(
+                Error(
+                    "FIELD_ENCRYPTION_KEYS has an entry that is no Fernet key (32 bytes, URL-safe base64).",
+                    hint="Make one with: manage.py generate_encryption_key",
+                    id="startup.E003",
+                )
+            )
     return found
 
 
@@ -44,13 +56,21 @@ def check_partner_token(**_kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if is_placeholder_token(token):
         said = "is a placeholder" if token else "is missing"
-        found.append(Warning(
-            f"YCLIENTS_PARTNER_TOKEN {said}: salons that come from the marketplace will be answered 503.",
-            hint="Copy the partner token from the YClients developer's cabinet.", id="startup.W001"))
+        found.append(
+            Warning(
+                f"YCLIENTS_PARTNER_TOKEN {said}: salons that come from the marketplace will be answered 503.",
+                hint="Copy the partner token from the YClients developer's cabinet.",
+                id="startup.W001",
+            )
+        )
     if not settings.YCLIENTS_APPLICATION_ID:
-        found.append(Warning(
-            "YCLIENTS_APPLICATION_ID is missing: nothing can be activated.",
-            hint="Copy the application's number from the YClients developer's cabinet.", id="startup.W002"))
+        found.append(
+            Warning(
+                "YCLIENTS_APPLICATION_ID is missing: nothing can be activated.",
+                hint="Copy the application's number from the YClients developer's cabinet.",
+                id="startup.W002",
+            )
+        )
     return found
 
 
@@ -59,22 +79,39 @@ def check_sandbox(**_kwargs: Any) -> list[CheckMessage]:
     """A test WhatsApp server never goes together with the real YClients, nor with a forgotten switch."""
     found: list[CheckMessage] = []
     if settings.WHATSAPP_SANDBOX and settings.YCLIENTS_API_URL == settings.YCLIENTS_REAL_API_URL:
-        found.append(Error(
-            "WHATSAPP_SANDBOX is on while YCLIENTS_API_URL is the real YClients.",
-            hint="Turn WHATSAPP_SANDBOX off, or name a test server in YCLIENTS_API_URL.", id="startup.E004"))
-    given = [name for name in ("WHATSAPP_PROXY_URL", "WHATSAPP_CA_FILE", "WHATSAPP_NOISE_ROOT")
-             if getattr(settings, name)]
+        found.append(
+            Error(
+                "WHATSAPP_SANDBOX is on while YCLIENTS_API_URL is the real YClients.",
+                hint="Turn WHATSAPP_SANDBOX off, or name a test server in YCLIENTS_API_URL.",
+                id="startup.E004",
+            )
+        )
+    given = [
+        name
+        for name in ("WHATSAPP_PROXY_URL", "WHATSAPP_CA_FILE", "WHATSAPP_NOISE_ROOT")
+        if getattr(settings, name)
+    ]
     if given and not settings.WHATSAPP_SANDBOX:
-        found.append(Error(
-            f"{', '.join(given)} is set without WHATSAPP_SANDBOX.",
-            hint="These lead to a test server. Remove them, or set WHATSAPP_SANDBOX.", id="startup.E005"))
+        found.append(
+            Error(
+                f"{', '.join(given)} is set without WHATSAPP_SANDBOX.",
+                hint="These lead to a test server. Remove them, or set WHATSAPP_SANDBOX.",
+                id="startup.E005",
+            )
+        )
     if settings.WHATSAPP_ENGINE not in ("neonize", "simulated"):
         found.append(Error("WHATSAPP_ENGINE must be neonize or simulated.", id="startup.E006"))
-    if settings.WHATSAPP_ENGINE == "simulated" and settings.YCLIENTS_API_URL == settings.YCLIENTS_REAL_API_URL \
-            and not settings.DEBUG:
-        found.append(Error(
-            "WHATSAPP_ENGINE=simulated sends nothing, and YCLIENTS_API_URL is the real YClients.",
-            id="startup.E007"))
+    if (
+        settings.WHATSAPP_ENGINE == "simulated"
+        and settings.YCLIENTS_API_URL == settings.YCLIENTS_REAL_API_URL
+        and not settings.DEBUG
+    ):
+        found.append(
+            Error(
+                "WHATSAPP_ENGINE=simulated sends nothing, and YCLIENTS_API_URL is the real YClients.",
+                id="startup.E007",
+            )
+        )
     return found
 
 
@@ -85,12 +122,19 @@ def check_shape(**_kwargs: Any) -> list[CheckMessage]:
     if settings.YCLIENTS_ACTIVATION_ENDPOINT not in ("redirect", "callback"):
         found.append(Error("YCLIENTS_ACTIVATION_ENDPOINT must be redirect or callback.", id="startup.E008"))
     if min(settings.POOL_CAPACITY, settings.POOL_SHARD_SIZE, settings.POOL_LEASE_SECONDS) < 1:
-        found.append(Error(
-            "POOL_CAPACITY, POOL_SHARD_SIZE and POOL_LEASE_SECONDS must be positive.", id="startup.E009"))
+        found.append(
+            Error(
+                "POOL_CAPACITY, POOL_SHARD_SIZE and POOL_LEASE_SECONDS must be positive.", id="startup.E009"
+            )
+        )
     if not settings.DEBUG and not settings.SQLITE and not settings.REDIS_URL:
-        found.append(Warning(
-            "REDIS_URL is missing: pages learn of changes by polling the database only.",
-            hint="Set REDIS_URL when web and pool are separate processes.", id="startup.W003"))
+        found.append(
+            Warning(
+                "REDIS_URL is missing: pages learn of changes by polling the database only.",
+                hint="Set REDIS_URL when web and pool are separate processes.",
+                id="startup.W003",
+            )
+        )
     return found
 
 
@@ -101,4 +145,6 @@ def refuse_bad_start() -> None:
     """
     errors = [message for message in run_checks(tags=[TAG]) if message.level >= 40]
     if errors:
-        raise ImproperlyConfigured("\n".join(f"{error.id}: {error.msg} {error.hint or ''}" for error in errors))
+        raise ImproperlyConfigured(
+            "\n".join(f"{error.id}: {error.msg} {error.hint or ''}" for error in errors)
+        )

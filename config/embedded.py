@@ -15,7 +15,10 @@ def load_or_create(path: Path) -> dict[str, str]:
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = {"secret_key": secrets.token_urlsafe(50), "field_encryption_key": Fernet.generate_key().decode()}
+        made = {
+            "secret_key": secrets.token_urlsafe(50),
+            "field_encryption_key": Fernet.generate_key().decode(),
+        }
         draft = path.with_suffix(f".{secrets.token_hex(4)}")
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(made))

@@ -25,14 +25,21 @@ NOT_SECRET = frozenset({"error_code", "status_code", "http_status", "lease_token
 MASKS = (
     (re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"), "[jwt]"),
     (re.compile(r"(?i)bearer\s+[\w.~+/=-]{6,}"), "Bearer [hidden]"),
-    (re.compile(r"(?i)\b(partner_token|api_key|token|user_data_sign|user_data|secret)"
-                r"(['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,}]+"), r"\1\2[hidden]"),
+    (
+        re.compile(
+            r"(?i)\b(partner_token|api_key|token|user_data_sign|user_data|secret)"
+            r"(['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,}]+"
+        ),
+        r"\1\2[hidden]",
+    ),
     (re.compile(r"/webhook/yclients/[\w-]{8,}"), "/webhook/yclients/[hidden]"),
     (re.compile(r"https://wa\.me/settings/linked_devices#\S+"), "[qr]"),
     (re.compile(r"(://[^:/@\s]+:)[^@\s]+@"), r"\1[hidden]@"),  # passwords in database and Redis addresses
 )
 # A phone: 10 to 15 digits, perhaps with a plus and separators; not part of a longer word, hex or decimal.
-PHONE = re.compile(r"(?<![\w.:-])\+?\d[\d ()-]{8,18}\d(?![\w:-])|(?<![\w.-])\d{10,15}(?=[@:]\S*(?:whatsapp|lid))")
+PHONE = re.compile(
+    r"(?<![\w.:-])\+?\d[\d ()-]{8,18}\d(?![\w:-])|(?<![\w.-])\d{10,15}(?=[@:]\S*(?:whatsapp|lid))"
+)
 
 
 def mask_phone(phone: str) -> str:
@@ -77,7 +84,8 @@ def _mask_value(name: str, value: Any) -> Any:
 def mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog processor: mask every value of a line."""
     return {
-        name: value if name in ("timestamp", "level", "logger", "request_id", "session")
+        name: value
+        if name in ("timestamp", "level", "logger", "request_id", "session")
         else _mask_value(name, value)
         for name, value in event.items()
     }
@@ -106,8 +114,11 @@ def logging_settings(level: str, *, pretty: bool) -> dict[str, Any]:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    renderer = structlog.dev.ConsoleRenderer(colors=False) if pretty else structlog.processors.JSONRenderer(
-        ensure_ascii=False)
+    renderer = (
+        structlog.dev.ConsoleRenderer(colors=False)
+        if pretty
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
@@ -116,7 +127,10 @@ def logging_settings(level: str, *, pretty: bool) -> dict[str, Any]:
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": shared,
                 "processors": [
-                    structlog.stdlib.ProcessorFormatter.remove_processors_meta, mask_event, renderer],
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    mask_event,
+                    renderer,
+                ],
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
@@ -170,5 +184,7 @@ class RequestLogMiddleware:
     def _end(request: HttpRequest, response: HttpResponse, started: float) -> HttpResponse:
         milliseconds = round((time.monotonic() - started) * 1000, 1)
         write = log.debug if request.path in QUIET_PATHS else log.info
-        write("request", method=request.method, path=request.path, status=response.status_code, ms=milliseconds)
+        write(
+            "request", method=request.method, path=request.path, status=response.status_code, ms=milliseconds
+        )
         return response

@@ -56,9 +56,7 @@ YCLIENTS_REQUIRE_SIGNATURE = env.bool("YCLIENTS_REQUIRE_SIGNATURE", default=not 
 YCLIENTS_VERIFY_INSTALLATION = env.bool("YCLIENTS_VERIFY_INSTALLATION", default=True)
 YCLIENTS_ACTIVATION_ENDPOINT = env.str("YCLIENTS_ACTIVATION_ENDPOINT", default="redirect")
 # Where a salon owner finds our card again; only shown as a link on pages.
-YCLIENTS_MARKETPLACE_PAGE = env.str(
-    "YCLIENTS_MARKETPLACE_PAGE", default="https://yclients.com/appstore"
-)
+YCLIENTS_MARKETPLACE_PAGE = env.str("YCLIENTS_MARKETPLACE_PAGE", default="https://yclients.com/appstore")
 
 # --- WhatsApp -----------------------------------------------------------------------------------
 WHATSAPP_ENGINE = env.str("WHATSAPP_ENGINE", default="neonize")
@@ -232,5 +230,10 @@ if SENTRY_DSN:
 
     from config.logs import scrub_sentry_event
 
-    sentry_sdk.init(dsn=SENTRY_DSN, send_default_pii=False, max_request_body_size="never",
-                    include_local_variables=False, before_send=scrub_sentry_event)
+    sentry_sdk.init(
+        dsn=SENTRY_DSN,
+        send_default_pii=False,
+        max_request_body_size="never",
+        include_local_variables=False,
+        before_send=scrub_sentry_event,
+    )

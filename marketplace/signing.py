@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_USER_DATA = 8 * 1024
-PLACEHOLDERS = ("test_token_waiting", "placeholder", "changeme", "change_me", "change-me", "your_", "your-", "xxx")
+PLACEHOLDERS = (
+    "test_token_waiting",
+    "placeholder",
+    "changeme",
+    "change_me",
+    "change-me",
+    "your_",
+    "your-",
+    "xxx",
+)
 
 
 class BadUserData(ValueError):
@@ -38,7 +47,11 @@ class MarketplaceUser:
 def is_placeholder_token(token: str) -> bool:
     """True for a missing partner token and for texts like `test_token_waiting_for_real`."""
     lowered = token.strip().lower()
-    return not lowered or any(lowered.startswith(start) for start in PLACEHOLDERS) or lowered.endswith("for_real")
+    return (
+        not lowered
+        or any(lowered.startswith(start) for start in PLACEHOLDERS)
+        or lowered.endswith("for_real")
+    )
 
 
 def decode_base64(text: str) -> bytes:
@@ -88,6 +101,9 @@ def parse_user(decoded: bytes) -> MarketplaceUser:
         return ""
 
     return MarketplaceUser(
-        id=text("user_id", "id"), name=text("name"), phone=text("phone"), email=text("email"),
+        id=text("user_id", "id"),
+        name=text("name"),
+        phone=text("phone"),
+        email=text("email"),
         salon_name=text("salon_name"),
     )

@@ -14,7 +14,6 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
-
 if TYPE_CHECKING:  # the stubs' fields are generic, Django's are not
     TextField = models.TextField[str, str]
     BinaryField = models.BinaryField[bytes, bytes]

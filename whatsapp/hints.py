@@ -53,7 +53,7 @@ def _push(session_id: uuid.UUID | str) -> None:
 
     try:
         async_to_sync(send)()
-    except Exception as error:  # any layer, any fault: the page's own poll makes up for it
+    except Exception as error:  # noqa: BLE001  any layer, any fault: the page's own poll makes up for it
         log.warning("push lost", session=str(session_id), error=repr(error))
 
 
@@ -95,10 +95,10 @@ class Listener:
     def _hear(self) -> None:
         self._loop.call_soon_threadsafe(self.event.set)
 
-    async def wait(self, timeout: float) -> None:
-        """Return at the next hint, or after `timeout` seconds."""
+    async def wait(self, seconds: float) -> None:
+        """Return at the next hint, or after `seconds`."""
         try:
-            await asyncio.wait_for(self.event.wait(), timeout)
+            await asyncio.wait_for(self.event.wait(), seconds)
         except TimeoutError:
             return
         finally:
@@ -116,7 +116,8 @@ class Listener:
         parameters = connection.get_connection_params()
         keep = ("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "connect_timeout")
         conninfo = psycopg.conninfo.make_conninfo(
-            **{name: parameters[name] for name in keep if parameters.get(name) is not None})
+            **{name: parameters[name] for name in keep if parameters.get(name) is not None}
+        )
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as listening:
             await listening.execute(f"LISTEN {self.channel}")
             self.event.set()  # whatever was hinted at while nobody listened

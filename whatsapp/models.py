@@ -50,7 +50,9 @@ class Session(models.Model):
     qr_expires_at = models.DateTimeField(null=True, blank=True)
     pairing_code = EncryptedTextField(blank=True, default="")
     pairing_code_expires_at = models.DateTimeField(null=True, blank=True)
-    pairing_error = models.CharField(max_length=64, blank=True, help_text=_("machine word of the last failure"))
+    pairing_error = models.CharField(
+        max_length=64, blank=True, help_text=_("machine word of the last failure")
+    )
 
     # Requests to the pool: done when the matching `*_done_at` is not older.
     pairing_requested_at = models.DateTimeField(null=True, blank=True)
@@ -81,14 +83,29 @@ class Session(models.Model):
         verbose_name_plural = _("WhatsApp sessions")
         constraints = [
             models.CheckConstraint(
-                condition=Q(wanted__in=["stopped", "linked", "unlinked"]), name="session_wanted_known"),
+                condition=Q(wanted__in=["stopped", "linked", "unlinked"]), name="session_wanted_known"
+            ),
             models.CheckConstraint(
-                condition=Q(status__in=[
-                    "idle", "starting", "qr", "pairing_code", "connecting", "connected", "reconnecting",
-                    "conflict", "banned", "logged_out", "failed"]),
-                name="session_status_known"),
+                condition=Q(
+                    status__in=[
+                        "idle",
+                        "starting",
+                        "qr",
+                        "pairing_code",
+                        "connecting",
+                        "connected",
+                        "reconnecting",
+                        "conflict",
+                        "banned",
+                        "logged_out",
+                        "failed",
+                    ]
+                ),
+                name="session_status_known",
+            ),
             models.CheckConstraint(
-                condition=~Q(status="connected") | ~Q(jid=""), name="session_connected_has_jid"),
+                condition=~Q(status="connected") | ~Q(jid=""), name="session_connected_has_jid"
+            ),
         ]
         indexes = [
             # The pools' claim: wanted sessions, those without a living lease first.

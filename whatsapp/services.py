@@ -105,8 +105,15 @@ def view(*, session: Session) -> None:
     asleep = Session.objects.filter(pk=session.pk, jid="").filter(~Q(wanted=Session.Wanted.LINKED))
     # A device that is just being removed must be gone before another is offered.
     woken = asleep.exclude(wanted=Session.Wanted.UNLINKED).update(
-        wanted=Session.Wanted.LINKED, viewed_at=now, pairing_requested_at=now, pairing_phone="",
-        pairing_error="", next_attempt_at=None, attempts=0, version=BUMP, updated_at=now,
+        wanted=Session.Wanted.LINKED,
+        viewed_at=now,
+        pairing_requested_at=now,
+        pairing_phone="",
+        pairing_error="",
+        next_attempt_at=None,
+        attempts=0,
+        version=BUMP,
+        updated_at=now,
     )
     if woken:
         hints.session_changed(session.pk)
@@ -151,8 +158,15 @@ def _request_pairing(*, session: Session, phone: str, spacing: timedelta) -> Non
     if phone:  # the page's own first QR attempt does not count against a code
         free |= Q(pairing_phone="")
     asked = Session.objects.filter(free, pk=session.pk, jid="").update(
-        wanted=Session.Wanted.LINKED, pairing_requested_at=now, pairing_phone=phone, pairing_error="",
-        viewed_at=now, next_attempt_at=None, attempts=0, version=BUMP, updated_at=now,
+        wanted=Session.Wanted.LINKED,
+        pairing_requested_at=now,
+        pairing_phone=phone,
+        pairing_error="",
+        viewed_at=now,
+        next_attempt_at=None,
+        attempts=0,
+        version=BUMP,
+        updated_at=now,
     )
     if not asked:
         raise TooSoon(int(spacing.total_seconds()))
@@ -181,8 +195,15 @@ def unlink(*, session: Session, reason: str) -> None:
     """Remove the linked device at WhatsApp and destroy the credentials; the pool does it, and it is final."""
     now = timezone.now()
     Session.objects.filter(pk=session.pk).update(
-        wanted=Session.Wanted.UNLINKED, next_attempt_at=None, attempts=0, qr="", qr_expires_at=None,
-        pairing_code="", pairing_code_expires_at=None, version=BUMP, updated_at=now,
+        wanted=Session.Wanted.UNLINKED,
+        next_attempt_at=None,
+        attempts=0,
+        qr="",
+        qr_expires_at=None,
+        pairing_code="",
+        pairing_code_expires_at=None,
+        version=BUMP,
+        updated_at=now,
     )
     _note(session=session, kind="unlink_requested", detail=reason)
 
@@ -190,15 +211,24 @@ def unlink(*, session: Session, reason: str) -> None:
 def stop(*, session: Session, reason: str) -> None:
     """Take the session off line and keep it so; the device stays linked and the credentials stay."""
     Session.objects.filter(pk=session.pk).exclude(wanted=Session.Wanted.UNLINKED).update(
-        wanted=Session.Wanted.STOPPED, version=BUMP, updated_at=timezone.now())
+        wanted=Session.Wanted.STOPPED, version=BUMP, updated_at=timezone.now()
+    )
     _note(session=session, kind="stop_requested", detail=reason)
 
 
 def resume(*, session: Session, reason: str) -> None:
     """Undo `stop`: bring a linked session back on line. Does nothing for an unlinked one."""
-    resumed = Session.objects.filter(pk=session.pk, wanted=Session.Wanted.STOPPED).exclude(jid="").update(
-        wanted=Session.Wanted.LINKED, next_attempt_at=None, attempts=0, version=BUMP,
-        updated_at=timezone.now())
+    resumed = (
+        Session.objects.filter(pk=session.pk, wanted=Session.Wanted.STOPPED)
+        .exclude(jid="")
+        .update(
+            wanted=Session.Wanted.LINKED,
+            next_attempt_at=None,
+            attempts=0,
+            version=BUMP,
+            updated_at=timezone.now(),
+        )
+    )
     if resumed:
         _note(session=session, kind="resume_requested", detail=reason)
 
@@ -207,8 +237,14 @@ def restart(*, session: Session, reason: str) -> None:
     """Drop the line and connect again at once, without the waiting time of earlier failures."""
     now = timezone.now()
     Session.objects.filter(pk=session.pk).exclude(wanted=Session.Wanted.UNLINKED).update(
-        wanted=Session.Wanted.LINKED, restart_requested_at=now, next_attempt_at=None, attempts=0,
-        banned_until=None, version=BUMP, updated_at=now)
+        wanted=Session.Wanted.LINKED,
+        restart_requested_at=now,
+        next_attempt_at=None,
+        attempts=0,
+        banned_until=None,
+        version=BUMP,
+        updated_at=now,
+    )
     _note(session=session, kind="restart_requested", detail=reason)
 
 

@@ -1,0 +1,218 @@
+"""The session pool: claims leases, runs a runner for each session, and never outlives its right to.
+
+Side tasks are named and watched: when one dies, the pool stops loudly.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.db import DatabaseError
+from django.utils import timezone
+
+from whatsapp import hints, leases, metrics
+from whatsapp.database import in_thread
+from whatsapp.engine import Engine
+from whatsapp.engine import protocol as said
+from whatsapp.leases import Lease
+from whatsapp.models import Pool, Session
+from whatsapp.pacing import Pacer
+from whatsapp.runner import SessionRunner
+
+log = structlog.get_logger("pool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """How a pool works; times are seconds."""
+
+    capacity: int = 500
+    lease: float = 30.0
+    poll: float = 1.0
+    heartbeat: float = 5.0
+    start_interval: float = 0.05
+    stop_timeout: float = 9.0
+
+
+class SessionPool:
+    """Shares the sessions with any number of other pools through leases in the database."""
+
+    def __init__(self, *, engine: Callable[[], Engine], settings: PoolSettings) -> None:
+        self.name = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.settings = settings
+        self.engine = engine()
+        self.runners: dict[uuid.UUID, SessionRunner] = {}
+        self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
+        self._pacer = Pacer(settings.start_interval)
+        self._renewed_at = time.monotonic()
+        self._listener = hints.Listener(hints.POOLS)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then give everything back. Raises what a side task died of."""
+        log.info("pool started", pool=self.name, capacity=self.settings.capacity)
+        await self._beat_until_it_succeeds(stop)
+        try:
+            async with self._listener, asyncio.TaskGroup() as group:
+                side = [
+                    group.create_task(self._keep_leases(), name="leases"),
+                    group.create_task(self._claim_and_watch(), name="claims"),
+                    group.create_task(self._dispatch_events(), name="events"),
+                    group.create_task(self._heartbeat(), name="heartbeat"),
+                ]
+                await stop.wait()
+                for task in (side[1], side[3]):
+                    task.cancel()
+                await self._stop_runners()
+                for task in side:
+                    task.cancel()
+        finally:
+            await self.engine.close()
+            await self._say_goodbye()
+            log.info("pool stopped", pool=self.name)
+
+    # --- side tasks ----------------------------------------------------------------------------
+
+    async def _claim_and_watch(self) -> None:
+        """Take due sessions, and tell runners whose rows were changed."""
+        watched_at = time.monotonic()
+        while True:
+            try:
+                looked_back = time.monotonic() - watched_at + 3
+                watched_at = time.monotonic()
+                for row in await in_thread(leases.changed_since, owner=self.name, seconds=looked_back):
+                    self._tell(row)
+                await self._claim()
+            except DatabaseError as error:
+                log.warning("database unavailable", task="claims", error=str(error).partition("\n")[0])
+            await self._listener.wait(self.settings.poll)
+
+    def _tell(self, row: Session) -> None:
+        runner = self.runners.get(row.pk)
+        # A runner's own writes come back here too; it knows their version.
+        if runner and row.version > runner.seen_version:
+            runner.row_changed()
+
+    async def _claim(self) -> None:
+        room = self.settings.capacity - len(self.runners)
+        for lease in await in_thread(leases.claim, owner=self.name, limit=room, seconds=self.settings.lease):
+            self._take(lease)
+
+    def _take(self, lease: Lease) -> None:
+        runner = SessionRunner(lease=lease, engine=self.engine, pacer=self._pacer)
+        self.runners[lease.session_id] = runner
+        task = asyncio.create_task(runner.run(), name=f"session:{lease.session_id}")
+        self._tasks[lease.session_id] = task
+        task.add_done_callback(lambda _task: self._forget(lease.session_id, runner))
+
+    def _forget(self, session_id: uuid.UUID, runner: SessionRunner) -> None:
+        if self.runners.get(session_id) is runner:
+            del self.runners[session_id]
+            del self._tasks[session_id]
+
+    async def _keep_leases(self) -> None:
+        """Renew every third of a lease; stop what could not be renewed, before anything else."""
+        while True:
+            started = time.monotonic()
+            try:
+                held = await asyncio.wait_for(
+                    in_thread(leases.renew, owner=self.name, seconds=self.settings.lease),
+                    self.settings.lease / 3,
+                )
+            except (DatabaseError, TimeoutError) as error:
+                log.warning("leases not renewed", error=repr(error).partition("\\n")[0][:200])
+                await self._stop_what_ran_out()
+                await asyncio.sleep(min(1.0, self.settings.lease / 10))
+                continue
+            for session_id, runner in list(self.runners.items()):
+                if held.get(session_id) == runner.lease.token:
+                    runner.lease.deadline = started + self.settings.lease
+                elif runner.lease.deadline < started + self.settings.lease:
+                    self._abandon(session_id, "taken by another pool")
+            await asyncio.sleep(self.settings.lease / 3)
+
+    async def _stop_what_ran_out(self) -> None:
+        """A third of the lease is kept for stopping: nobody may start a session while it still runs here."""
+        margin = self.settings.lease / 3
+        for session_id, runner in list(self.runners.items()):
+            if time.monotonic() >= runner.lease.deadline - margin:
+                self._abandon(session_id, "not renewed in time")
+
+    def _abandon(self, session_id: uuid.UUID, reason: str) -> None:
+        runner = self.runners[session_id]
+        if not runner.done and not runner.lost:
+            metrics.LEASE_LOSSES.inc()
+            log.error("lease lost", session=str(session_id), pool=self.name, reason=reason)
+            runner.abandon()
+
+    async def _dispatch_events(self) -> None:
+        async for event in self.engine.events():
+            if isinstance(event, said.HostExited):
+                metrics.HOST_RESTARTS.labels(reason=event.reason.split(":")[0][:40]).inc()
+                log.warning(
+                    "engine host gone", host=event.host, reason=event.reason, sessions=len(event.sessions)
+                )
+                for session in event.sessions:
+                    if runner := self.runners.get(uuid.UUID(session)):
+                        runner.host_exited(event.reason)
+            elif isinstance(event, said.HostStarted):
+                log.info("engine host started", host=event.host, pid=event.pid)
+            elif not isinstance(event, said.Pong) and (runner := self.runners.get(uuid.UUID(event.session))):
+                runner.hear(event)
+
+    async def _heartbeat(self) -> None:
+        while True:
+            try:
+                await in_thread(self._beat)
+            except DatabaseError as error:
+                log.warning("database unavailable", task="heartbeat", error=str(error).partition("\n")[0])
+            await asyncio.sleep(self.settings.heartbeat)
+
+    async def _beat_until_it_succeeds(self, stop: asyncio.Event) -> None:
+        """Wait for the database at the start: a pool may come up before it."""
+        while not stop.is_set():
+            try:
+                await in_thread(self._beat)
+                return
+            except DatabaseError as error:
+                log.warning("database unavailable", task="start", error=str(error).partition("\n")[0])
+                await asyncio.sleep(1)
+
+    def _beat(self) -> None:
+        hosts = self.engine.hosts()
+        now = timezone.now()
+        Pool.objects.update_or_create(
+            name=self.name,
+            defaults={
+                "heartbeat_at": now,
+                "capacity": self.settings.capacity,
+                "sessions": len(self.runners),
+                "hosts": len(hosts),
+                "rss_bytes": sum(host.rss_bytes for host in hosts),
+            },
+        )
+        Pool.objects.filter(heartbeat_at__lt=now - timedelta(days=1)).delete()
+
+    # --- the end -------------------------------------------------------------------------------
+
+    async def _stop_runners(self) -> None:
+        log.info("pool stopping", pool=self.name, sessions=len(self.runners))
+        tasks = list(self._tasks.values())
+        for runner in list(self.runners.values()):
+            runner.stop()
+        if tasks:
+            _done, late = await asyncio.wait(tasks, timeout=self.settings.stop_timeout)
+            if late:
+                log.error("sessions did not stop in time", sessions=len(late))
+
+    async def _say_goodbye(self) -> None:
+        try:
+            await in_thread(Pool.objects.filter(name=self.name).delete)
+        except DatabaseError as error:
+            log.warning("database unavailable", task="goodbye", error=str(error).partition("\n")[0])
