@@ -37,12 +37,18 @@ class Company(models.Model):
     timezone_name = models.CharField(max_length=64, blank=True)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING_WHATSAPP)
     session = models.ForeignKey(
-        Session, null=True, blank=True, on_delete=models.PROTECT, related_name="companies")
+        Session, null=True, blank=True, on_delete=models.PROTECT, related_name="companies"
+    )
 
     api_key = EncryptedTextField(blank=True, default="", editable=False)
     api_key_digest = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
     webhook_secret = EncryptedTextField(blank=True, default="", editable=False)
-    webhook_secret_digest = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
+    webhook_secret_digest = models.CharField(
+        max_length=64, null=True, blank=True, unique=True, editable=False
+    )
+    # Set with the key, before the call: YClients waited for a key then, so if it says "active" later, it is
+    # because it took this one.
+    key_offered = models.BooleanField(default=False, editable=False)
 
     marketplace_user_id = models.CharField(max_length=255, blank=True)
     marketplace_user_name = models.CharField(max_length=255, blank=True)
@@ -54,7 +60,12 @@ class Company(models.Model):
     activation_next_at = models.DateTimeField(null=True, blank=True)
     activation_claimed_until = models.DateTimeField(null=True, blank=True)
     activation_error = models.TextField(blank=True)
-    redirect_url = models.URLField(max_length=1000, blank=True, help_text=_("where YClients sends the owner next"))
+    redirect_url = models.URLField(
+        max_length=1000, blank=True, help_text=_("where YClients sends the owner next")
+    )
+
+    # When the linked device, whose connection was last written down as an event, was paired.
+    whatsapp_noted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     registered_at = models.DateTimeField(null=True, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)
@@ -68,17 +79,28 @@ class Company(models.Model):
         verbose_name_plural = _("companies")
         constraints = [
             models.CheckConstraint(
-                condition=Q(status__in=[
-                    "pending_whatsapp", "activating", "active", "activation_failed", "frozen", "uninstalled"]),
-                name="company_status_known"),
+                condition=Q(
+                    status__in=[
+                        "pending_whatsapp",
+                        "activating",
+                        "active",
+                        "activation_failed",
+                        "frozen",
+                        "uninstalled",
+                    ]
+                ),
+                name="company_status_known",
+            ),
             models.CheckConstraint(condition=Q(salon_id__gt=0), name="company_salon_id_positive"),
             models.CheckConstraint(
                 condition=~Q(status__in=["activating", "active"]) | ~Q(api_key=""),
-                name="company_active_has_api_key"),
+                name="company_active_has_api_key",
+            ),
             models.CheckConstraint(
                 condition=Q(api_key="", api_key_digest__isnull=True)
                 | (~Q(api_key="") & Q(api_key_digest__isnull=False)),
-                name="company_api_key_with_digest"),
+                name="company_api_key_with_digest",
+            ),
         ]
         indexes = [
             # The worker's searches: pending salons to activate, interrupted activations to settle.
@@ -117,7 +139,8 @@ class MarketplaceEvent(models.Model):
         REFUND_NOTIFIED = "refund_notified", _("refund notified")
 
     company = models.ForeignKey(
-        Company, null=True, blank=True, on_delete=models.SET_NULL, related_name="marketplace_events")
+        Company, null=True, blank=True, on_delete=models.SET_NULL, related_name="marketplace_events"
+    )
     salon_id = models.PositiveBigIntegerField(null=True, blank=True)
     event_type = models.CharField(max_length=40)
     event_data = models.JSONField(default=dict, blank=True)
@@ -153,7 +176,9 @@ class InboundWebhook(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     dedupe_key = models.CharField(max_length=255, unique=True)
     salon_id = models.PositiveBigIntegerField(null=True, blank=True)
-    company = models.ForeignKey(Company, null=True, blank=True, on_delete=models.SET_NULL, related_name="webhooks")
+    company = models.ForeignKey(
+        Company, null=True, blank=True, on_delete=models.SET_NULL, related_name="webhooks"
+    )
     name = models.CharField(max_length=64, help_text=_("lifecycle event, or resource and status"))
     body = models.JSONField(help_text=_("as received, secrets removed"))
     state = models.CharField(max_length=16, choices=State.choices, default=State.RECEIVED)
@@ -171,12 +196,15 @@ class InboundWebhook(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(state__in=["received", "applied", "ignored", "failed", "dead"]),
-                name="webhook_state_known"),
+                name="webhook_state_known",
+            ),
         ]
         indexes = [
             models.Index(
-                fields=["next_attempt_at"], condition=Q(state__in=["received", "failed"]),
-                name="webhook_queue"),
+                fields=["next_attempt_at"],
+                condition=Q(state__in=["received", "failed"]),
+                name="webhook_queue",
+            ),
             models.Index(fields=["salon_id", "-id"], name="webhook_by_salon"),
         ]
 
