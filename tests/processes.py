@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests import reaper
+from tests.databases import rows_of
 from tests.environment import ROOT
-from tests.rows import rows_of
 
 BINARIES = Path(sys.executable).parent
 READY_SECONDS = 60.0

@@ -17,9 +17,9 @@ import subprocess
 
 import psycopg
 import redis as redis_client
-from psycopg import sql
 
 from tests.binaries import postgres_binaries, redis_binary
+from tests.databases import create_database, drop_database, rows_of
 from tests.server import Server, ServerError
 
 
@@ -88,11 +88,7 @@ class Postgres(Server):
     @property
     def url(self) -> str:
         """The maintenance database: `postgres://postgres@127.0.0.1:PORT/postgres`."""
-        return self.database_url("postgres")
-
-    def database_url(self, name: str) -> str:
-        """The address of one database of this cluster."""
-        return f"postgres://postgres@127.0.0.1:{self.port}/{name}"
+        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
 
     def command(self) -> list[str]:
         """The server on loopback only; without `durable` it is faster and would not survive a power cut."""
@@ -104,23 +100,15 @@ class Postgres(Server):
 
     def ping(self) -> None:
         """Connects and asks `SELECT 1`."""
-        self.execute("SELECT 1")
-
-    def execute(self, *statements: str | sql.Composed) -> None:
-        """Runs statements outside a transaction in the maintenance database."""
-        with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
-            for statement in statements:
-                connection.execute(statement if isinstance(statement, sql.Composed) else statement.encode())
+        rows_of(self.url, "SELECT 1")
 
     def create_database(self, name: str, *, template: str = "template0") -> str:
         """Creates a database, as a copy of `template` when one is named, and returns its address."""
-        names = sql.Identifier(name), sql.Identifier(template)
-        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
-        return self.database_url(name)
+        return create_database(self.url, name, template=template)
 
     def drop_database(self, name: str) -> None:
         """Drops a database even when processes are still connected to it."""
-        self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop_database(self.url, name)
 
 
 def start_postgres(*, durable: bool = False) -> Postgres:

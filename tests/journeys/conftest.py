@@ -1,0 +1,158 @@
+"""Fixtures of the journeys: the product as processes, a browser as a person, and what to show on failure.
+
+Journeys are plain functions: playwright's synchronous interface keeps an event loop in this thread.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser import ARGUMENTS, find_browser
+from tests.conftest import STARTED_HERE
+from tests.databases import create_database, drop_database
+from tests.environment import ROOT, SECRETS, clean_environment
+from tests.processes import Stack
+from tests.scene import PRODUCT, Scene, production_scene
+from tests.server import temporary_folder
+from tests.servers import Redis
+
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 800}
+SCENES = pytest.StashKey[list[Stack]]()
+PAGES = pytest.StashKey[list[Page]]()
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder is a journey, and a browser test when it uses a page."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.journey)
+            if "chromium" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def server_url() -> str:
+    """A PostgreSQL where journeys may create databases."""
+    return os.environ.get("TEST_DATABASE_URL") or os.environ[STARTED_HERE]
+
+
+@pytest.fixture(scope="session")
+def migrated_template(server_url: str) -> Iterator[str]:
+    """The name of a migrated empty database; a copy of it takes a tenth of the time of migrating."""
+    name = f"journey_template_{os.getpid()}"
+    environment = {**clean_environment(), **SECRETS, "DEBUG": "false"}
+    environment |= {"DATABASE_URL": create_database(server_url, name), "BASE_URL": "http://127.0.0.1"}
+    Stack(folder=temporary_folder("yclients-whatsapp-migrate"), environment=environment).manage("migrate")
+    yield name
+    drop_database(server_url, name)
+
+
+@pytest.fixture
+def database_url(server_url: str, migrated_template: str) -> Iterator[str]:
+    """A migrated database of this test's own."""
+    name = f"journey_{os.getpid()}_{next(_numbers)}"
+    yield create_database(server_url, name, template=migrated_template)
+    drop_database(server_url, name)
+
+
+@pytest.fixture
+def make_scene(
+    request: pytest.FixtureRequest, database_url: str, own_redis: Redis
+) -> Iterator[Callable[..., Scene]]:
+    """Makes the production shape with further settings; the stand-ins run, the product does not yet."""
+    scenes: list[Stack] = request.node.stash.setdefault(SCENES, [])
+
+    def make(**settings: str) -> Scene:
+        folder = temporary_folder("yclients-whatsapp-journey")
+        scene = production_scene(
+            folder=folder, database_url=database_url, redis_url=own_redis.url, **settings
+        )
+        scenes.append(scene)
+        return scene
+
+    yield make
+    for scene in scenes:
+        scene.close()
+
+
+@pytest.fixture
+def scene(make_scene: Callable[..., Scene]) -> Scene:
+    """The production shape, running: web, pool and worker on PostgreSQL and Redis."""
+    scene = make_scene()
+    scene.start(*PRODUCT)
+    return scene
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A running Chromium. Without one these tests are skipped, but fail where CI should have installed it."""
+    path = find_browser()
+    if path is None:
+        reason = "no working Chromium; `make setup` tries to install one"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=str(path), args=ARGUMENTS)
+
+
+@pytest.fixture
+def open_page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens a blank page of a browser profile of its own, phone-sized when asked to be."""
+    pages: list[Page] = request.node.stash.setdefault(PAGES, [])
+
+    def open_page(*, phone: bool = False, locale: str = "ru-RU") -> Page:
+        context = chromium.new_context(
+            viewport=PHONE if phone else DESKTOP,  # type: ignore[arg-type]
+            is_mobile=phone,
+            has_touch=phone,
+            locale=locale,
+        )
+        page = context.new_page()
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.context.close()
+
+
+@pytest.fixture
+def desktop_page(open_page: Callable[..., Page]) -> Page:
+    """A blank page of 1280 by 800."""
+    return open_page()
+
+
+@pytest.fixture
+def phone_page(open_page: Callable[..., Page]) -> Page:
+    """A blank page of a touch screen of 390 by 844."""
+    return open_page(phone=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A failure shows the end of every process's log and where the pictures of the open pages are."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.failed:
+        for stack in item.stash.get(SCENES, None) or []:
+            report.sections.append(("process logs", stack.logs()))
+        for number, page in enumerate(item.stash.get(PAGES, None) or [], 1):
+            report.sections.append((f"page {number}", _picture(item, number, page)))
+    return report  # type: ignore[return-value]
+
+
+def _picture(item: pytest.Item, number: int, page: Page) -> str:
+    if page.is_closed():
+        return "closed"
+    folder = ROOT / "test-results"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{re.sub(r'[^a-zA-Z0-9_]+', '-', item.name)}-{number}.png"
+    page.screenshot(path=path, full_page=True)
+    return f"{path.relative_to(ROOT)} shows {page.title()}"
