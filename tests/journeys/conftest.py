@@ -141,9 +141,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """A failure shows the end of every process's log and where the pictures of the open pages are."""
     report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.failed:
-        for stack in item.stash.get(SCENES, None) or []:
+        stacks, pages = item.stash.get(SCENES, None), item.stash.get(PAGES, None)
+        for stack in stacks or []:
             report.sections.append(("process logs", stack.logs()))
-        for number, page in enumerate(item.stash.get(PAGES, None) or [], 1):
+        for number, page in enumerate(pages or [], 1):
             report.sections.append((f"page {number}", _picture(item, number, page)))
     return report  # type: ignore[return-value]
 
