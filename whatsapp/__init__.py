@@ -1,0 +1,1 @@
+"""Linked WhatsApp devices and their messages. Knows nothing of the booking system behind them."""

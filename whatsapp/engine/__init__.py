@@ -1,0 +1,117 @@
+"""The port to a WhatsApp library: what the session pool may ask of an engine, and what it is told.
+
+`supervisor.NeonizeEngine` runs the real library in child processes; `simulated.SimulatedEngine` is the
+same port in process, scripted, for tests and for the embedded development run.
+
+Who reconnects: after `Disconnected` the library's own quick reconnect runs (neonize offers no switch to
+turn it off). The engine bounds it by `EngineSettings.reconnect_grace`: either `Connected` follows in that
+time, or `ConnectFailed(permanent=False)` and `Stopped`, and when to try again is the pool's decision.
+After `PairingEnded`, `LoggedOut`, `Replaced`, `Banned`, `ClientOutdated` and `ConnectFailed` the engine
+stops the session by itself; `Stopped` is then the last event of it. `start` on a session that the engine
+still holds restarts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from whatsapp.engine.protocol import Event
+
+
+class EngineError(Exception):
+    """The engine could not do what was asked; the text says why and holds no secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """One host process as the engine sees it now.
+
+    `rss_bytes` and `threads` are from its last heartbeat (0 before the first one); `started_at` is
+    seconds since the epoch. A spare host has the library loaded and waits for its first session.
+    """
+
+    id: str
+    pid: int
+    kind: Literal["spare", "pairing", "shard"]
+    sessions: int
+    rss_bytes: int
+    threads: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """How the engine runs its hosts. Times are seconds.
+
+    `proxy_url` and `ca_file` lead the library to WhatsApp through a proxy or to another server that
+    speaks the protocol; `noise_root` (64 hex digits) replaces the root key that the library trusts and is
+    accepted only with `sandbox`.
+    """
+
+    shard_size: int = 50
+    spare_hosts: int = 1
+    device_name: str = "Notifications"
+    proxy_url: str | None = None
+    ca_file: str | None = None
+    noise_root: str | None = None
+    sandbox: bool = False
+    log_level: str = "WARNING"
+    ping_interval: float = 5.0
+    ping_timeout: float = 10.0
+    settle: float = 2.0
+    start_timeout: float = 40.0
+    stop_timeout: float = 8.0
+    logout_timeout: float = 20.0
+    reconnect_grace: float = 30.0
+    close_timeout: float = 5.0
+    maintenance_interval: float = 10.0
+    host_max_age: float = 24 * 3600.0
+    host_max_rss: int = 600 * 1024 * 1024
+    host_max_starts: int = 500
+    max_queued_events: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.noise_root is not None and not self.sandbox:
+            raise EngineError("A noise root may be replaced in sandbox mode only.")
+
+
+class Engine(Protocol):
+    """Sessions are named by uuid text. Methods return when the request was handed over, unless said
+    otherwise; the answer comes as an event. They raise EngineError when the session is not held."""
+
+    async def start(self, session: str, store_path: Path, *, pairing: bool) -> None:
+        """Connect from the key store at `store_path`; with `pairing`, link when it holds no device."""
+
+    async def stop(self, session: str) -> None:
+        """Return when the session's connection is really gone; a session not held is no error."""
+
+    async def logout(self, session: str) -> None:
+        """Remove the linked device at WhatsApp and stop; raises EngineError when that failed."""
+
+    async def request_pairing_code(self, session: str, phone: str) -> None:
+        """Answered by PairingCode or PairingCodeFailed."""
+
+    async def send(self, session: str, ref: str, phone: str, text: str) -> None:
+        """Answered by Sent or SendFailed; by neither when the host dies meanwhile."""
+
+    async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
+        """Answered by NumbersChecked."""
+
+    async def close(self) -> None:
+        """Stop everything; bounded by `close_timeout`, then the hosts are killed."""
+
+    def events(self) -> AsyncIterator[Event]:
+        """Every event in order, for one consumer; ends after `close`.
+
+        Memory is bounded: hosts are not read while the consumer is far behind. The consumer should
+        therefore not wait inside its loop for a method of the engine that waits for a host.
+        """
+
+    def hosts(self) -> list[HostInfo]:
+        """The host processes that run now."""
+
+    def owns(self, session: str) -> bool:
+        """Whether the engine holds this session."""

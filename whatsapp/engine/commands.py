@@ -1,0 +1,70 @@
+"""What the session pool asks of an engine. Fields are described in `protocol.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Connect a session from its key store; with `pairing`, link a new device when the store has none."""
+
+    session: str
+    store_path: str
+    pairing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Close a session's connection. The device stays linked."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Logout:
+    """Remove the linked device at WhatsApp; answered by LogoutDone."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPairingCode:
+    """Ask for a code to type on the phone; only while a QR code is waiting."""
+
+    session: str
+    phone: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send one text; `ref` is the caller's own name of the message and comes back in the answer."""
+
+    session: str
+    ref: str
+    phone: str = field(repr=False)
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckNumbers:
+    """Ask which of these phone numbers have WhatsApp."""
+
+    session: str
+    ref: str
+    phones: list[str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Ask a host whether it lives and what it costs."""
+
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Stop every session of a host and end the process."""
+
+
+Command = Start | Stop | Logout | RequestPairingCode | Send | CheckNumbers | Ping | Shutdown

@@ -1,0 +1,55 @@
+"""The host's end of the line to its supervisor."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from whatsapp.engine.protocol import Command, Event, Ping, Pong, decode, encode
+
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Line:
+    """Reads commands and writes events; safe to write from any thread.
+
+    A write blocks while the supervisor does not read: that slows the library down instead of filling the
+    memory. A supervisor that is gone ends the process: a host must never outlive it, because a successor
+    would link the same devices.
+    """
+
+    def __init__(self, connection: socket.socket, count_sessions: Callable[[], int]) -> None:
+        self._connection = connection
+        self._count_sessions = count_sessions
+        self._writing = threading.Lock()
+
+    def write(self, event: Event) -> None:
+        """Hand one event to the supervisor; ends the process when there is no supervisor any more."""
+        data = encode(event)
+        try:
+            with self._writing:
+                self._connection.sendall(data)
+        except OSError:
+            os._exit(0)
+
+    def commands(self) -> Iterator[Command]:
+        """Every command but Ping, which is answered here; ends when the supervisor hangs up."""
+        with self._connection.makefile("rb") as lines:
+            for raw in lines:
+                message = decode(raw)
+                if isinstance(message, Ping):
+                    self.write(self._pong(message.nonce))
+                else:
+                    yield message  # type: ignore[misc]  # the supervisor sends commands only
+
+    def _pong(self, nonce: int) -> Pong:
+        resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return Pong(
+            nonce=nonce,
+            rss_bytes=resident_pages * PAGE_SIZE,
+            threads=sum(1 for _ in Path("/proc/self/task").iterdir()),
+            sessions=self._count_sessions(),
+        )

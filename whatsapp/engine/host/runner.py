@@ -1,0 +1,127 @@
+"""The sessions of one host: takes the supervisor's commands and never waits while doing so."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+
+from whatsapp.engine.host.lock import LibraryLock
+from whatsapp.engine.host.session import Session
+from whatsapp.engine.protocol import (
+    CheckNumbers,
+    Command,
+    Event,
+    Logout,
+    LogoutDone,
+    NumbersChecked,
+    PairingCodeFailed,
+    RequestPairingCode,
+    Send,
+    SendFailed,
+    Shutdown,
+    Start,
+    Stop,
+    Stopped,
+)
+
+
+class Runner:
+    """Starts sessions one after another (a start is exclusive in the library anyway), stops each on a
+    thread of its own, and hands the rest to the session's worker."""
+
+    def __init__(self, *, device_name: str, write: Callable[[Event], None]) -> None:
+        self._device_name = device_name
+        self._write = write
+        self._lock = LibraryLock()
+        self._sessions: dict[str, Session] = {}
+        self._sessions_lock = threading.Lock()
+        self._starts: queue.SimpleQueue[Session] = queue.SimpleQueue()
+        threading.Thread(target=self._run_starts, name="starter", daemon=True).start()
+
+    def count(self) -> int:
+        """Sessions that are held now."""
+        return len(self._sessions)
+
+    def handle(self, command: Command) -> None:
+        """Take one command."""
+        if isinstance(command, Start):
+            self._start(command)
+        elif isinstance(command, Stop):
+            self._stop(command.session)
+        elif isinstance(command, Shutdown):
+            self._shutdown()
+        else:
+            self._ask(command)
+
+    def _start(self, command: Start) -> None:
+        with self._sessions_lock:
+            if command.session in self._sessions:
+                raise RuntimeError("a session was started twice")
+            session = Session(
+                command,
+                device_name=self._device_name,
+                lock=self._lock,
+                write=self._write,
+                on_over=self._close,
+            )
+            self._sessions[command.session] = session
+        self._starts.put(session)
+
+    def _run_starts(self) -> None:
+        while True:
+            self._starts.get().start()
+
+    def _stop(self, name: str) -> None:
+        session = self._sessions.get(name)
+        if session is None:
+            self._write(Stopped(name))
+        else:
+            self._close(session)
+
+    def _close(self, session: Session) -> None:
+        if session.claim_stop():
+            threading.Thread(target=self._finish, args=[session], name="stopper", daemon=True).start()
+
+    def _finish(self, session: Session) -> None:
+        if session.qr_waiting:
+            # The library cannot end a connection that waits for a scan; the process can.
+            self._write(Stopped(session.id))
+            os._exit(0)
+        session.stop()
+        with self._sessions_lock:
+            if self._sessions.get(session.id) is session:
+                del self._sessions[session.id]
+        self._write(Stopped(session.id))
+
+    def _ask(self, command: Command) -> None:
+        if not isinstance(command, Send | CheckNumbers | RequestPairingCode | Logout):
+            raise RuntimeError(f"{type(command).__name__} is not for a host")
+        session = self._sessions.get(command.session)
+        if session is None:
+            self._write(_not_here(command))
+        else:
+            session.submit(command)
+
+    def _shutdown(self) -> None:
+        with self._sessions_lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            self._close(session)
+        while self._sessions:
+            if any(session.qr_waiting for session in sessions):
+                break
+            threading.Event().wait(0.05)
+        os._exit(0)
+
+
+def _not_here(command: Send | CheckNumbers | RequestPairingCode | Logout) -> Event:
+    reason = "not_connected: the session is not running"
+    if isinstance(command, Send):
+        return SendFailed(command.session, command.ref, reason, permanent=False)
+    if isinstance(command, CheckNumbers):
+        return NumbersChecked(command.session, command.ref, [], reason)
+    if isinstance(command, RequestPairingCode):
+        return PairingCodeFailed(command.session, "not_waiting", "No linking is under way.")
+    return LogoutDone(command.session, reason)

@@ -1,0 +1,169 @@
+"""What the session pool and a WhatsApp engine say to each other: one JSON object per line.
+
+Commands go from the pool to an engine, events come back. A session is named by its uuid as text
+(with dashes). Times are seconds; `at` is seconds since the epoch. Phone numbers are digits in
+international form without a plus. A JID is text such as `79991234567:2@s.whatsapp.net`; a LID is
+WhatsApp's private number of a person or device, such as `8812345@lid`.
+
+Fields that are secret or personal are left out of `repr`, so that an event can be logged.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from whatsapp.engine.commands import (
+    CheckNumbers,
+    Command,
+    Logout,
+    Ping,
+    RequestPairingCode,
+    Send,
+    Shutdown,
+    Start,
+    Stop,
+)
+from whatsapp.engine.events import (
+    Banned,
+    ClientOutdated,
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Event,
+    HostExited,
+    HostStarted,
+    Incoming,
+    KeepAliveRestored,
+    KeepAliveTimeout,
+    LoggedOut,
+    LogoutDone,
+    NumberResult,
+    NumbersChecked,
+    PairingCode,
+    PairingCodeFailed,
+    PairingEnded,
+    Pong,
+    QrCode,
+    Receipt,
+    Replaced,
+    SendFailed,
+    Sent,
+    SessionEvent,
+    Stopped,
+)
+
+__all__ = [
+    "Banned",
+    "CheckNumbers",
+    "ClientOutdated",
+    "Command",
+    "ConnectFailed",
+    "Connected",
+    "Disconnected",
+    "Event",
+    "HostExited",
+    "HostStarted",
+    "Incoming",
+    "KeepAliveRestored",
+    "KeepAliveTimeout",
+    "LoggedOut",
+    "Logout",
+    "LogoutDone",
+    "Message",
+    "NumberResult",
+    "NumbersChecked",
+    "PairingCode",
+    "PairingCodeFailed",
+    "PairingEnded",
+    "Ping",
+    "Pong",
+    "ProtocolError",
+    "QrCode",
+    "Receipt",
+    "Replaced",
+    "RequestPairingCode",
+    "Send",
+    "SendFailed",
+    "Sent",
+    "SessionEvent",
+    "Shutdown",
+    "Start",
+    "Stop",
+    "Stopped",
+    "decode",
+    "encode",
+]
+
+Message = Command | Event
+
+
+class ProtocolError(ValueError):
+    """A line that is not a message of this protocol."""
+
+
+_TYPES: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Message)}
+_HINTS: dict[type[Any], dict[str, Any]] = {
+    cls: get_type_hints(cls) for cls in (*_TYPES.values(), NumberResult)
+}
+
+
+def encode(message: Message) -> bytes:
+    """The message as one line, newline included."""
+    body: dict[str, Any] = {"type": type(message).__name__}
+    body.update((f.name, getattr(message, f.name)) for f in fields(message))
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message in a line. Raises ProtocolError on anything that `encode` would not write.
+
+    The error never repeats a value: lines carry secrets.
+    """
+    try:
+        body = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ProtocolError("not JSON") from None
+    if not isinstance(body, dict):
+        raise ProtocolError("not an object")
+    cls = _TYPES.get(str(body.pop("type", "")))
+    if cls is None:
+        raise ProtocolError("unknown type")
+    hints = _HINTS[cls]
+    if body.keys() != hints.keys():
+        raise ProtocolError(f"{cls.__name__}: wrong fields")
+    for name, hint in hints.items():
+        if not _fits(body[name], hint):
+            raise ProtocolError(f"{cls.__name__}.{name}: wrong type")
+    message: Message = cls(**body)
+    return message
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if origin is list:
+        return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
+    if hint is NumberResult:
+        return _fits_number_result(value)
+    if hint is NoneType:
+        return value is None
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _fits_number_result(value: object) -> bool:
+    hints = _HINTS[NumberResult]
+    return (
+        isinstance(value, dict)
+        and value.keys() == hints.keys()
+        and all(_fits(value[name], hint) for name, hint in hints.items())
+    )

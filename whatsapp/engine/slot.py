@@ -1,0 +1,61 @@
+"""What the supervisor knows of one session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+
+from whatsapp.engine.process import HostProcess
+from whatsapp.engine.protocol import CheckNumbers, Send
+
+
+class Phase(Enum):
+    """Where a session stands between start and release."""
+
+    PAIRING = auto()  # in a host of its own, not linked yet
+    SETTLING = auto()  # just linked there; its first uploads are let finish
+    MOVING = auto()  # between two hosts
+    STARTING = auto()  # in a shard, not connected yet
+    LINKED = auto()  # in a shard, connected or reconnecting
+    ENDING = auto()  # its last word was said; Stopped follows
+    STOPPING = auto()  # stop was asked for
+
+
+@dataclass(eq=False)
+class Slot:
+    """One session held by the engine, from start until it is released."""
+
+    session: str
+    store_path: Path
+    phase: Phase
+    host: HostProcess | None = None
+    # The present host has let go of the session (by its word or by its end).
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    # Stop or a last word came while the session was settling.
+    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    linked: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    # Messages that wait until the session is connected in its shard.
+    waiting: deque[Send | CheckNumbers] = field(default_factory=deque)
+    timer: asyncio.TimerHandle | None = None
+    move: asyncio.Task[None] | None = None
+    logout: asyncio.Future[str | None] | None = None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether nothing but Stopped will come."""
+        return self.phase in (Phase.ENDING, Phase.STOPPING)
+
+    def set_timer(self, timer: asyncio.TimerHandle | None) -> None:
+        """Replace the running timer; None only cancels it."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = timer
+
+    def answer_logout(self, error: str | None) -> None:
+        """Give the logout that waits its result: None for success."""
+        if self.logout is not None and not self.logout.done():
+            self.logout.set_result(error)
