@@ -9,7 +9,7 @@ import structlog
 from django.conf import settings
 
 from whatsapp.engine import Engine, EngineSettings
-from whatsapp.engine.simulated import SimulatedEngine
+
 from whatsapp.engine.supervisor import NeonizeEngine
 from whatsapp.pool import PoolSettings, SessionPool
 
@@ -19,6 +19,8 @@ log = structlog.get_logger("process")
 def make_engine() -> Engine:
     """The engine that WHATSAPP_ENGINE names; needs a running event loop."""
     if settings.WHATSAPP_ENGINE == "simulated":
+        from whatsapp.engine.simulated import SimulatedEngine
+
         return SimulatedEngine()
     return NeonizeEngine(
         EngineSettings(
