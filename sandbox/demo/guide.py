@@ -1,0 +1,101 @@
+"""The page that leads through the demo, in front of the product's own ASGI application."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from config.asgi import application as product
+from marketplace.models import Company
+from sandbox.whatsapp import Refused, SandboxWhatsApp
+from sandbox.yclients import SandboxYClients
+from whatsapp import services
+from whatsapp.database import in_thread
+
+PAGE = Path(__file__).with_name("guide.html")
+POLICY = b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
+
+
+class Guide:
+    """Answers `/` and `/demo/…`; everything else is the product's, untouched."""
+
+    def __init__(self) -> None:
+        self._whatsapp: SandboxWhatsApp | None = None
+        self._yclients: SandboxYClients | None = None
+        self._salon_phone = ""
+
+    def begin(self, *, whatsapp: SandboxWhatsApp, yclients: SandboxYClients, salon_phone: str) -> None:
+        """Tell the guide where the stand-ins are and which phone is the salon's."""
+        self._whatsapp, self._yclients, self._salon_phone = whatsapp, yclients, salon_phone
+        if not any(phone["phone"] == salon_phone for phone in whatsapp.phones()):
+            whatsapp.create_phone(salon_phone, "Салон")
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        if scope["type"] == "http" and (scope["path"] == "/" or scope["path"].startswith("/demo/")):
+            status, kind, body = await self._answer(scope["method"], scope["path"])
+            headers = [
+                (b"content-type", kind.encode()),
+                (b"cache-control", b"no-store"),
+                (b"content-security-policy", POLICY),
+            ]
+            await send({"type": "http.response.start", "status": status, "headers": headers, "trailers": False})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+            return
+        await product(scope, receive, send)
+
+    async def _answer(self, method: str, path: str) -> tuple[int, str, bytes]:
+        if self._whatsapp is None or self._yclients is None:
+            return 503, "text/plain; charset=utf-8", "Ещё запускается, обновите страницу.".encode()
+        if (method, path) == ("GET", "/"):
+            return 200, "text/html; charset=utf-8", PAGE.read_bytes()
+        if (method, path) == ("GET", "/demo/state"):
+            return _json(200, await self._state(self._whatsapp, self._yclients))
+        if (method, path) == ("POST", "/demo/scan"):
+            return await self._scan(self._whatsapp)
+        return _json(404, {"error": "Здесь ничего нет."})
+
+    async def _state(self, whatsapp: SandboxWhatsApp, yclients: SandboxYClients) -> dict[str, Any]:
+        def salons() -> list[dict[str, Any]]:
+            companies = Company.objects.select_related("session").order_by("-updated_at")[:10]
+            return [
+                {
+                    "salon_id": company.salon_id,
+                    "title": company.title,
+                    "status": company.status,
+                    "status_words": str(company.get_status_display()),
+                    "session": company.session.status if company.session else "",
+                    "has_qr": bool(company.session and services.snapshot(session=company.session).qr),
+                }
+                for company in companies
+            ]
+
+        return {
+            "marketplace_url": yclients.url,
+            "phone_url": whatsapp.control_url,
+            "salon_phone": self._salon_phone,
+            "salons": await in_thread(salons),
+        }
+
+    async def _scan(self, whatsapp: SandboxWhatsApp) -> tuple[int, str, bytes]:
+        """Hold the salon's phone to the page: it sees the newest code that is shown now."""
+
+        def shown() -> str:
+            companies = Company.objects.select_related("session").order_by("-session__viewed_at")
+            codes = (services.snapshot(session=c.session).qr for c in companies if c.session)
+            return next((code for code in codes if code), "")
+
+        code = await in_thread(shown)
+        if not code:
+            return _json(409, {"error": "Сейчас ни на одной странице нет QR-кода. Откройте её на шаге 1."})
+        try:
+            await whatsapp.scan(self._salon_phone, code)
+        except Refused as refused:
+            return _json(409, {"error": refused.sentence})
+        return _json(200, {"phone": self._salon_phone})
+
+
+def _json(status: int, body: dict[str, Any]) -> tuple[int, str, bytes]:
+    return status, "application/json", json.dumps(body, ensure_ascii=False).encode()
