@@ -23,7 +23,7 @@ class ControlError(Exception):
 
 
 def routes() -> list[web.RouteDef]:
-    """Routes of the scene: salons, installations, clock, faults, journal."""
+    """Routes of salons and their installations."""
     salon = "/control/salons/{salon_id}"
     return [
         web.get("/control/salons", list_salons),
@@ -31,16 +31,6 @@ def routes() -> list[web.RouteDef]:
         web.get(salon, get_salon),
         web.post(salon + "/{action:freeze|unfreeze|uninstall|pay}", change_install),
         web.post("/control/press-connect", press_connect),
-        web.get("/control/settings", get_settings),
-        web.post("/control/settings", change_settings),
-        web.post("/control/clock/advance", advance_clock),
-        web.get("/control/faults", list_faults),
-        web.post("/control/faults", add_fault),
-        web.delete("/control/faults", lift_faults),
-        web.delete("/control/faults/{fault_id}", lift_faults),
-        web.get("/control/journal", journal),
-        web.delete("/control/journal", clear_journal),
-        web.put("/control/tariffs", set_tariffs),
     ]
 
 
@@ -108,16 +98,19 @@ def salon_json(context: Context, salon_id: int) -> dict[str, Any]:
 
 
 async def list_salons(request: web.Request) -> web.Response:
+    """Every salon with its installation."""
     context = context_of(request)
     rows = [salon_json(context, salon_id) for salon_id in context.marketplace.salons]
     return web.json_response({"salons": rows})
 
 
 async def get_salon(request: web.Request) -> web.Response:
+    """One salon with state, log and received keys."""
     return web.json_response(salon_json(context_of(request), salon_number(request)))
 
 
 async def create_salon(request: web.Request) -> web.Response:
+    """One more salon: `id`, and whatever of a Salon differs from the usual."""
     context = context_of(request)
     values = await read_body(request)
     if not isinstance(values.get("id"), int) or values["id"] < 1:
@@ -163,82 +156,3 @@ async def press_connect(request: web.Request) -> web.Response:
         raise ControlError("`signature` is valid, wrong or none.")
     url = context_of(request).press_connect(salon_ids, signature=signature)
     return web.json_response({"redirect_url": url, "salon_ids": salon_ids})
-
-
-async def get_settings(request: web.Request) -> web.Response:
-    settings = context_of(request).settings
-    return web.json_response(
-        {
-            "product_url": settings.product_url,
-            "product_public_url": settings.browser_product_url,
-            "application_id": settings.application_id,
-            "accept": settings.accept,
-            "enforce_limits": context_of(request).rate_limit.enabled,
-        }
-    )
-
-
-async def change_settings(request: web.Request) -> web.Response:
-    context = context_of(request)
-    body = await read_body(request)
-    for name in ("product_url", "product_public_url"):
-        if name in body:
-            setattr(context.settings, name, str(body[name]).rstrip("/"))
-    if "enforce_limits" in body:
-        context.rate_limit.enabled = bool(body["enforce_limits"])
-        context.rate_limit.reset()
-    return await get_settings(request)
-
-
-async def advance_clock(request: web.Request) -> web.Response:
-    context = context_of(request)
-    seconds = (await read_body(request)).get("seconds")
-    if not isinstance(seconds, int | float) or seconds < 0:
-        raise ControlError("Say `seconds`, a number that is not negative.")
-    context.clock.advance(seconds=seconds)
-    return web.json_response({"now": context.clock.now().isoformat()})
-
-
-async def list_faults(request: web.Request) -> web.Response:
-    return web.json_response({"faults": [asdict(fault) for fault in context_of(request).faults.planned()]})
-
-
-async def add_fault(request: web.Request) -> web.Response:
-    body = await read_body(request)
-    known = {"kind", "endpoint", "times", "until_lifted", "seconds"}
-    if "kind" not in body or not set(body) <= known:
-        raise ControlError(f"A fault needs `kind`; known fields are {', '.join(sorted(known))}.")
-    if not isinstance(body.get("times", 1), int) or not isinstance(body.get("seconds", 1), int | float):
-        raise ControlError("`times` is a whole number, `seconds` a number.")
-    return web.json_response(asdict(context_of(request).faults.add(**body)), status=201)
-
-
-async def lift_faults(request: web.Request) -> web.Response:
-    raw = request.match_info.get("fault_id")
-    if raw is not None and not raw.isdecimal():
-        raise ControlError("A fault's id is a number.")
-    lifted = context_of(request).faults.lift(int(raw) if raw else None)
-    return web.json_response({"lifted": lifted})
-
-
-async def journal(request: web.Request) -> web.Response:
-    after = request.query.get("after", "0")
-    if not after.isdecimal():
-        raise ControlError("`after` is a number.")
-    calls = context_of(request).journal.calls(endpoint=request.query.get("endpoint"), after=int(after))
-    return web.json_response({"calls": [asdict(call) for call in calls]})
-
-
-async def clear_journal(request: web.Request) -> web.Response:
-    context_of(request).journal.clear()
-    return web.json_response({})
-
-
-async def set_tariffs(request: web.Request) -> web.Response:
-    context = context_of(request)
-    tariffs = (await read_body(request)).get("tariffs")
-    if not isinstance(tariffs, list):
-        raise ControlError("Say `tariffs`, a list.")
-    context.marketplace.tariffs = tariffs
-    context.marketplace.changed()
-    return web.json_response({"tariffs": tariffs})

@@ -38,6 +38,7 @@ def delivery_json(delivery: Delivery) -> dict[str, Any]:
 
 
 async def deliveries(request: web.Request) -> web.Response:
+    """Everything sent so far, of one `kind` when asked."""
     rows = context_of(request).sender.deliveries
     kind = request.query.get("kind")
     return web.json_response({"deliveries": [delivery_json(d) for d in rows if kind in (None, d.kind)]})
@@ -107,11 +108,13 @@ async def notify(request: web.Request) -> web.Response:
 
 
 async def notifications(request: web.Request) -> web.Response:
+    """Every notification with its statuses."""
     rows: list[Notification] = list(context_of(request).notifier.notifications.values())
     return web.json_response({"notifications": [asdict(row) for row in rows]})
 
 
 async def notification(request: web.Request) -> web.Response:
+    """One notification by its id."""
     row = context_of(request).notifier.notifications.get(request.match_info["notification_id"])
     if row is None:
         return web.json_response({"error": "There is no such notification."}, status=404)
@@ -121,13 +124,13 @@ async def notification(request: web.Request) -> web.Response:
 def _event(values: Any) -> EntityEvent:
     if not isinstance(values, dict):
         raise ControlError("An event is an object.")
-    event = build(EntityEvent, values)
-    if isinstance(event.starts_at, str):
+    starts_at = None
+    if "starts_at" in values:
         try:
-            event.starts_at = datetime.fromisoformat(event.starts_at)
+            starts_at = datetime.fromisoformat(str(values["starts_at"]))
         except ValueError as error:
             raise ControlError("`starts_at` is an ISO 8601 time.") from error
-    return event
+    return build(EntityEvent, {**values, "starts_at": starts_at})
 
 
 def _only(body: dict[str, Any], known: set[str]) -> None:

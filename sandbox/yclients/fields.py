@@ -63,9 +63,9 @@ class Fields:
     def number(self, name: str, *, low: float, high: float | None = None) -> float:
         """A number within bounds, both included."""
         value = self._source.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and value >= low and (high is None or value <= high):
-            return float(value)
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if number is not None and number >= low and (high is None or number <= high):
+            return float(number)
         self.complain(name, f"Должно быть числом от {low:g}" + (f" до {high:g}." if high else "."))
         return low
 

@@ -33,7 +33,7 @@ async def api_guard(request: web.Request, handler: Handler) -> web.StreamRespons
     if not request.path.startswith(API_PREFIXES):
         return await handler(request)
     context = context_of(request)
-    call = await _open_call(context, request)
+    call = _open_call(context, request)
     started = time.monotonic()
     try:
         response = await _answer(context, request, handler, call)
@@ -50,11 +50,14 @@ async def api_guard(request: web.Request, handler: Handler) -> web.StreamRespons
 
 async def _answer(context: Context, request: web.Request, handler: Handler, call: Call) -> web.StreamResponse:
     try:
+        await _note_body(request, call)
         return await _with_faults(context, request, handler, call)
     except ApiError as error:
         return failure(error)
     except MarketplaceError as error:
         return failure(ApiError(error.status, error.message))
+    except web.HTTPRequestEntityTooLarge:
+        return failure(ApiError(413, "Тело запроса слишком велико."))
     except web.HTTPNotFound:
         return failure(ApiError(404, "Страница не найдена."))
     except web.HTTPMethodNotAllowed as error:
@@ -134,21 +137,23 @@ def _too_many(wait: float) -> ApiError:
     return ApiError(429, "Превышено допустимое количество запросов.", headers=headers)
 
 
-async def _open_call(context: Context, request: web.Request) -> Call:
+def _open_call(context: Context, request: web.Request) -> Call:
     endpoint = request.match_info.route.name or "unknown"
-    call = context.journal.open(
+    return context.journal.open(
         at=context.clock.now().isoformat(),
         method=request.method,
         path=_path_without_secrets(request),
         endpoint=endpoint,
         remote=request.remote or "",
     )
+
+
+async def _note_body(request: web.Request, call: Call) -> None:
     if request.can_read_body:
         try:
             call.body = strip_secrets(await request.json())
         except ValueError:
             call.body = "[not JSON]"
-    return call
 
 
 def _path_without_secrets(request: web.Request) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from html import escape
 
 from sandbox.yclients.context import Context
@@ -50,7 +51,7 @@ def page(context: Context, *, title: str, body: str, here: str = "") -> str:
         f'<link rel="stylesheet" href="{base}/static/page.css"></head><body>'
         '<header class="bar"><div class="bar-inner">'
         '<div class="bar-name">YCLIENTS <span>песочница</span></div>'
-        f"{links}</div></header><main>{body}</main></body></html>"
+        f"<nav>{links}</nav></div></header><main>{body}</main></body></html>"
     )
 
 
@@ -81,12 +82,12 @@ def marketplace_body(
 def app_card(context: Context) -> str:
     """What the application is and costs."""
     options = [option for tariff in context.marketplace.tariffs for option in tariff["options"]]
-    price = f"от {min(option['overall_price'] for option in options)} ₽" if options else "бесплатно"
+    price = f"от&nbsp;{min(option['overall_price'] for option in options)}&nbsp;₽" if options else "бесплатно"
     return (
         f'<section class="card app"><div class="app-icon">{ICON}</div><div>'
         "<h1>Уведомления в WhatsApp</h1>"
         f'<p class="soft small">Чат-боты и рассылки · {price} · '
-        f"приложение № {context.settings.application_id}</p></div>"
+        f"приложение №&nbsp;{context.settings.application_id}</p></div>"
         '<div class="app-text"><p>Напоминания о визитах и подтверждения записи приходят клиентам с номера '
         "вашего салона. Подключение занимает пару минут: нажмите «Подключить» и привяжите WhatsApp "
         "по QR-коду или коду на телефоне.</p></div></section>"
@@ -98,16 +99,17 @@ def salon_card(salon: Salon, base: str) -> str:
     install = salon.installation
     status = install.status if install else None
     connectable = status not in (InstallStatus.ACTIVE, InstallStatus.FREEZED)
+    shape = "" if connectable else " salon-plain"
     box = (
         f'<input type="checkbox" form="several" name="salon_id" value="{salon.id}" '
         f'aria-label="Выбрать: {escape(salon.title)}">'
         if connectable
-        else "<span></span>"
+        else ""
     )
     return (
-        f'<section class="card salon" data-salon="{salon.id}" data-status="{status or "none"}">{box}'
+        f'<section class="card salon{shape}" data-salon="{salon.id}" data-status="{status or "none"}">{box}'
         f'<div class="salon-title">{escape(salon.title)}</div>{status_badge(install)}'
-        f'<div class="salon-more soft small">{escape(salon.address)} · № {salon.id}'
+        f'<div class="salon-more soft small">{escape(salon.address)} · №&nbsp;{salon.id}'
         f"{_last_change(install)}</div>"
         f'<div class="salon-actions">{_salon_buttons(salon.id, status, base)}</div></section>'
     )
@@ -118,7 +120,7 @@ def delivery_list(deliveries: Sequence[Delivery]) -> str:
     if not deliveries:
         return '<p class="soft">Пока ничего не отправлялось.</p>'
     rows = "".join(
-        f'<li class="row"><span>{escape(EVENT_LABELS.get(d.label, d.label))} · № {d.salon_id}</span>'
+        f'<li class="row"><span>{escape(EVENT_LABELS.get(d.label, d.label))} · №&nbsp;{d.salon_id}</span>'
         f'<span class="soft small">{_delivery_words(d)}</span></li>'
         for d in deliveries
     )
@@ -133,7 +135,7 @@ def notification_list(notifications: Sequence[Notification]) -> str:
 
 
 def _notification_row(item: Notification) -> str:
-    reports = [f"{entry.status} · {STATUS_WORDS[entry.status]}" for entry in item.statuses]
+    reports = [f"{STATUS_WORDS[entry.status]} ({entry.status})" for entry in item.statuses]
     if item.error_code is not None:
         outcome = f"ошибка {item.error_code}: {item.error_message or ''}"
     elif item.ext_id is not None:
@@ -142,7 +144,7 @@ def _notification_row(item: Notification) -> str:
         outcome = f"ответ {item.http_status}" if item.http_status else "нет ответа"
     return (
         f'<li><div class="row"><strong>{escape(item.phone)}</strong>'
-        f'<span class="soft small">№ {item.salon_id} · {escape(item.channel)}</span></div>'
+        f'<span class="soft small">№&nbsp;{item.salon_id} · {escape(item.channel)}</span></div>'
         f"<div>{escape(item.text)}</div>"
         f'<div class="soft small">{escape(" → ".join([outcome, *reports]))}</div></li>'
     )
@@ -172,7 +174,8 @@ def _last_change(install: Installation | None) -> str:
     if install is None or not install.logs:
         return ""
     last = install.logs[-1]
-    return f"<br>Изменено {last.changed_at}: {SOURCE_LABELS.get(last.source, last.source)}"
+    moment = datetime.strptime(last.changed_at, "%Y-%m-%d %H:%M:%S").strftime("%d.%m.%Y %H:%M")
+    return f"<br>Изменено {moment} МСК, источник: {SOURCE_LABELS.get(last.source, last.source)}"
 
 
 def _delivery_words(delivery: Delivery) -> str:

@@ -111,7 +111,7 @@ async def pay(request: web.Request) -> web.Response:
     context = context_of(request)
     salon = context.marketplace.salon(_query_salon(request))
     discount = _discount(request)
-    words = f" со скидкой {discount} %" if discount else ""
+    words = f" со скидкой {discount}&nbsp;%" if discount else ""
     body = (
         f'<section class="card center"><h1>Оплата приложения</h1><p>{escape(salon.title)}</p>'
         f'<p class="soft">Стандартный тариф{words}. Деньги в песочнице не списываются.</p>'

@@ -29,17 +29,6 @@ def new_record(*, salon: Salon, record_id: int, now: datetime, starts_at: dateti
     zone = timezone(timedelta(hours=salon.utc_offset))
     start = (starts_at or now + timedelta(days=1)).astimezone(zone).replace(microsecond=0)
     made = now.astimezone(zone)
-    service = {
-        "id": 5034676,
-        "title": "Стрижка",
-        "cost": 4000,
-        "cost_to_pay": 4000,
-        "manual_cost": 4000,
-        "cost_per_unit": 4000,
-        "discount": 0,
-        "first_cost": 4000,
-        "amount": 1,
-    }
     return {
         "id": record_id,
         "company_id": salon.id,
@@ -61,7 +50,7 @@ def new_record(*, salon: Salon, record_id: int, now: datetime, starts_at: dateti
         "paid_full": 0,
         "prepaid": False,
         "is_update_blocked": False,
-        "services": [service],
+        "services": [_service()],
         "staff": _staff(),
         "client": new_client(client_id=1),
         "comer": None,
@@ -103,6 +92,20 @@ def plain(resource: str, resource_id: int) -> dict[str, Any]:
     if resource == "client":
         return new_client(client_id=resource_id)
     return {"id": resource_id, "title": f"{resource} {resource_id}"}
+
+
+def _service() -> dict[str, Any]:
+    return {
+        "id": 5034676,
+        "title": "Стрижка",
+        "cost": 4000,
+        "cost_to_pay": 4000,
+        "manual_cost": 4000,
+        "cost_per_unit": 4000,
+        "discount": 0,
+        "first_cost": 4000,
+        "amount": 1,
+    }
 
 
 def _staff() -> dict[str, Any]:

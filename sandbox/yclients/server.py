@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sandbox.yclients import api, billing, control, control_sending, delivery, pages
+from sandbox.yclients import api, billing, control, control_scene, control_sending, delivery, pages
 from sandbox.yclients.context import CONTEXT, Context
 from sandbox.yclients.control import control_errors
 from sandbox.yclients.faults import Fault, FaultKind
@@ -21,6 +21,9 @@ from sandbox.yclients.sender import Delivery
 from sandbox.yclients.settings import DEFAULT_ACCEPT, SandboxSettings
 from sandbox.yclients.signing import Signature
 from sandbox.yclients.webhooks import EntityEvent, Order, arrange
+
+# Listening there is possible, calling there is not.
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104
 
 
 class SandboxYClients:
@@ -77,7 +80,8 @@ class SandboxYClients:
             await self._runner.cleanup()
             raise
         self._port = int(self._runner.addresses[0][1])
-        self.context.url = f"http://{self._host}:{self._port}"
+        reachable = "127.0.0.1" if self._host in EVERY_ADDRESS else self._host
+        self.context.url = f"http://{reachable}:{self._port}"
         self.context.notifier.callback_base = self.context.url
         await self.context.sender.open()
 
@@ -197,6 +201,6 @@ class SandboxYClients:
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[page_errors, api_guard, control_errors])
         application[CONTEXT] = self.context
-        for module in (api, billing, delivery, control, control_sending, pages):
+        for module in (api, billing, delivery, control, control_scene, control_sending, pages):
             application.add_routes(module.routes())
         return application
