@@ -1,54 +1,125 @@
-"""Activation: YClients is told that a salon's WhatsApp works, and is given the salon's API key."""
+"""Activation: YClients is told that a salon's WhatsApp works, and is given the salon's API key.
 
-from dataclasses import dataclass, field
+The page, the worker and a command may all ask for it at once: a claim in the row lets one of them work and
+the others wait for its result.
+"""
+
+import time
+from datetime import datetime
 from typing import Any
 
+from django.db.models import F, Q
+from django.utils import timezone
+
+from marketplace.activation_errors import (
+    NOT_AWAITING,
+    NOT_CONNECTED,
+    RUNNING,
+    UNCLEAR,
+    ActivationError,
+    ActivationRefused,
+    ActivationUnfinished,
+    AlreadyRunning,
+    NotAwaiting,
+    NotConnected,
+)
+from marketplace.attempt import CALL_PATIENCE, CLAIM, ActivationResult, Attempt
+from marketplace.client import YClients
 from marketplace.models import Company
 
+__all__ = [
+    "ActivationError",
+    "ActivationRefused",
+    "ActivationResult",
+    "ActivationUnfinished",
+    "AlreadyRunning",
+    "NotAwaiting",
+    "NotConnected",
+    "activate",
+    "due",
+]
+
 WAIT_FOR_OTHER = 10.0  # seconds that a page's call waits for an activation that already runs
+POLL = 0.2
 
-
-class ActivationError(Exception):
-    """The salon was not activated; `message` is an English msgid for a person: pass it through gettext."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-
-class NotConnected(ActivationError):
-    """The salon's WhatsApp is not connected."""
-
-
-class AlreadyRunning(ActivationError):
-    """Another activation of this salon runs and did not end while we waited."""
-
-
-class NotAwaiting(ActivationError):
-    """The salon is frozen or uninstalled: there is nothing to activate."""
-
-
-class ActivationRefused(ActivationError):
-    """YClients said no; the salon is `activation_failed` and the key withdrawn."""
-
-
-class ActivationUnfinished(ActivationError):
-    """YClients did not answer clearly; the worker goes on with the same key."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActivationResult:
-    """An active salon. `yclients_response` says how we know: an HTTP status, or the state asked for."""
-
-    company: Company
-    redirect_url: str
-    yclients_response: dict[str, Any] = field(default_factory=dict)
+Status = Company.Status
+CLAIMABLE = (Status.PENDING_WHATSAPP, Status.ACTIVATION_FAILED, Status.ACTIVATING)
 
 
 def activate(*, company: Company, cause: str, wait: float = WAIT_FOR_OTHER) -> ActivationResult:
     """Activate the salon once, whoever asks and however often.
 
-    `cause` goes into the event ("page", "worker", …); `wait` is in seconds. An active salon is answered
-    at once. Raises the errors above.
+    `cause` goes into the event ("page", "worker", …); `wait` is how long, in seconds, to wait for another
+    activation of the same salon. An active salon is answered at once. Calls YClients: never call it within
+    a transaction. Raises NotConnected, NotAwaiting, AlreadyRunning, ActivationRefused, ActivationUnfinished.
     """
-    raise ActivationUnfinished("")
+    ends = time.monotonic() + wait
+    company.refresh_from_db()
+    while company.status != Status.ACTIVE:
+        _check_ready(company)
+        claimed_until = _claim(company)
+        if claimed_until is not None:
+            return _run(company, cause=cause, claimed_until=claimed_until)
+        if time.monotonic() >= ends:
+            raise AlreadyRunning(RUNNING)
+        time.sleep(POLL)
+        company.refresh_from_db()
+        _check_result_of_other(company)
+    return ActivationResult(company, company.redirect_url, {"status": "active"})
+
+
+def due(*, limit: int) -> list[int]:
+    """Return ids of companies to activate now: their phone is connected, or an activation was cut short."""
+    now = timezone.now()
+    ready = Q(status=Status.PENDING_WHATSAPP, session__status="connected") | Q(status=Status.ACTIVATING)
+    waiting = Company.objects.filter(ready, _unclaimed(now)).filter(
+        Q(activation_next_at__isnull=True) | Q(activation_next_at__lte=now)
+    )
+    return list(
+        waiting.order_by(F("activation_next_at").asc(nulls_first=True))[:limit].values_list("pk", flat=True)
+    )
+
+
+def _check_ready(company: Company) -> None:
+    if company.status not in CLAIMABLE or company.session is None:
+        raise NotAwaiting(NOT_AWAITING)
+    # One that was begun is brought to its end even while the line is down for a moment.
+    if company.status != Status.ACTIVATING and not company.session.is_connected:
+        raise NotConnected(NOT_CONNECTED)
+
+
+def _check_result_of_other(company: Company) -> None:
+    """Raise what the other activation, for which we waited, came to; nothing while it runs."""
+    now = timezone.now()
+    if company.activation_claimed_until and company.activation_claimed_until > now:
+        return
+    if company.status == Status.ACTIVATION_FAILED:
+        raise ActivationRefused(company.activation_error)
+    if company.activation_next_at and company.activation_next_at > now:
+        raise ActivationUnfinished(UNCLEAR)
+
+
+def _unclaimed(now: datetime) -> Q:
+    return Q(activation_claimed_until__isnull=True) | Q(activation_claimed_until__lte=now)
+
+
+def _claim(company: Company) -> datetime | None:
+    """Take the salon for ourselves; None when another has it, or when it needs no activation any more."""
+    now = timezone.now()
+    changes: dict[str, Any] = {
+        "activation_attempts": F("activation_attempts") + 1,
+        "activation_next_at": None,
+    }
+    claimed = Company.objects.filter(_unclaimed(now), pk=company.pk, status__in=CLAIMABLE).update(
+        activation_claimed_until=now + CLAIM, **changes
+    )
+    return now + CLAIM if claimed else None
+
+
+def _run(company: Company, *, cause: str, claimed_until: datetime) -> ActivationResult:
+    with YClients(patience=CALL_PATIENCE) as yclients:
+        attempt = Attempt(company=company, cause=cause, claimed_until=claimed_until, yclients=yclients)
+        try:
+            return attempt.run()
+        finally:
+            attempt.release()

@@ -3,7 +3,8 @@
 `Company.id` is ours; `salon_id` is YClients' number for the same salon. The two never mix.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -107,16 +108,34 @@ class Company(models.Model):
             models.Index(fields=["status", "activation_next_at"], name="company_activation_queue"),
         ]
 
+    # Changes that destroy what YClients was given; for `move`.
+    WITHOUT_SECRETS: ClassVar[dict[str, Any]] = {
+        "api_key": "",
+        "api_key_digest": None,
+        "webhook_secret": "",
+        "webhook_secret_digest": None,
+        "key_offered": False,
+    }
+
     def __str__(self) -> str:
         return self.title or f"{self.salon_id}"
 
-    def move(self, *, to: str, sources: list[str], **changes: Any) -> None:
+    def note(self, event_type: str, **data: Any) -> "MarketplaceEvent":
+        """Append an event of this salon; `data` says who caused it and what changed, without secrets."""
+        return MarketplaceEvent.objects.create(
+            company=self, salon_id=self.salon_id, event_type=event_type, event_data=data
+        )
+
+    def move(self, *, to: str, sources: Sequence[str], only_if: Q | None = None, **changes: Any) -> None:
         """Make a status transition by one conditional update and refresh the row.
 
-        Raises WrongStatus, with nothing changed, when the row is not in one of `sources` any more.
+        Raises WrongStatus, with nothing changed, when the row is not in one of `sources` any more, or does
+        not meet `only_if`.
         """
         changes["updated_at"] = timezone.now()
-        moved = Company.objects.filter(pk=self.pk, status__in=sources).update(status=to, **changes)
+        moved = Company.objects.filter(only_if or Q(), pk=self.pk, status__in=sources).update(
+            status=to, **changes
+        )
         if not moved:
             self.refresh_from_db(fields=["status"])
             raise WrongStatus(f"salon {self.salon_id} is {self.status}, not one of {', '.join(sources)}")

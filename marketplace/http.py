@@ -1,0 +1,283 @@
+"""One call to YClients: its slot, its time limits, its repetition, and what a failure means."""
+
+import json
+import random
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+
+import requests
+import structlog
+import urllib3.exceptions
+from django.conf import settings
+from requests.auth import AuthBase
+
+from marketplace import call_slots
+from marketplace.metrics import YCLIENTS_CALLS, YCLIENTS_SECONDS
+
+log = structlog.get_logger("yclients")
+
+CONNECT_TIMEOUT = 5.0  # seconds
+READ_TIMEOUT = 10.0
+FIRST_PAUSE = 0.5
+MAX_ATTEMPTS = 4
+MAX_BODY = 1024 * 1024
+MAX_MESSAGE = 300
+TRANSIENT = frozenset({408, 425, 429})
+
+
+class Kind(StrEnum):
+    """Why a call failed."""
+
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+    NETWORK = "network"
+    TIMEOUT = "timeout"
+    MALFORMED = "malformed"
+    BUSY = "busy"
+    UNCONFIGURED = "unconfigured"
+
+
+class YClientsError(Exception):
+    """A call that brought no good answer.
+
+    `permanent`: the same call will fail again, YClients said no. `outcome_unknown`: the call may have had
+    its effect. `status` is the HTTP status, None without an answer. `message` has no secrets.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        status: int | None = None,
+        outcome_unknown: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.outcome_unknown = outcome_unknown
+        self.retry_after = retry_after
+        self.permanent = kind is Kind.REFUSED
+
+    def __str__(self) -> str:
+        return f"{self.kind}{f' {self.status}' if self.status else ''}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer below 400, or a 301 that was not followed."""
+
+    status: int
+    body: bytes
+    location: str
+    message: str
+
+
+class _Bearer(AuthBase):
+    """An auth object of ours, because requests would let a .netrc file overwrite a plain header."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {settings.YCLIENTS_PARTNER_TOKEN}"
+        return request
+
+
+class Http:
+    """Calls YClients; `patience` is the longest time in seconds for one call with all its attempts."""
+
+    def __init__(self, *, patience: float) -> None:
+        self.patience = patience
+        self._session = requests.Session()
+        self._session.auth = _Bearer()
+        self._session.headers.update(
+            {
+                "Accept": settings.YCLIENTS_ACCEPT,
+                "User-Agent": "salon-whatsapp",
+                "Accept-Encoding": "identity",
+            }
+        )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    def call(
+        self,
+        name: str,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        repeatable: bool | None = None,
+        secrets: tuple[str, ...] = (),
+    ) -> Answer:
+        """Make one call, again after a passing failure. Raises YClientsError.
+
+        A call that is not `repeatable` (POST unless said) is made again only where YClients surely did not
+        act on it. `secrets` are texts to be removed from every message, beside the partner token.
+        """
+        if not settings.YCLIENTS_PARTNER_TOKEN or not settings.YCLIENTS_APPLICATION_ID:
+            raise YClientsError(Kind.UNCONFIGURED, "the partner token or the application id is missing")
+        repeatable = method == "GET" if repeatable is None else repeatable
+        deadline = time.monotonic() + self.patience
+        hidden = (settings.YCLIENTS_PARTNER_TOKEN, *secrets)
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return self._attempt(name, method, url, query, body, deadline, hidden)
+            except YClientsError as error:
+                pause = _pause(error, attempt)
+                again = not error.permanent and (repeatable or not error.outcome_unknown)
+                if not again or attempt == MAX_ATTEMPTS or time.monotonic() + pause > deadline:
+                    raise
+                log.info("yclients call repeated", call=name, attempt=attempt, cause=str(error))
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _attempt(
+        self,
+        name: str,
+        method: str,
+        url: str,
+        query: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None,
+        deadline: float,
+        hidden: tuple[str, ...],
+    ) -> Answer:
+        left = timedelta(seconds=max(0.0, deadline - time.monotonic()))
+        try:
+            call_slots.wait_for_slot(longest_queue=min(left, call_slots.LONGEST_QUEUE))
+        except call_slots.SlotsTaken as error:
+            raise YClientsError(Kind.BUSY, str(error), retry_after=error.wait) from error
+        started = time.monotonic()
+        outcome = "network"
+        try:
+            answer = self._exchange(method, url, query, body, deadline, hidden)
+            outcome = str(answer.status)
+            return answer
+        except YClientsError as error:
+            outcome = str(error.status or error.kind)
+            raise
+        finally:
+            YCLIENTS_SECONDS.labels(name).observe(time.monotonic() - started)
+            YCLIENTS_CALLS.labels(name, outcome).inc()
+            log.info(
+                "yclients call", call=name, outcome=outcome, ms=round((time.monotonic() - started) * 1000)
+            )
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None,
+        deadline: float,
+        hidden: tuple[str, ...],
+    ) -> Answer:
+        left = max(0.1, deadline - time.monotonic())
+        ends = time.monotonic() + min(READ_TIMEOUT + CONNECT_TIMEOUT, left)
+        try:
+            with self._session.request(
+                method,
+                url,
+                params=dict(query) if query else None,
+                json=body,
+                timeout=(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = _read(response, ends)
+                return _judge(response, content, hidden)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            # Their texts contain addresses with queries, so only the kind of the error is kept.
+            raise _network_error(error) from None
+
+
+def _read(response: requests.Response, ends: float) -> bytes:
+    """Return the body. Raises YClientsError when it is too long or does not end in time."""
+    content = bytearray()
+    while chunk := response.raw.read1(64 * 1024, decode_content=True):
+        content += chunk
+        if len(content) > MAX_BODY:
+            raise YClientsError(
+                Kind.MALFORMED, "the answer is too long", status=response.status_code, outcome_unknown=True
+            )
+        if time.monotonic() > ends:
+            raise YClientsError(Kind.TIMEOUT, "the answer did not end in time", outcome_unknown=True)
+    return bytes(content)
+
+
+def _judge(response: requests.Response, content: bytes, hidden: tuple[str, ...]) -> Answer:
+    status = response.status_code
+    message = _message(content, hidden)
+    if status < 400:
+        return Answer(status, content, response.headers.get("Location", ""), message)
+    if status >= 500:
+        raise YClientsError(
+            Kind.UNAVAILABLE,
+            message,
+            status=status,
+            outcome_unknown=True,
+            retry_after=_retry_after(response.headers.get("Retry-After")),
+        )
+    if status in TRANSIENT:
+        retry_after = _retry_after(response.headers.get("Retry-After"))
+        raise YClientsError(Kind.UNAVAILABLE, message, status=status, retry_after=retry_after)
+    raise YClientsError(Kind.REFUSED, message, status=status)
+
+
+def _network_error(error: Exception) -> YClientsError:
+    """Tell "never reached YClients" from "reached it, and the answer was lost"."""
+    name = type(error).__name__
+    if isinstance(error, requests.ConnectTimeout):
+        return YClientsError(Kind.TIMEOUT, "no connection in time")
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return YClientsError(Kind.NETWORK, "no connection")
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+        return YClientsError(Kind.TIMEOUT, "no answer in time", outcome_unknown=True)
+    return YClientsError(Kind.NETWORK, f"the connection was lost ({name})", outcome_unknown=True)
+
+
+def _pause(error: YClientsError, attempt: int) -> float:
+    """Exponential backoff with full jitter, and never less than what YClients asked for."""
+    jittered = random.uniform(0, FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311 spreads load, guards nothing
+    return max(jittered, error.retry_after or 0.0)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Read the header's seconds or date; None when it is missing or makes no sense."""
+    if not value:
+        return None
+    if re.fullmatch(r"\d{1,6}(\.\d+)?", value.strip()):
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+
+def _message(content: bytes, hidden: tuple[str, ...]) -> str:
+    """Return the sentence of `{"meta": {"message": …}}` as one short line without secrets."""
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        return ""
+    meta = said.get("meta") if isinstance(said, dict) else None
+    text = meta.get("message") if isinstance(meta, dict) else None
+    if not isinstance(text, str):
+        return ""
+    for secret in hidden:
+        if secret:
+            text = text.replace(secret, "[hidden]")
+    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]+", " ", text)[:MAX_MESSAGE].strip()
