@@ -21,30 +21,42 @@ ARGUMENTS = [
 ]
 
 
-def find_browser() -> Path | None:
-    """A Chromium that answers `--version`: `CHROMIUM`, the system's, or the one that playwright installed."""
+class NoBrowserError(Exception):
+    """No page can be opened here; the sentence says what is missing."""
+
+
+def find_browser() -> Path:
+    """A Chromium that answers `--version`: `CHROMIUM`, the system's, or the one that playwright installed.
+
+    Raises NoBrowserError, also when playwright itself cannot run: its Node wants the system's libatomic.
+    """
+    if not _runs(str(Path(sys.executable).parent / "playwright"), "Version"):
+        raise NoBrowserError("playwright does not run; on Debian and Ubuntu it needs the package libatomic1")
     named = os.environ.get("CHROMIUM")
-    candidates: list[str | None] = [named] if named else [shutil.which(name) for name in NAMES]
-    if not named:
-        candidates.append(_of_playwright())
-    return next((Path(path) for path in candidates if path and _runs(path)), None)
+    for path in [named] if named else [shutil.which(name) for name in NAMES]:
+        if path and _runs(path, "hrom"):
+            return Path(path)
+    own = None if named else _of_playwright()
+    if own and _runs(own, "hrom"):
+        return Path(own)
+    raise NoBrowserError(f"no working Chromium: looked for {named or ', '.join(NAMES) + ', playwright'}")
 
 
-def _of_playwright() -> str | None:
+def _of_playwright() -> str:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         path: str = playwright.chromium.executable_path
-        return path if Path(path).exists() else None
+        return path
 
 
-def _runs(path: str) -> bool:
+def _runs(path: str, word: str) -> bool:
     """Ubuntu's chromium-browser is a script that only asks for the snap, so presence proves nothing."""
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, timeout=20, check=False)
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return done.returncode == 0 and b"hrom" in done.stdout
+    return done.returncode == 0 and word in done.stdout
 
 
 def decode_qr(png: bytes) -> str:
@@ -63,7 +75,7 @@ def decode_qr(png: bytes) -> str:
 
 
 if __name__ == "__main__":
-    browser = find_browser()
-    if browser is None:
-        sys.exit(f"no working Chromium: looked for {', '.join(NAMES)} on PATH and for playwright's own")
-    sys.stdout.write(f"{browser}\n")
+    try:
+        sys.stdout.write(f"{find_browser()}\n")
+    except NoBrowserError as missing:
+        sys.exit(str(missing))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser import ARGUMENTS, find_browser
+from tests.browser import ARGUMENTS, NoBrowserError, find_browser
 from tests.conftest import STARTED_HERE
 from tests.databases import create_database, drop_database
 from tests.environment import ROOT, SECRETS, clean_environment
@@ -93,12 +93,12 @@ def scene(make_scene: Callable[..., Scene]) -> Scene:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """A running Chromium. Without one these tests are skipped, but fail where CI should have installed it."""
-    path = find_browser()
-    if path is None:
-        reason = "no working Chromium; `make setup` tries to install one"
+    try:
+        path = find_browser()
+    except NoBrowserError as missing:
         if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+            pytest.fail(str(missing))
+        pytest.skip(f"{missing}; `make setup` tries to install it")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=str(path), args=ARGUMENTS)
 
