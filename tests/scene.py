@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.environment import APPLICATION_ID, PARTNER_TOKEN, SECRETS, clean_environment
-from tests.outside import WhatsApp, YClients
+from tests.outside import Control, WhatsApp, YClients
 from tests.processes import BINARIES, Process, Stack, answers
 from tests.server import free_port
 
@@ -48,6 +48,32 @@ def production_scene(*, folder: Path, database_url: str, redis_url: str, **setti
     scene.add("pool", [*manage, "run_session_pool"], ready=lambda process: _pool_beats(scene, process))
     scene.add("worker", [*manage, "run_worker"], ready=lambda process: process.said("worker started"))
     return scene
+
+
+def embedded_scene(*, folder: Path, **settings: str) -> Scene:
+    """`manage.py demo`, running: product and stand-ins in one process named `demo`, on SQLite."""
+    port = free_port()
+    data = folder / "data"
+    environment = {
+        **clean_environment(),
+        "PORT": str(port),
+        "BASE_URL": f"http://127.0.0.1:{port}",
+        "DATA_DIR": str(data),
+        "DATABASE_URL": f"sqlite:///{data / 'db.sqlite3'}",
+        **settings,
+    }
+    scene = Scene(folder=folder, environment=environment)
+    command = [sys.executable, "manage.py", "demo"]
+    scene.add("demo", command, ready=lambda _: answers(f"{scene.url}/demo/state"))
+    start_demo(scene)
+    return scene
+
+
+def start_demo(scene: Scene) -> None:
+    """Starts the demo, also after a kill; its stand-ins take new addresses each time."""
+    scene.start("demo")
+    state = Control(scene.url).get("/demo/state")
+    scene.yclients, scene.whatsapp = YClients(state["marketplace_url"]), WhatsApp(state["phone_url"])
 
 
 def _pool_beats(scene: Scene, process: Process) -> bool:

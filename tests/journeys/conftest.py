@@ -3,6 +3,7 @@
 Journeys are plain functions: playwright's synchronous interface keeps an event loop in this thread.
 """
 
+import contextlib
 import itertools
 import os
 import re
@@ -17,7 +18,7 @@ from tests.conftest import STARTED_HERE
 from tests.databases import create_database, drop_database
 from tests.environment import ROOT, SECRETS, clean_environment
 from tests.processes import Stack
-from tests.scene import PRODUCT, Scene, production_scene
+from tests.scene import PRODUCT, Scene, embedded_scene, production_scene
 from tests.server import temporary_folder
 from tests.servers import Redis
 
@@ -70,16 +71,18 @@ def make_scene(
     scenes: list[Stack] = request.node.stash.setdefault(SCENES, [])
 
     def make(**settings: str) -> Scene:
-        folder = temporary_folder("yclients-whatsapp-journey")
         scene = production_scene(
-            folder=folder, database_url=database_url, redis_url=own_redis.url, **settings
+            folder=temporary_folder("yclients-whatsapp-journey"),
+            database_url=database_url,
+            redis_url=own_redis.url,
+            **settings,
         )
         scenes.append(scene)
+        closing.callback(scene.close)
         return scene
 
-    yield make
-    for scene in scenes:
-        scene.close()
+    with contextlib.ExitStack() as closing:
+        yield make
 
 
 @pytest.fixture
@@ -88,6 +91,15 @@ def scene(make_scene: Callable[..., Scene]) -> Scene:
     scene = make_scene()
     scene.start(*PRODUCT)
     return scene
+
+
+@pytest.fixture
+def demo(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """The embedded shape, running: `manage.py demo`."""
+    scene = embedded_scene(folder=temporary_folder("yclients-whatsapp-demo"))
+    request.node.stash.setdefault(SCENES, []).append(scene)
+    yield scene
+    scene.close()
 
 
 @pytest.fixture(scope="session")
