@@ -58,11 +58,16 @@ def _mask_match(match: re.Match[str]) -> str:
     return mask_phone(found)
 
 
-def mask_text(text: str) -> str:
-    """Return `text` with secrets and phones replaced."""
+def hide_secrets(text: str) -> str:
+    """Return `text` with secrets replaced and phones as they are."""
     for pattern, replacement in MASKS:
         text = pattern.sub(replacement, text)
-    return PHONE.sub(_mask_match, text)
+    return text
+
+
+def mask_text(text: str) -> str:
+    """Return `text` with secrets and phones replaced."""
+    return PHONE.sub(_mask_match, hide_secrets(text))
 
 
 def _mask_value(name: str, value: Any) -> Any:

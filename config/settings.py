@@ -82,7 +82,7 @@ LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 # --- Django -------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "daphne",  # first: it replaces runserver
-    "django.contrib.admin",
+    "config.admin_app.SupportAdminConfig",  # django.contrib.admin with our own site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

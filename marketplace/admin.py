@@ -212,8 +212,8 @@ class InboundWebhookAdmin(OperableAdmin):
 class SalonSessionAdmin(SessionAdmin):
     """Sessions with the salons that use them."""
 
-    list_display = ("number", "salons", *SessionAdmin.list_display[1:])
-    search_fields = (*SessionAdmin.search_fields, "=companies__salon_id", "companies__title")
+    list_display = ["number", "salons", *SessionAdmin.list_display[1:]]
+    search_fields = [*SessionAdmin.search_fields, "=companies__salon_id", "companies__title"]
     fieldsets = [
         (None, {"fields": ["salons", *SessionAdmin.fieldsets[0][1]["fields"]]}),
         *SessionAdmin.fieldsets[1:],

@@ -11,14 +11,14 @@ import pytest
 from tests.environment import ROOT
 
 PRODUCT = ("config", "onboarding", "marketplace", "whatsapp")
-# onboarding -> marketplace -> whatsapp -> nothing; config wires them and lends all its logs and metrics.
+# onboarding -> marketplace -> whatsapp -> nothing; config wires them and lends what LENT_BY_CONFIG names.
 MAY_IMPORT = {
     "config": {"config", "onboarding", "marketplace", "whatsapp"},
     "onboarding": {"config", "onboarding", "marketplace", "whatsapp"},
     "marketplace": {"config", "marketplace", "whatsapp"},
     "whatsapp": {"config", "whatsapp"},
 }
-LENT_BY_CONFIG = ("logs", "metrics")
+LENT_BY_CONFIG = ("logs", "metrics", "operations", "support")
 CATCH_ALL_NAMES = {"utils", "helpers", "constants", "signals", "selectors", "common", "misc"}
 
 

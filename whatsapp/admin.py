@@ -1,0 +1,172 @@
+"""Sessions, their history and the pools, for support staff.
+
+QR texts, pairing codes and key stores are never read here.
+"""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext_lazy as _
+
+from config import support
+from config.logs import mask_phone, mask_text
+from config.operations import OperableAdmin
+from config.support import ReadMostlyAdmin
+from whatsapp import services
+from whatsapp.models import Pool, Session, SessionEvent, StoredCredentials
+from whatsapp.operations import RESTART, RESUME, STOP, UNLINK
+
+STATUS_TONES = {
+    "starting": "busy", "qr": "waiting", "pairing_code": "waiting", "connecting": "busy",
+    "connected": "good", "reconnecting": "busy", "conflict": "bad", "banned": "bad", "logged_out": "bad",
+    "failed": "bad",
+}  # fmt: skip
+WANTED_TONES = {"linked": "good", "stopped": "waiting", "unlinked": "bad"}
+HISTORY_SHOWN = 50
+
+
+@admin.register(Session)
+class SessionAdmin(OperableAdmin):
+    """Linked devices: what is wanted, what is so, and who is at work on it."""
+
+    hidden = ("qr", "pairing_code")
+    operations = (RESTART, STOP, RESUME, UNLINK)
+    list_display = ["number", "status_word", "wanted_word", "phone_masked", "pool", "seen", "error"]
+    list_filter = ("status", "wanted", ("connected_at", admin.DateFieldListFilter))
+    search_fields = ["id__istartswith", "push_name", "jid", "lease_owner"]
+    digits_search = ("phone",)
+    ordering = ("-updated_at",)
+    private = {"phone": "phone_masked", "jid": "jid_masked", "pairing_phone": "pairing_phone_masked"}
+    fieldsets = [
+        (
+            None,
+            {"fields": ["id", "status_word", "wanted_word", "phone", "push_name", "jid", "last_error_block"]},
+        ),
+        (_("Times"), {"fields": ["connected", "seen", "paired", "viewed", "banned", "created", "updated"]}),
+        (_("Pool"), {"fields": ["pool", "lease", "attempts", "next_attempt", "restart_requested"]}),
+        (_("Pairing"), {"fields": ["pairing_requested", "pairing_phone", "pairing_error"]}),
+        (_("Stored credentials"), {"fields": ["stored"]}),
+        (_("History"), {"fields": ["history"]}),
+    ]
+
+    status_word = support.state_column("status", _("status"), STATUS_TONES)
+    wanted_word = support.state_column("wanted", _("wanted"), WANTED_TONES)
+    phone_masked = support.masked_phone_column("phone", _("phone"))
+    pairing_phone_masked = support.masked_phone_column("pairing_phone", _("pairing phone"))
+    last_error_block = support.block_field("last_error", _("last error"))
+    connected = support.moment_column("connected_at", _("connected"))
+    seen = support.moment_column("last_seen_at", _("last seen"))
+    paired = support.moment_column("paired_at", _("linked since"))
+    viewed = support.moment_column("viewed_at", _("page last open"))
+    banned = support.moment_column("banned_until", _("banned until"))
+    created = support.moment_column("created_at", _("created"))
+    updated = support.moment_column("updated_at", _("changed"))
+    next_attempt = support.moment_column("next_attempt_at", _("next attempt"))
+    restart_requested = support.moment_column("restart_requested_at", _("restart asked for"))
+    pairing_requested = support.moment_column("pairing_requested_at", _("pairing asked for"))
+
+    @admin.display(description=_("session"), ordering="id")
+    def number(self, session: Session) -> str:
+        return str(session.pk)[:8]
+
+    @admin.display(description=_("JID"))
+    def jid_masked(self, session: Session) -> str:
+        return mask_phone(session.jid.partition("@")[0].partition(":")[0]) or support.NOTHING
+
+    @admin.display(description=_("pool"), ordering="lease_owner")
+    def pool(self, session: Session) -> str:
+        if not session.lease_owner:
+            return support.NOTHING
+        return support.list_link(Pool, session.lease_owner, q=session.lease_owner)
+
+    @admin.display(description=_("lease ends"), ordering="lease_expires_at")
+    def lease(self, session: Session) -> str:
+        return format_html("{} (#{})", support.moment(session.lease_expires_at), session.lease_token)
+
+    @admin.display(description=_("last error"))
+    def error(self, session: Session) -> str:
+        first = session.last_error.strip().splitlines()[-1:] or [""]
+        return mask_text(first[0])[:80] or support.NOTHING
+
+    @admin.display(description=_("copy of the keys"))
+    def stored(self, session: Session) -> str:
+        kept = StoredCredentials.objects.filter(session=session).defer("store").first()
+        if kept is None:
+            return support.NOTHING
+        text = _("Copy number %(generation)d, checksum %(checksum)s…, taken by %(pool)s") % {
+            "generation": kept.generation, "checksum": kept.checksum[:8], "pool": kept.taken_by or "–",
+        }  # fmt: skip
+        return format_html("{}, {}", text, support.moment(kept.taken_at))
+
+    @admin.display(description=_("latest first"))
+    def history(self, session: Session) -> str:
+        events = list(session.events.all()[:HISTORY_SHOWN])
+        if not events:
+            return support.NOTHING
+        rows = format_html_join(
+            "",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            ((support.moment(each.created_at), each.kind, mask_text(each.detail), each.pool)
+             for each in events),
+        )  # fmt: skip
+        every = support.list_link(SessionEvent, _("Whole history"), session__id__exact=session.pk)
+        return format_html('<table class="support-history"><tbody>{}</tbody></table><p>{}</p>', rows, every)
+
+    def describe(self, row: Session) -> str:
+        return f"{str(row.pk)[:8]} {mask_phone(row.phone)}".strip()
+
+
+@admin.register(SessionEvent)
+class SessionEventAdmin(ReadMostlyAdmin):
+    """What happened to sessions; append-only."""
+
+    list_display = ("kind", "session_link", "detail_masked", "pool", "created")
+    list_display_links = ("kind",)
+    list_filter = ("kind", ("created_at", admin.DateFieldListFilter))
+    search_fields = ("session__id__istartswith", "kind", "detail", "pool")
+    digits_search = ("session__phone",)
+    list_select_related = ("session",)
+    hidden = ("session__qr", "session__pairing_code")
+    fieldsets = [(None, {"fields": ["kind", "session_link", "detail_masked", "pool", "created"]})]
+
+    created = support.moment_column("created_at", _("time"))
+
+    @admin.display(description=_("session"))
+    def session_link(self, event: SessionEvent) -> str:
+        return support.link(event.session, str(event.session_id)[:8])
+
+    @admin.display(description=_("detail"))
+    def detail_masked(self, event: SessionEvent) -> str:
+        return mask_text(event.detail) or support.NOTHING
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return lookup == "session__id__exact" or super().lookup_allowed(lookup, value, request)
+
+
+@admin.register(Pool)
+class PoolAdmin(ReadMostlyAdmin):
+    """The processes that hold the sessions."""
+
+    list_display = ("name", "alive", "sessions", "capacity", "hosts", "memory", "heartbeat", "started")
+    search_fields = ("name",)
+    ordering = ("-heartbeat_at",)
+    fieldsets = [
+        (None, {"fields": ["name", "alive", "held", "capacity", "hosts", "memory", "heartbeat", "started"]})
+    ]
+
+    heartbeat = support.moment_column("heartbeat_at", _("heartbeat"))
+    started = support.moment_column("started_at", _("started"))
+
+    @admin.display(description=_("state"))
+    def alive(self, pool: Pool) -> str:
+        beats = pool.heartbeat_at > timezone.now() - services.POOL_SILENCE
+        return support.state(_("running"), "good") if beats else support.state(_("silent"), "bad")
+
+    @admin.display(description=_("memory"), ordering="rss_bytes")
+    def memory(self, pool: Pool) -> str:
+        return f"{pool.rss_bytes / 2**20:.0f} MiB"
+
+    @admin.display(description=_("sessions"))
+    def held(self, pool: Pool) -> str:
+        return support.list_link(Session, str(pool.sessions), q=pool.name)
