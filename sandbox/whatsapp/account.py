@@ -84,6 +84,7 @@ class Account:
     sessions: dict[str, list[Session]] = field(default_factory=dict)
     inbox: list[InboxMessage] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
+    addressed_by: dict[str, str] = field(default_factory=dict)  # device address: how it addresses this phone
 
     def jid(self, device: int = 0) -> str:
         return str(Jid(self.phone, device, USER_SERVER))

@@ -12,6 +12,7 @@ from .hub import Hub, queue_key
 from .node import SERVER, Jid, Node
 from .protobufs import Message
 from .ratchet import CannotDecrypt, OwnKeys
+from .sealing import send_again
 
 RETRY_VERSION = "1"
 
@@ -102,6 +103,10 @@ def receive(hub: Hub, account: Account, item: Waiting) -> None:
         _ask_again(hub, account, item)
         return
     hub.store.save_sessions(account, address)
+    server = item.reply_to.rsplit("@", 1)[-1]
+    if account.addressed_by.get(address) != server:
+        account.addressed_by[address] = server
+        hub.store.save_account(account)
     own = item.sender == account.phone
     message = _inbox_message(hub, account, item, content, own)
     if message and not any(known.id == message.id and known.chat == message.chat for known in account.inbox):
@@ -189,7 +194,11 @@ def receipt_from_companion(hub: Hub, account: Account, device: Device, stanza: N
     for message_id in ids:
         hub.acknowledge(account, device, queue_key("message", {"id": message_id}))
     sender = hub.find(stanza.jid("to"))
-    status = {"": "delivered", "read": "read", "read-self": "read"}.get(kind)
+    if kind == "retry" and sender:
+        for message_id in ids[:1]:
+            send_again(hub, sender, account, device, message_id)
+        return
+    status = {"": "delivered", "inactive": "delivered", "read": "read", "read-self": "read"}.get(kind)
     if sender is None or status is None or sender is account:
         return
     for message in sender.inbox:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from . import ratchet
 from .account import Account, Device, InboxMessage, new_message_id, now
 from .hub import Hub, digits
-from .keys import take_bundle
 from .messages import mark_read, receive
-from .node import Jid, Node
+from .node import USER_SERVER, Jid
 from .pairing import find_scanned
 from .pairing_code import find_waiting
-from .protobufs import Message
 from .refusal import Refused
+from .sealing import seal
 
 
 def create(
@@ -56,7 +54,7 @@ async def enter_code(hub: Hub, *, phone: str, code: str) -> Device:
 def send(hub: Hub, *, phone: str, to: str, text: str) -> InboxMessage:
     """Write a text to another number: to its phone and to every companion on both sides."""
     account, number = hub.existing(phone), digits(to)
-    target = hub.find(Jid(number, 0, "s.whatsapp.net"))
+    target = hub.find(Jid(number, 0, USER_SERVER))
     if target is None:
         raise Refused(404, "The number is not on WhatsApp.")
     if not text.strip():
@@ -68,14 +66,9 @@ def send(hub: Hub, *, phone: str, to: str, text: str) -> InboxMessage:
         outgoing=True, status="sent", read=True,
     )  # fmt: skip
     account.inbox.append(message)
-    content = Message(conversation=text)
-    for device in target.devices.values():
-        _seal(hub, account, target, device, message, content, {})
-    copy = Message()
-    copy.deviceSentMessage.destinationJID = target.jid()
-    copy.deviceSentMessage.message.CopyFrom(content)
-    for device in account.devices.values():
-        _seal(hub, account, account, device, message, copy, {"recipient": target.lid_jid()})
+    for owner in (target, account) if target is not account else (account,):
+        for device in owner.devices.values():
+            seal(hub, account, owner, device, message)
     if target is not account:
         _arrive(hub, target, account, message)
     hub.store.save_message(account, message)
@@ -92,23 +85,6 @@ def _arrive(hub: Hub, target: Account, account: Account, message: InboxMessage) 
     hub.store.save_message(target, received)
     if target.online:
         message.status = "delivered"
-
-
-def _seal(
-    hub: Hub, account: Account, target: Account, device: Device, message: InboxMessage, content: Any,
-    extra: dict[str, str],
-) -> None:  # fmt: skip
-    address = f"{target.phone}:{device.number}"
-    states = account.sessions.setdefault(address, [])
-    if not states or states[0].their_identity != device.identity:
-        bundle = take_bundle(hub, target, device)
-        states.insert(0, ratchet.begin(account.identity, account.registration_id, bundle))
-    kind, sealed = ratchet.encrypt(states[0], account.identity, content.SerializeToString())
-    hub.store.save_sessions(account, address)
-    attrs = {"from": account.lid_jid(), "id": message.id, "type": "text", "t": str(int(message.at)),
-             "notify": account.name, "addressing_mode": "lid", "sender_pn": account.jid()}  # fmt: skip
-    enc = Node("enc", {"v": "2", "type": kind}, sealed)
-    hub.deliver(target, device, Node("message", attrs | extra, [enc]))
 
 
 def read(hub: Hub, *, phone: str, chat: str | None = None) -> int:

@@ -1,0 +1,114 @@
+"""A small test client around the real neonize library, run as a process of its own.
+
+``python client.py FD ROOT STORE``: speaks JSON lines on the socket FD, trusts the Noise root ROOT (64 hex
+digits), keeps its keys in STORE. ``HTTPS_PROXY`` and ``SSL_CERT_FILE`` must be in the environment before
+the start: Go reads them once. The library may crash the process it lives in (Go maps without a lock), so
+it must never be imported into the test process.
+"""
+
+import ctypes
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+WHATSMEOW_ROOT = bytes.fromhex("142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b")
+
+
+def trust(root: bytes) -> None:
+    """Replace the root key that is built into the loaded library; it must be there exactly once."""
+    hits = []
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "neonize" in line and " rw-p " in line:
+            start, end = (int(part, 16) for part in line.split(" ", 1)[0].split("-"))
+            memory = ctypes.string_at(start, end - start)
+            at = memory.find(WHATSMEOW_ROOT)
+            while at >= 0:
+                hits.append(start + at)
+                at = memory.find(WHATSMEOW_ROOT, at + 1)
+    assert len(hits) == 1, f"the root key was found {len(hits)} times"
+    ctypes.memmove(hits[0], root, len(root))
+
+
+class Wire:
+    """Orders in, events out."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.socket = socket.socket(fileno=descriptor)
+        self.reader = self.socket.makefile("r", encoding="utf-8")
+        self.lock = threading.Lock()
+
+    def say(self, event: str, **more: object) -> None:
+        with self.lock:
+            self.socket.sendall((json.dumps({"event": event} | more) + "\n").encode())
+
+
+def subscribe(client: Any, wire: Wire) -> None:
+    from neonize import events as ev
+
+    def connected(_: Any, event: Any) -> None:
+        me = client.get_me()
+        wire.say("connected", phone=me.JID.User, device=me.JID.Device, lid=me.LID.User)
+
+    def message(_: Any, event: Any) -> None:
+        source = event.Info.MessageSource
+        text = event.Message.conversation or event.Message.extendedTextMessage.text
+        wire.say("message", id=event.Info.ID, text=text, sender=source.Sender.User, own=source.IsFromMe)
+
+    def simple(name: str, **fields: str) -> Callable[[Any, Any], None]:
+        return lambda _, event: wire.say(
+            name, **{key: int(getattr(event, field)) for key, field in fields.items()}
+        )
+
+    client.event.qr(lambda _, data: wire.say("qr", qr=data.decode()))
+    client.event(ev.ConnectedEv)(connected)
+    client.event(ev.MessageEv)(message)
+    client.event(ev.ReceiptEv)(
+        lambda _, event: wire.say("receipt", ids=list(event.MessageIDs), type=int(event.Type))
+    )
+    client.event(ev.LoggedOutEv)(simple("logged_out"))
+    client.event(ev.StreamReplacedEv)(simple("replaced"))
+    client.event(ev.ClientOutdatedEv)(simple("outdated"))
+    client.event(ev.DisconnectedEv)(simple("disconnected"))
+    client.event(ev.TemporaryBanEv)(simple("banned", code="Code", expire="Expire"))
+    client.event(ev.ConnectFailureEv)(simple("failure", reason="Reason"))
+
+
+def act(client: Any, wire: Wire, order: dict[str, Any]) -> None:
+    from neonize.utils.jid import build_jid
+
+    match order["do"]:
+        case "pair_code":
+            wire.say("code", code=client.PairPhone(order["phone"], True))
+        case "send":
+            wire.say("sent", id=client.send_message(build_jid(order["phone"]), order["text"]).ID)
+        case "on_whatsapp":
+            found = client.is_on_whatsapp(*order["phones"])
+            wire.say("on_whatsapp", found={item.Query.lstrip("+"): item.IsIn for item in found})
+        case "logout":
+            client.logout()
+            wire.say("unlinked")
+
+
+def main() -> None:
+    wire = Wire(int(sys.argv[1]))
+    from neonize.client import NewClient
+
+    trust(bytes.fromhex(sys.argv[2]))
+    client = NewClient(sys.argv[3], uuid="test")
+    subscribe(client, wire)
+    threading.Thread(target=client.connect, daemon=True).start()
+    for line in wire.reader:
+        try:
+            act(client, wire, json.loads(line))
+        except Exception as error:  # noqa: BLE001  every failure is the test's to judge
+            wire.say("error", what=f"{type(error).__name__}: {error}")
+    os._exit(0)  # the library cannot be stopped while a QR code is shown
+
+
+if __name__ == "__main__":
+    main()
