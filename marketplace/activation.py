@@ -8,6 +8,7 @@ import time
 from datetime import datetime
 from typing import Any
 
+import structlog
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -25,7 +26,10 @@ from marketplace.activation_errors import (
 )
 from marketplace.attempt import CALL_PATIENCE, CLAIM, ActivationResult, Attempt
 from marketplace.client import YClients
-from marketplace.models import Company
+from marketplace.models import Company, WrongStatus
+from whatsapp import hints, services
+
+log = structlog.get_logger("activation")
 
 __all__ = [
     "ActivationError",
@@ -37,6 +41,7 @@ __all__ = [
     "NotConnected",
     "activate",
     "due",
+    "request_retry",
 ]
 
 WAIT_FOR_OTHER = 10.0  # seconds that a page's call waits for an activation that already runs
@@ -66,6 +71,26 @@ def activate(*, company: Company, cause: str, wait: float = WAIT_FOR_OTHER) -> A
         company.refresh_from_db()
         _check_result_of_other(company)
     return ActivationResult(company, company.redirect_url, {"status": "active"})
+
+
+def request_retry(*, company: Company, cause: str) -> None:
+    """Let a worker activate the salon within seconds, with no waiting time left from earlier failures.
+
+    Raises NotAwaiting for a salon that is active, frozen or uninstalled.
+    """
+    fresh: dict[str, Any] = {"activation_attempts": 0, "activation_next_at": None, "activation_error": ""}
+    try:
+        company.move(
+            to=Status.PENDING_WHATSAPP, sources=[Status.PENDING_WHATSAPP, Status.ACTIVATION_FAILED], **fresh
+        )
+    except WrongStatus as error:
+        hurried = Company.objects.filter(pk=company.pk, status=Status.ACTIVATING).update(**fresh)
+        if not hurried:
+            raise NotAwaiting(NOT_AWAITING) from error
+    log.info("activation asked for", salon_id=company.salon_id, by=cause)
+    if company.session is not None:
+        services.mark_changed(session=company.session)
+    hints.wake_workers()
 
 
 def due(*, limit: int) -> list[int]:

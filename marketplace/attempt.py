@@ -67,11 +67,12 @@ class Attempt:
     claimed_until: datetime
     yclients: YClients
     ends: float = field(default_factory=lambda: time.monotonic() + LONGEST)
-    calls: int = 0
+    sent_before: bool = False  # the key was there when we came, so it may have been sent
 
     def run(self) -> ActivationResult:
         """Bring the salon to `active`, or raise as `activation.activate` does."""
         self.company.refresh_from_db()
+        self.sent_before = bool(self.company.api_key)
         installation = self._ask() if self._must_ask() else None
         if installation and (done := self._settled(installation)):
             return done
@@ -140,7 +141,6 @@ class Attempt:
             raise NotAwaiting(NOT_AWAITING) from lost
 
     def _send(self) -> Activation:
-        self.calls += 1
         address = f"{settings.BASE_URL}/webhook/yclients"
         return self.yclients.activate(
             salon_id=self.company.salon_id,
@@ -153,10 +153,10 @@ class Attempt:
         log.warning("activation call failed", salon_id=self.company.salon_id, cause=str(error))
         if error.kind in (Kind.BUSY, Kind.UNCONFIGURED):
             self._postpone(str(error))
-        earlier = self.company.activation_attempts > 1 or self.calls > 1
-        if error.permanent and error.status != 403 and not earlier:
+        if error.permanent and error.status != 403 and not self.sent_before:
             self._fail(REFUSED, error)
-        # 403 is also the answer to a key that was taken before, when that answer was lost.
+        self.sent_before = True
+        # A no may also be the answer to a key that was taken before, when that answer was lost.
         installation = self._ask()
         if done := self._settled(installation):
             return done

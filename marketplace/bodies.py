@@ -1,0 +1,86 @@
+"""Bodies of webhooks: read strictly, and cleaned so that they can be kept. Pure functions.
+
+The database keeps no NUL character, no half of a surrogate pair and no infinite number; secrets have no
+business in a stored body.
+"""
+
+import hashlib
+import json
+import math
+import re
+from typing import Any
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 64
+HIDDEN = "[removed]"
+SECRET_KEY = re.compile(r"token|secret|api_?key|password|authorization", re.IGNORECASE)
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+
+class BadBody(ValueError):
+    """The body is not a JSON object that can be kept; the text says why, in words for the sender."""
+
+
+def read(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object in `raw`. Raises BadBody."""
+    if not raw.strip():
+        raise BadBody("The body is empty.")
+    try:
+        body: Any = json.loads(raw, parse_constant=_no_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise BadBody("The body is not JSON.") from error
+    if not isinstance(body, dict):
+        raise BadBody("The body is not a JSON object.")
+    if _depth_exceeds(body, MAX_DEPTH):
+        raise BadBody("The body is nested too deeply.")
+    return body
+
+
+def clean(value: Any, *, secret: str = "") -> Any:
+    """Return a copy that can be stored, without fields that hold secrets and without `secret` anywhere."""
+    if isinstance(value, dict):
+        return {
+            _text(key, secret): clean(item, secret=secret)
+            for key, item in value.items()
+            if not SECRET_KEY.search(key)
+        }
+    if isinstance(value, list):
+        return [clean(item, secret=secret) for item in value]
+    return _text(value, secret) if isinstance(value, str) else value
+
+
+def digest(value: Any) -> str:
+    """Return a hash of a cleaned value that does not depend on the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def _text(text: str, secret: str) -> str:
+    if secret:
+        text = text.replace(secret, HIDDEN)
+    return UNSTORABLE.sub("\ufffd", text)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    level = [value]
+    for _depth in range(limit):
+        level = [
+            item
+            for parent in level
+            for item in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True

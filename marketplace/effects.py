@@ -1,0 +1,131 @@
+"""Applying kept webhooks: at once when they arrive, again by the worker when that failed, or by a command."""
+
+import random
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from config.logs import mask_text
+from marketplace import lifecycle
+from marketplace.client import YClients
+from marketplace.metrics import EFFECTS
+from marketplace.models import Company, InboundWebhook
+
+log = structlog.get_logger("webhooks")
+
+State = InboundWebhook.State
+OPEN = (State.RECEIVED, State.FAILED)
+CLAIM = timedelta(seconds=60)
+MAX_ATTEMPTS = 12
+LONGEST_PAUSE = 3600.0  # seconds
+MAX_TRACEBACK = 8000
+# The sender repeats what we did not answer; a repeat of an old uninstall must not hit a new installation.
+LATE_REPEATS = timedelta(hours=1)
+ASK_PATIENCE = 4.0  # seconds; the sender waits for about 10
+
+Effect = Callable[..., bool]
+EFFECTS_OF: dict[str, Effect] = {
+    "uninstall": lifecycle.uninstall,
+    "freeze": lifecycle.freeze,
+    "payment": lifecycle.unfreeze,
+}
+
+
+def apply(*, webhook: InboundWebhook) -> str:
+    """Apply a kept webhook that nobody else is applying; return its state afterwards.
+
+    A failure is kept in the row with its traceback and tried again later, and is not raised.
+    """
+    if not _claim(webhook):
+        webhook.refresh_from_db()
+        return webhook.state
+    try:
+        applied = _apply(webhook)
+    except Exception as error:  # noqa: BLE001  whatever it is, it is kept, shown to support staff, tried again
+        _keep_failure(webhook, error)
+    else:
+        _finish(webhook, State.APPLIED if applied else State.IGNORED)
+    EFFECTS.labels(webhook.state).inc()
+    return webhook.state
+
+
+def due(*, limit: int) -> list[int]:
+    """Return ids of kept webhooks whose effect is due."""
+    waiting = InboundWebhook.objects.filter(state__in=OPEN, next_attempt_at__lte=timezone.now())
+    return list(waiting.order_by("next_attempt_at")[:limit].values_list("pk", flat=True))
+
+
+def _claim(webhook: InboundWebhook) -> bool:
+    """Take the row: of those that saw the same `next_attempt_at` only one moves it on."""
+    until = timezone.now() + CLAIM
+    claimed = InboundWebhook.objects.filter(
+        pk=webhook.pk, state__in=OPEN, next_attempt_at=webhook.next_attempt_at
+    ).update(next_attempt_at=until, attempts=F("attempts") + 1)
+    if claimed:
+        webhook.refresh_from_db()
+    return bool(claimed)
+
+
+def _apply(webhook: InboundWebhook) -> bool:
+    effect = EFFECTS_OF.get(webhook.name) if webhook.kind == InboundWebhook.Kind.LIFECYCLE else None
+    if effect is None or webhook.salon_id is None:
+        return False
+    if webhook.name == "uninstall" and _is_late_repeat(webhook.salon_id):
+        return False
+    with transaction.atomic():
+        company = lifecycle.locked(webhook.salon_id)
+        return effect(company, by="yclients webhook") if company else False
+
+
+def _is_late_repeat(salon_id: int) -> bool:
+    """Shortly after a reinstall, ask YClients whether this uninstall is news or an old one sent again.
+
+    Raises YClientsError when it cannot be asked: then the webhook waits.
+    """
+    reinstalled = Company.objects.filter(
+        ~Q(status=Company.Status.UNINSTALLED),
+        salon_id=salon_id,
+        uninstalled_at__gt=timezone.now() - LATE_REPEATS,
+        registered_at__gt=F("uninstalled_at"),
+    )
+    if not reinstalled.exists():
+        return False
+    with YClients(patience=ASK_PATIENCE) as yclients:
+        still_installed = yclients.installation(salon_id).wants_us
+    if still_installed:
+        log.warning("late repeat of an uninstall ignored", salon_id=salon_id)
+    return still_installed
+
+
+def _finish(webhook: InboundWebhook, state: str) -> None:
+    InboundWebhook.objects.filter(pk=webhook.pk).update(
+        state=state, applied_at=timezone.now(), next_attempt_at=None, last_error=""
+    )
+    webhook.refresh_from_db()
+    log.info("webhook applied", webhook=webhook.pk, salon_id=webhook.salon_id, name=webhook.name, state=state)
+
+
+def _keep_failure(webhook: InboundWebhook, error: Exception) -> None:
+    dead = webhook.attempts >= MAX_ATTEMPTS
+    longest = min(LONGEST_PAUSE, 2.0 ** min(webhook.attempts, 12))
+    pause = timedelta(seconds=1 + random.uniform(0, longest))  # noqa: S311 spreads load, guards nothing
+    InboundWebhook.objects.filter(pk=webhook.pk).update(
+        state=State.DEAD if dead else State.FAILED,
+        next_attempt_at=None if dead else timezone.now() + pause,
+        last_error=mask_text("".join(traceback.format_exception(error)))[-MAX_TRACEBACK:],
+    )
+    webhook.refresh_from_db()
+    log.warning(
+        "webhook effect failed",
+        webhook=webhook.pk,
+        salon_id=webhook.salon_id,
+        name=webhook.name,
+        attempts=webhook.attempts,
+        state=webhook.state,
+        cause=repr(error),
+    )
