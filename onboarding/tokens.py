@@ -37,6 +37,7 @@ class Registrant:
     company_id: int
     salon_id: int
     salon_ids: tuple[int, ...]  # every salon of the registration, salon_id among them
+    issued_at: datetime
     expires_at: datetime
 
     @property
@@ -64,15 +65,17 @@ def verify(token: str) -> Registrant:
     try:
         claims = RegistrationToken(token).payload  # type: ignore[arg-type]  # takes the encoded text
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+        issued_at = datetime.fromtimestamp(claims["iat"], UTC) if "iat" in claims else expires_at - LIFETIME
     except (TokenError, ValueError, TypeError, OverflowError) as error:
         raise InvalidToken("forged, expired or of another kind") from error
-    company_id, salon_id = claims.get("company_id"), claims.get("salon_id")
+    company_id: Any = claims.get("company_id")
+    salon_id: Any = claims.get("salon_id")
     salon_ids = claims.get("salon_ids") or [salon_id]
     if not isinstance(salon_ids, list) or not all(map(_is_key, [company_id, salon_id, *salon_ids])):
         raise InvalidToken("claims are not numbers")
     if salon_id not in salon_ids:
         raise InvalidToken("salon_id is not among salon_ids")
-    return Registrant(company_id, salon_id, tuple(salon_ids), expires_at)
+    return Registrant(company_id, salon_id, tuple(salon_ids), issued_at, expires_at)
 
 
 def _is_key(value: Any) -> bool:

@@ -1,0 +1,133 @@
+"""Asking for a QR or pairing code and waiting until WhatsApp has given one.
+
+Waiting holds no database connection and no thread: the row is read again and again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from channels.db import database_sync_to_async
+
+from onboarding import reading, registrants
+from onboarding.endpoints import ApiError
+from onboarding.tokens import Registrant
+from whatsapp import services
+from whatsapp.models import Session
+from whatsapp.services import AlreadyLinked, InvalidPhone, Snapshot, TooSoon
+
+PATIENCE = 20.0  # seconds; a first QR takes some, more when many salons link at once
+GLANCE = 0.3  # seconds between two looks at the row
+RETRY_AFTER = 5  # seconds
+USABLE_QR = 5  # seconds that a code must still live to be worth showing
+USABLE_CODE = 15
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was there before, and whether the wish was written or came too soon after another."""
+
+    old_code: str
+    too_soon: int = 0  # seconds to wait, when it came too soon
+
+
+async def fresh_qr(registrant: Registrant, *, renew: bool) -> tuple[str, int]:
+    """Return a QR text and its whole seconds left; with `renew` one that nobody has seen yet.
+
+    Raises ApiError: 409 when a device is linked, 503 without a pool or a code in time, 429 when WhatsApp
+    needs a pause.
+    """
+
+    def ready(asked: Asked) -> Callable[[Snapshot], tuple[str, int] | None]:
+        def check(shown: Snapshot) -> tuple[str, int] | None:
+            if shown.linked:
+                raise ApiError(409, "already_linked")
+            new = asked.too_soon or not renew or shown.qr != asked.old_code
+            return (shown.qr, shown.qr_expires_in) if new and shown.qr_expires_in >= USABLE_QR else None
+
+        return check
+
+    asked = await database_sync_to_async(_ask_qr)(registrant, renew)
+    return await _wait(registrant, asked, ready(asked))
+
+
+def _ask_qr(registrant: Registrant, renew: bool) -> Asked:
+    shown, session = _before(registrant)
+    if not renew and shown.qr_expires_in >= USABLE_QR and not shown.linked:
+        return Asked("")
+    try:
+        services.request_qr(session=session)
+    except AlreadyLinked as error:
+        raise ApiError(409, "already_linked") from error
+    except TooSoon as error:
+        return Asked(shown.qr, error.retry_after)
+    return Asked(shown.qr)
+
+
+async def pairing_code(registrant: Registrant, *, phone: str) -> tuple[str, int]:
+    """Return a pairing code for `phone`, as a person typed it, and its whole seconds left.
+
+    Raises ApiError: 400 for no phone number, 409 when a device is linked, 429 when asked a moment ago for
+    another number, 502 when WhatsApp refuses, 503 without a pool or a code in time.
+    """
+    digits, asked = await database_sync_to_async(_ask_pairing_code)(registrant, phone)
+
+    def check(shown: Snapshot) -> tuple[str, int] | None:
+        if shown.linked:
+            raise ApiError(409, "already_linked")
+        if shown.pairing_error and not asked.too_soon:
+            raise ApiError(502, shown.pairing_error)
+        new = asked.too_soon or shown.pairing_code != asked.old_code
+        usable = shown.pairing_phone == digits and shown.pairing_code_expires_in > 0
+        return (shown.pairing_code, shown.pairing_code_expires_in) if new and usable else None
+
+    return await _wait(registrant, asked, check)
+
+
+def _ask_pairing_code(registrant: Registrant, phone: str) -> tuple[str, Asked]:
+    try:
+        digits = services.normalise_phone(phone)
+    except InvalidPhone as error:
+        raise ApiError(400, "invalid_phone") from error
+    shown, session = _before(registrant)
+    if shown.pairing_phone == digits and shown.pairing_code_expires_in >= USABLE_CODE:
+        return digits, Asked("")
+    try:
+        services.request_pairing_code(session=session, phone=phone)
+    except AlreadyLinked as error:
+        raise ApiError(409, "already_linked") from error
+    except TooSoon as error:
+        if shown.pairing_phone != digits or shown.pairing_error:
+            raise ApiError(429, "too_soon", retry_after=error.retry_after) from error
+        return digits, Asked("", error.retry_after)
+    return digits, Asked(shown.pairing_code)
+
+
+def _before(registrant: Registrant) -> tuple[Snapshot, Session]:
+    """The session as it is before anything is asked; ApiError 503 when nobody would hear the question."""
+    holding = registrants.acting(registrant)
+    if not services.pool_is_running():
+        raise ApiError(503, "pool_unavailable", retry_after=RETRY_AFTER)
+    reading.note_view(holding)
+    return services.snapshot(session=holding.session), holding.session
+
+
+async def _wait(registrant: Registrant, asked: Asked, check: Callable[[Snapshot], T | None]) -> T:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = check(await database_sync_to_async(_shown)(registrant))
+        if found is not None:
+            return found
+        if time.monotonic() > deadline:
+            if asked.too_soon:
+                raise ApiError(429, "too_soon", retry_after=asked.too_soon)
+            raise ApiError(503, "no_code_yet", retry_after=RETRY_AFTER)
+        await asyncio.sleep(GLANCE)
+
+
+def _shown(registrant: Registrant) -> Snapshot:
+    return services.snapshot(session=registrants.acting(registrant).session)

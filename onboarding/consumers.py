@@ -1,0 +1,193 @@
+"""The live channel of the onboarding page: the current picture on connecting, and after every change."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections import deque
+from typing import Any
+
+import django.db
+import structlog
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.utils import translation
+
+from onboarding import admission, events, reading, registrants, words
+from onboarding.feed import Feed
+from onboarding.registrants import NoPower
+from onboarding.tokens import Registrant
+from whatsapp.database import in_thread
+
+log = structlog.get_logger("onboarding")
+
+VIEW_INTERVAL = 10.0  # seconds; tells the pool that somebody still looks
+GAP = 0.1  # seconds between two readings of the row, however many hints arrive
+MAX_MESSAGE = 8 * 1024  # characters
+MESSAGES_MOST, MESSAGES_SECONDS = 20, 10.0
+FLOOD = 100  # messages in the same time end the connection
+
+
+class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # ships no types
+    """One open page. It follows one session: that of its token."""
+
+    # No layer of this name exists, so Channels subscribes to nothing: see `feed`.
+    channel_layer_alias = "none"
+    registrant: Registrant
+    language = "ru"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._following: asyncio.Task[None] | None = None
+        self._feed: Feed | None = None
+        self._sent: dict[str, Any] | None = None
+        self._viewed_at = 0.0
+        self._in_trouble = False
+        self._arrivals: deque[float] = deque(maxlen=FLOOD)
+
+    # --- coming and going ----------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        handshake = admission.read(self.scope)
+        self.language = handshake.language
+        try:
+            self.registrant = await admission.admit(handshake)
+        except admission.Refused as error:
+            log.info(
+                "live channel refused", reason=str(error), close_code=error.code, client=handshake.address
+            )
+            if handshake.speaks_protocol:
+                # A browser hides the answer to a refused handshake; a close code it shows to the page.
+                await self.accept(subprotocol=admission.PROTOCOL)
+            await self.close(code=error.code)
+            return
+        await self.accept(subprotocol=admission.PROTOCOL if handshake.speaks_protocol else None)
+        self._following = asyncio.create_task(self._follow(), name=f"follow:{self.registrant.session_name}")
+        self._following.add_done_callback(self._following_ended)
+
+    async def disconnect(self, code: int) -> None:
+        if self._following:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+
+    def _following_ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception():
+            log.error("live channel failed", exc_info=task.exception())
+            self._closing = asyncio.ensure_future(self.close(code=1011))
+
+    # --- server to client ----------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """Send the picture until the token expires or loses its power."""
+        try:
+            while registrants.seconds_until(self.registrant.expires_at) > 0:
+                await self._follow_session((await self._holding()).session.pk)
+        except NoPower as error:
+            log.info("live channel closed", salon_id=self.registrant.salon_id, reason=str(error))
+        await self.close(code=admission.BAD_TOKEN)
+
+    async def _follow_session(self, session_id: uuid.UUID) -> None:
+        """Follow one session: until the token expires, or a new registration gave the salon another one."""
+        async with Feed(session_id).listening() as self._feed:
+            while (left := registrants.seconds_until(self.registrant.expires_at)) > 0:
+                await self._refresh()
+                if self._sent and self._sent["generation"] != str(session_id):
+                    return
+                await asyncio.sleep(GAP)
+                await self._feed.wait(left)
+
+    async def _holding(self) -> registrants.Holding:
+        while True:
+            try:
+                return await in_thread(registrants.load, self.registrant)
+            except django.db.Error as error:
+                await self._say_trouble(error)
+                await asyncio.sleep(1)
+
+    async def _refresh(self) -> None:
+        """Read the rows; send the picture and its events when it changed. An older picture is not sent."""
+        viewed = time.monotonic() - self._viewed_at > VIEW_INTERVAL
+        try:
+            picture = await in_thread(self._look, viewed)
+        except django.db.Error as error:
+            await self._say_trouble(error)
+            return
+        self._in_trouble = False
+        if viewed:
+            self._viewed_at = time.monotonic()
+        before = self._sent
+        if before and (events.is_older(picture, than=before) or not events.differ(before, picture)):
+            return
+        self._sent = picture
+        for event in events.derive(before, picture):
+            await self.send_json(event)
+        if picture["companyStatus"] == "uninstalled":
+            raise NoPower("the salon has removed the application")
+
+    def _look(self, viewed: bool) -> dict[str, Any]:
+        with translation.override(self.language):
+            return reading.look(self.registrant, viewed=viewed)
+
+    async def _say_trouble(self, error: Exception) -> None:
+        log.warning("database does not answer", error=repr(error))
+        if not self._in_trouble:  # once; the page shows it until the next picture
+            self._in_trouble = True
+            await self._say("unavailable")
+
+    async def _say(self, code: str, *, event: str = "error", **extra: Any) -> None:
+        with translation.override(self.language):
+            message = words.problem(code)
+        await self.send_json({"event": event, "code": code, "message": message, **extra})
+
+    # --- client to server ----------------------------------------------------------------------
+
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **_kw: Any
+    ) -> None:
+        if await self._is_flooded():
+            return
+        if text_data is None:
+            await self._say("bad_message")
+            return
+        if len(text_data) > MAX_MESSAGE:
+            await self._say("too_large")
+            return
+        try:
+            content = json.loads(text_data)
+        except (ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict):
+            await self._say("bad_message")
+            return
+        await self._do(content)
+
+    async def _is_flooded(self) -> bool:
+        now = time.monotonic()
+        self._arrivals.append(now)
+        recent = sum(1 for at in self._arrivals if now - at < MESSAGES_SECONDS)
+        if recent >= FLOOD:
+            await self.close(code=admission.TOO_MANY)
+        elif recent == MESSAGES_MOST + 1:
+            await self._say("too_many_messages")
+        return recent > MESSAGES_MOST
+
+    async def _do(self, content: dict[str, Any]) -> None:
+        wish = content.get("event") or content.get("type")
+        if not hasattr(self, "registrant") or wish not in ("request-qr", "request-pairing-code"):
+            await self._say("unknown_event")
+            return
+        # The page waits for a pairing code at the form, so its failures have an event of their own.
+        failure = "pairing-code-error" if wish == "request-pairing-code" else "error"
+        try:
+            if wish == "request-qr":
+                await in_thread(reading.request_qr, self.registrant)
+            else:
+                await in_thread(reading.request_pairing_code, self.registrant, content.get("phoneNumber"))
+        except reading.Unfulfilled as error:
+            await self._say(error.code, event=failure, **error.extra)
+        except NoPower:
+            await self._say("no_power", event=failure)
+        except django.db.Error as error:
+            log.warning("database does not answer", error=repr(error))
+            await self._say("unavailable", event=failure)
+        if self._feed:
+            self._feed.hint()

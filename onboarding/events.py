@@ -1,0 +1,64 @@
+"""What the live channel sends when the picture of a session changed."""
+
+from typing import Any
+
+# Seconds run by themselves on the page; a new text of a code says that they start again.
+RUNNING = {"qrExpiresIn", "pairingCodeExpiresIn", "svg"}
+
+
+def differ(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """True when a page would show something else."""
+    return any(before[name] != after[name] for name in after if name not in RUNNING)
+
+
+def is_older(picture: dict[str, Any], *, than: dict[str, Any]) -> bool:
+    """True for a picture that was taken before another of the same session."""
+    return bool(picture["generation"] == than["generation"] and picture["version"] < than["version"])
+
+
+def derive(before: dict[str, Any] | None, after: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the events for a page that has `before` (None: nothing yet): the snapshot, then what is new."""
+
+    def new(name: str) -> bool:
+        return bool(after[name]) and (before is None or before[name] != after[name])
+
+    events: list[dict[str, Any]] = [{"event": "status", **after}]
+    if new("qr"):
+        events.append(
+            {
+                "event": "qr-update",
+                "qr": after["qr"],
+                "svg": after["svg"],
+                "expiresIn": after["qrExpiresIn"],
+            }
+        )
+    if new("pairingCode"):
+        events.append(
+            {
+                "event": "pairing-code",
+                "code": after["pairingCode"],
+                "phoneNumber": after["pairingPhone"],
+                "expiresIn": after["pairingCodeExpiresIn"],
+            }
+        )
+    if new("pairingError"):
+        events.append(
+            {
+                "event": "pairing-code-error",
+                "code": after["pairingError"],
+                "message": after["pairingErrorMessage"],
+            }
+        )
+    if new("connected"):
+        events.append(
+            {
+                "event": "whatsapp-connected",
+                "success": True,
+                "phone": after["phoneNumber"],
+                "companyId": after["companyId"],
+                "message": after["message"],
+            }
+        )
+    if new("activation") and after["activation"]["status"] != "waiting":
+        events.append({"event": "activation", **after["activation"]})
+    return events

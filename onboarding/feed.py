@@ -1,0 +1,85 @@
+"""Hints that a session changed, for one live connection.
+
+The consumer subscribes by itself instead of leaving it to Channels: there a channel layer that does not
+answer ends the connection. Here it costs speed only, for whoever waits for a hint also polls.
+"""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+
+from whatsapp import hints
+
+log = structlog.get_logger("onboarding")
+
+POLL_NEAR = 1.0  # seconds; the in-memory layer has no other process to hear of
+POLL_FAR = 2.5
+RETRY_FIRST, RETRY_MOST = 1.0, 30.0
+
+
+class Feed:
+    """Wakes `wait` when the session is hinted at; `listening` runs it."""
+
+    def __init__(self, session_id: uuid.UUID) -> None:
+        self._group = hints.group_of(session_id)
+        self._hinted = asyncio.Event()
+        self._subscribed = False
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator["Feed"]:
+        """Subscribe for the length of the block, again and again when the channel layer fails.
+
+        The first attempt is made before the block begins, so that no change is missed between a first
+        reading of the row and the subscription.
+        """
+        first_try = asyncio.Event()
+        task = asyncio.create_task(self._listen_for_ever(first_try), name=f"feed:{self._group}")
+        try:
+            with contextlib.suppress(TimeoutError):  # a layer that hangs must not hold the page up
+                await asyncio.wait_for(first_try.wait(), 2)
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def hint(self) -> None:
+        """Wake `wait` now: this very connection changed something."""
+        self._hinted.set()
+
+    async def wait(self, most: float) -> None:
+        """Return at the next hint, when it is time to poll, or after `most` seconds."""
+        near = isinstance(get_channel_layer(), InMemoryChannelLayer) or not self._subscribed
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hinted.wait(), max(0.0, min(most, POLL_NEAR if near else POLL_FAR)))
+        self._hinted.clear()
+
+    async def _listen_for_ever(self, tried: asyncio.Event) -> None:
+        pause = RETRY_FIRST
+        while True:
+            try:
+                await self._listen(tried)
+            except Exception as error:  # noqa: BLE001  (any layer, any fault: the polls go on meanwhile)
+                log.warning("no hints, polling only", error=repr(error))
+            self._subscribed = False
+            tried.set()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_MOST)
+
+    async def _listen(self, tried: asyncio.Event) -> None:
+        layer: Any = get_channel_layer()
+        channel = await layer.new_channel()
+        try:
+            await layer.group_add(self._group, channel)
+            self._subscribed = True
+            self._hinted.set()  # whatever changed while nobody listened
+            tried.set()
+            while True:
+                await layer.receive(channel)
+                self._hinted.set()
+        finally:
+            await layer.group_discard(self._group, channel)

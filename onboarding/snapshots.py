@@ -1,0 +1,131 @@
+"""The one picture of a salon's linking and activation that page, live channel and HTTP API show."""
+
+from functools import lru_cache
+from typing import Any
+
+import phonenumbers
+import segno
+
+from marketplace.models import Company
+from onboarding import words
+from onboarding.registrants import Holding
+from onboarding.tokens import Registrant
+from whatsapp import services
+from whatsapp.services import Snapshot
+
+Statuses = Company.Status
+# The least finished of a registration's salons decides what the page says of them all.
+LEAST_FINISHED_FIRST = [
+    Statuses.ACTIVATION_FAILED,
+    Statuses.PENDING_WHATSAPP,
+    Statuses.ACTIVATING,
+    Statuses.FROZEN,
+    Statuses.ACTIVE,
+]
+
+
+def build(registrant: Registrant, holding: Holding, *, pool_running: bool) -> dict[str, Any]:
+    """Return the snapshot as JSON-ready data, in words of the active language; reads nothing.
+
+    Times are whole seconds left, never more than is true.
+    """
+    shown = services.snapshot(session=holding.session)
+    status = company_status(holding)
+    return {
+        "success": True,
+        "version": shown.version,
+        "generation": shown.session_id,  # versions of different sessions cannot be compared
+        "session_id": registrant.session_name,
+        "companyId": registrant.company_id,
+        "salonId": registrant.salon_id,
+        "title": title(holding),
+        "companyStatus": status,
+        "poolRunning": pool_running,
+        "message": words.of_session(shown, pool_running=pool_running),
+        **_whatsapp(shown),
+        "activation": _activation(holding, shown, status),
+    }
+
+
+def _whatsapp(shown: Snapshot) -> dict[str, Any]:
+    # A code of a device that is linked by now would only confuse.
+    qr, code = ("", "") if shown.linked else (shown.qr, shown.pairing_code)
+    return {
+        "status": shown.status,
+        "connected": shown.connected,
+        "linked": shown.linked,
+        "phoneNumber": shown.phone,
+        "phoneFormatted": format_phone(shown.phone),
+        "hasQR": bool(qr),
+        "qr": qr or None,
+        "svg": draw(qr) if qr else None,
+        "qrExpiresIn": shown.qr_expires_in if qr else 0,
+        "hasPairingCode": bool(code),
+        "pairingCode": code or None,
+        "pairingCodeExpiresIn": shown.pairing_code_expires_in if code else 0,
+        "pairingPhone": shown.pairing_phone,
+        "pairingError": shown.pairing_error or None,
+        "pairingErrorMessage": words.problem(shown.pairing_error) if shown.pairing_error else None,
+    }
+
+
+def _activation(holding: Holding, shown: Snapshot, status: str) -> dict[str, Any]:
+    state = activation_state(status, connected=shown.connected)
+    reason = next((company.activation_error for company in holding.companies if company.activation_error), "")
+    return {
+        "status": state,
+        "message": words.of_activation(state, company_status=status, reason=reason),
+        "redirectUrl": redirect_url(holding) if state == "active" else None,
+    }
+
+
+def company_status(holding: Holding) -> str:
+    """The status of the token's salons taken together."""
+    if not holding.may_act:
+        return Statuses.UNINSTALLED.value
+    found = {company.status for company in holding.companies}
+    return next(
+        (status.value for status in LEAST_FINISHED_FIRST if status.value in found), holding.company.status
+    )
+
+
+def activation_state(status: str, *, connected: bool) -> str:
+    """`waiting`, `activating`, `active` or `failed`; a connected phone means that it is about to begin."""
+    known = {
+        Statuses.ACTIVATING: "activating",
+        Statuses.ACTIVE: "active",
+        Statuses.ACTIVATION_FAILED: "failed",
+    }
+    pending = "activating" if connected and status == Statuses.PENDING_WHATSAPP else "waiting"
+    return known.get(Statuses(status), pending)
+
+
+def redirect_url(holding: Holding) -> str | None:
+    """Where YClients wants the owner next; only web addresses, whatever was stored."""
+    candidates = [holding.company.redirect_url, *(company.redirect_url for company in holding.companies)]
+    return next((url for url in candidates if url.startswith(("https://", "http://"))), None)
+
+
+def title(holding: Holding) -> str:
+    """The salons' names, for a heading; numbers stand for those without one."""
+    named = [company.title or f"№ {company.salon_id}" for company in holding.companies]
+    return ", ".join(named[:3]) + (f" +{len(named) - 3}" if len(named) > 3 else "")
+
+
+def format_phone(digits: str) -> str:
+    """`79991234567` → `+7 999 123-45-67`; empty stays empty."""
+    if not digits:
+        return ""
+    try:
+        number = phonenumbers.parse(f"+{digits}", None)
+    except phonenumbers.NumberParseException:
+        return f"+{digits}"
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+@lru_cache(maxsize=128)
+def draw(text: str) -> str:
+    """Return the QR code of `text` as SVG markup without a size: tabs and polls share the work."""
+    code = segno.make(text, error="m", micro=False)
+    svg: str = code.svg_inline(border=4, omitsize=True, dark="#0b1f1a", light="#ffffff")
+    return svg

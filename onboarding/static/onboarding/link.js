@@ -1,0 +1,173 @@
+// The first step: a QR code to scan, or a code to type on the phone itself.
+
+import { Countdown } from "./countdown.js";
+
+const $ = (id) => document.getElementById(id);
+const PHONE_SIZED = "(max-width: 700px)"; // nobody scans their own screen
+const ANSWER_MS = 30000;
+
+export class LinkPanel {
+  constructor({ texts, channel }) {
+    this.texts = texts;
+    this.channel = channel;
+    this.editing = false;
+    this.hadCode = false;
+    this.askingTimer = null;
+    this.qrLeft = new Countdown({
+      meter: $("qr-meter"), label: $("qr-left"), sentence: texts.secondsLeft, onOver: () => this.drawQr(null),
+    });
+    this.codeLeft = new Countdown({
+      meter: $("code-meter"), label: $("code-left"), sentence: texts.codeSecondsLeft,
+      onOver: () => this.showForm(texts.codeRanOut),
+    });
+    this.listen();
+  }
+
+  listen() {
+    for (const input of document.querySelectorAll("input[name=way]")) {
+      input.addEventListener("change", () => this.choose(input.value));
+    }
+    $("new-qr").addEventListener("click", () => {
+      this.drawQr(null);
+      this.channel().requestQr();
+    });
+    $("code-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.ask();
+    });
+    $("other-phone").addEventListener("click", () => {
+      this.editing = true;
+      this.showForm("");
+      $("phone").focus();
+    });
+    $("copy").addEventListener("click", () => this.copy());
+  }
+
+  choose(way) {
+    document.querySelector(`input[name=way][value=${way}]`).checked = true;
+    $("way-qr").hidden = way !== "qr";
+    $("way-code").hidden = way !== "code";
+    this.way = way;
+  }
+
+  render(picture) {
+    if (!this.way) {
+      this.choose(picture.hasPairingCode || matchMedia(PHONE_SIZED).matches ? "code" : "qr");
+    }
+    this.drawQr(picture.hasQR ? picture : null);
+    if (picture.hasPairingCode && !this.editing) this.showCode(picture);
+    else if (!picture.hasPairingCode) this.renderNoCode(picture);
+  }
+
+  // --- QR code ---
+
+  drawQr(picture) {
+    const box = $("qr");
+    if (picture && this.qrText === picture.qr) {
+      this.qrLeft.set(picture.qr, picture.qrExpiresIn);
+      return;
+    }
+    this.qrText = picture ? picture.qr : null;
+    box.dataset.ready = String(Boolean(picture));
+    if (picture) {
+      box.innerHTML = picture.svg; // drawn by our server: a few paths
+      this.qrLeft.set(picture.qr, picture.qrExpiresIn);
+      return;
+    }
+    this.qrLeft.clear();
+    const wait = document.createElement("div");
+    wait.className = "wait";
+    const spinner = document.createElement("span");
+    spinner.className = "spinner";
+    wait.append(spinner, this.texts.preparing);
+    box.replaceChildren(wait);
+  }
+
+  // --- code to type ---
+
+  ask() {
+    const phone = $("phone").value.trim();
+    this.showError("");
+    if (!/\d/.test(phone)) {
+      this.showError(this.texts.emptyPhone);
+      return;
+    }
+    this.setAsking(true);
+    this.editing = false;
+    this.channel().requestPairingCode(phone);
+  }
+
+  setAsking(asking) {
+    clearTimeout(this.askingTimer);
+    if (asking) this.askingTimer = setTimeout(() => this.fail(this.texts.noCode), ANSWER_MS);
+    this.asking = asking;
+    $("get-code").disabled = asking;
+    $("get-code").textContent = asking ? this.texts.asking : this.texts.getCode;
+  }
+
+  fail(message) {
+    this.setAsking(false);
+    this.showForm("");
+    this.showError(message);
+  }
+
+  showError(message) {
+    $("phone-error").textContent = message;
+    $("phone-error").hidden = !message;
+    $("phone").setAttribute("aria-invalid", String(Boolean(message)));
+  }
+
+  renderNoCode(picture) {
+    if (this.hadCode) this.showForm(this.texts.codeRanOut);
+    if (picture.pairingError && this.asking) this.fail(picture.pairingErrorMessage);
+    if (picture.pairingPhone && !$("phone").value) $("phone").value = `+${picture.pairingPhone}`;
+    // A reload while WhatsApp is still being asked.
+    const pending = picture.pairingPhone && !picture.pairingError && picture.status !== "pairing_code";
+    if (pending && !this.asking && !this.editing && this.hadCode === false && !this.waited) {
+      this.waited = true;
+      this.setAsking(true);
+    }
+  }
+
+  showCode(picture) {
+    const plain = picture.pairingCode.replace(/[^A-Za-z0-9]/g, "");
+    const fresh = this.code !== plain || $("code-box").hidden;
+    this.code = plain;
+    this.hadCode = true;
+    this.setAsking(false);
+    this.showError("");
+    $("code-form").hidden = true;
+    $("code-box").hidden = false;
+    $("code-for").textContent = this.texts.codeFor.replace("{phone}", `+${picture.pairingPhone}`);
+    this.codeLeft.set(plain, picture.pairingCodeExpiresIn);
+    if (!fresh) return;
+    const seen = document.createElement("span");
+    seen.setAttribute("aria-hidden", "true");
+    seen.textContent = `${plain.slice(0, 4)}-${plain.slice(4)}`;
+    const spoken = document.createElement("span");
+    spoken.className = "hidden-text";
+    spoken.textContent = [...plain].join(" ");
+    $("code").replaceChildren(seen, spoken);
+    $("copy").textContent = this.texts.copy;
+    if (this.way === "code") $("code").focus({ preventScroll: true });
+  }
+
+  showForm(message) {
+    this.hadCode = false;
+    this.codeLeft.clear();
+    $("code-form").hidden = false;
+    $("code-box").hidden = true;
+    if (message) this.showError(message);
+  }
+
+  async copy() {
+    try {
+      await navigator.clipboard.writeText(this.code);
+    } catch (error) {
+      // A framed page may not use the clipboard without the frame's permission: select, then copy.
+      getSelection().selectAllChildren($("code").firstElementChild);
+      if (!document.execCommand("copy")) return;
+    }
+    $("copy").textContent = this.texts.copied;
+  }
+}

@@ -1,0 +1,110 @@
+// The onboarding page: takes pictures of the salon's state from the channel and has them shown.
+
+import { Channel } from "./channel.js";
+import { LinkPanel } from "./link.js";
+import { View } from "./view.js";
+
+const ASK_ACTIVATION_MS = 6000; // the server activates by itself; the page asks when it hears nothing
+const NOTICE_MS = 8000;
+
+const start = JSON.parse(document.getElementById("start").textContent);
+const { token, language, texts, marketplacePage } = start;
+const sessionId = start.picture.session_id;
+
+function cleanAddress() {
+  try {
+    sessionStorage.setItem(`onboarding:${sessionId}`, token); // a reload in this tab goes on with it
+  } catch (error) {
+    console.info("no storage: a reload will lead back to YClients", error.name);
+  }
+  const query = new URLSearchParams(location.search);
+  query.delete("token");
+  const rest = query.size ? `?${query}` : "";
+  history.replaceState(null, "", `${location.pathname}${rest}#${sessionId}`);
+}
+
+const link = new LinkPanel({ texts, channel: () => channel });
+const view = new View({ texts, marketplacePage, link });
+let picture = null;
+let activationTimer = null;
+let noticeTimer = null;
+let line = "live";
+
+const channel = new Channel({
+  token, language, sessionId, onPicture: take, onProblem: explain, onLine: noteLine,
+});
+
+function take(next) {
+  const same = picture && next.generation === picture.generation;
+  if (same && next.version < picture.version) return; // it was overtaken on its way
+  const activation = next.activation.status;
+  const moved = !picture || picture.activation.status !== activation || picture.connected !== next.connected;
+  picture = next;
+  view.render(picture);
+  if (moved) watchActivation(next.connected && activation === "activating");
+  if (next.companyStatus === "uninstalled") channel.end();
+}
+
+function watchActivation(running) {
+  clearTimeout(activationTimer);
+  if (running) activationTimer = setTimeout(() => channel.activate(), ASK_ACTIVATION_MS);
+}
+
+function explain({ event, code, message }) {
+  if (event === "pairing-code-error") {
+    link.fail(message || texts.noNetwork);
+  } else if (event === "activation-error") {
+    document.getElementById("retry-activation").disabled = false;
+    // A running activation tells its result by itself.
+    if (code !== "activation_running") say(message || texts.noNetwork);
+  } else if (code !== "too_soon") {
+    say(message || texts.noNetwork);
+  }
+}
+
+function say(message) {
+  clearTimeout(noticeTimer);
+  view.notice(message);
+  noticeTimer = setTimeout(showLine, NOTICE_MS);
+}
+
+function noteLine(next) {
+  if (next === line || line === "expired") return;
+  const slow = ["foreign", "tooMany"].includes(line) && next === "polling";
+  if (slow) return; // the reason for polling says more than the polling itself
+  line = next;
+  showLine();
+}
+
+function showLine() {
+  if (line === "expired") {
+    view.notice("");
+    if (picture.companyStatus !== "uninstalled") view.renderExpired();
+    return;
+  }
+  const words = {
+    live: "", polling: texts.offline, unreachable: texts.noNetwork, silent: texts.silent,
+    foreign: texts.foreign, tooMany: texts.tooMany,
+  }[line];
+  const stuck = ["silent", "unreachable"].includes(line);
+  view.notice(words, stuck ? texts.checkAgain : "", () => channel.retry());
+}
+
+view.onConnectAgain = () => channel.requestQr();
+
+document.getElementById("retry-activation").addEventListener("click", (event) => {
+  event.target.disabled = true;
+  channel.activate().finally(() => { event.target.disabled = false; });
+});
+
+for (const button of document.querySelectorAll("[data-language]")) {
+  if (button.dataset.language === language) button.setAttribute("aria-current", "true");
+  button.addEventListener("click", () => {
+    const query = new URLSearchParams({ token, lang: button.dataset.language });
+    location.replace(`${location.pathname}?${query}#${sessionId}`);
+  });
+}
+
+cleanAddress();
+take(start.picture);
+if (picture.companyStatus !== "uninstalled") channel.start();

@@ -1,0 +1,115 @@
+"""The way in from the marketplace, the onboarding page, and the pages for errors."""
+
+from typing import Any
+
+import django.db
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import get_language
+
+from marketplace import registration
+from marketplace.signing import BadSignature, is_placeholder_token
+from onboarding import arrivals, page_texts, pages, reading, registrants, tokens
+from onboarding.endpoints import ApiError
+from onboarding.pages import page
+
+log = structlog.get_logger("onboarding")
+
+JSON_PATHS = ("/marketplace/api/", "/marketplace/activate", "/webhook/", "/yclients/")
+
+
+@page
+def arrive(request: HttpRequest) -> HttpResponse:
+    """A salon owner comes from the marketplace: register the salons, go on to their page."""
+    if request.method != "GET":
+        return _method_not_allowed()
+    if is_placeholder_token(settings.YCLIENTS_PARTNER_TOKEN):
+        return _refuse("not_configured")
+    if len(request.META.get("QUERY_STRING", "")) > arrivals.MAX_QUERY:
+        return _refuse("bad_link", reason="query too long")
+    try:
+        arrival = arrivals.read(request.GET, partner_token=settings.YCLIENTS_PARTNER_TOKEN)
+        if settings.YCLIENTS_REQUIRE_SIGNATURE and not arrival.signed:
+            return _refuse("bad_signature", reason="not signed", salon_ids=arrival.salon_ids)
+        registered = registration.start_registration(
+            salon_ids=arrival.salon_ids, user=arrival.user, signed=arrival.signed
+        )
+    except (arrivals.BadLink, registration.BadSalons) as error:
+        return _refuse("bad_link", reason=str(error))
+    except BadSignature as error:
+        return _refuse("bad_signature", reason=str(error))
+    except registration.NotInstalling as error:
+        return _refuse("not_installing", reason=str(error))
+    except registration.InstallationUnverified as error:
+        return _refuse("unverified", reason=str(error))
+    token = tokens.issue(company=registered.primary, companies=registered.companies)
+    return HttpResponseRedirect(f"{reverse('onboarding')}?{urlencode({'token': token})}")
+
+
+@page
+def onboarding(request: HttpRequest) -> HttpResponse:
+    """The page on which a salon's WhatsApp is linked."""
+    if request.method not in ("GET", "HEAD"):
+        return _method_not_allowed()
+    token = request.GET.get("token", "")
+    if not token:
+        return pages.error("no_token")
+    try:
+        registrant = tokens.verify(token)
+        picture = reading.look(registrant, viewed=request.method == "GET")
+    except (tokens.InvalidToken, registrants.NoPower) as error:
+        return _refuse("invalid_token", reason=str(error))
+    except django.db.Error as error:
+        log.error("database does not answer", error=repr(error))
+        return pages.error("unavailable")
+    start = {
+        "token": token,
+        "language": get_language(),
+        "picture": picture,
+        "texts": page_texts.texts(),
+        "marketplacePage": settings.YCLIENTS_MARKETPLACE_PAGE,
+    }
+    return pages.render("onboarding/page.html", {"start": start, "picture": picture})
+
+
+def _refuse(word: str, **details: Any) -> HttpResponse:
+    log.warning("page refused", why=word, **details)
+    return pages.error(word)
+
+
+def _method_not_allowed() -> HttpResponse:
+    response = pages.error("method_not_allowed")
+    response["Allow"] = "GET"
+    return response
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """handler400"""
+    return _problem(request, "bad_request")
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """handler403"""
+    return _problem(request, "forbidden")
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """handler404"""
+    return _problem(request, "not_found")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """handler500"""
+    return _problem(request, "server_error")
+
+
+@page
+def _problem(request: HttpRequest, word: str) -> HttpResponse:
+    if not request.path.startswith(JSON_PATHS):
+        return pages.error(word)
+    status, title, _text = pages.ERRORS[word]
+    body: JsonResponse = ApiError(status, word, error=str(title)).response()
+    return body
