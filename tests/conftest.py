@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if settings.configured:
         raise pytest.UsageError("unset DJANGO_SETTINGS_MODULE: the tests choose their own settings")
     data_dir = temporary_folder("yclients-whatsapp-tests")
+    (data_dir / "static").mkdir()  # as after collectstatic; WhiteNoise warns without it
     sqlite = config.getoption("--db") == "sqlite"
     database_url = f"sqlite:///{data_dir / 'db.sqlite3'}" if sqlite else _postgres_url(config)
     redis_url = "" if sqlite else os.environ.get("TEST_REDIS_URL") or start_redis().url
