@@ -25,8 +25,8 @@ from marketplace.activation_errors import (
     NotConnected,
 )
 from marketplace.attempt import CALL_PATIENCE, CLAIM, ActivationResult, Attempt
-from marketplace.client import YClients
 from marketplace.models import Company, WrongStatus
+from marketplace.yclients import YClients
 from whatsapp import hints, services
 
 log = structlog.get_logger("activation")

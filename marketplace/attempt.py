@@ -31,10 +31,11 @@ from marketplace.activation_errors import (
     AlreadyRunning,
     NotAwaiting,
 )
-from marketplace.client import Activation, Installation, Kind, YClients, YClientsError
+from marketplace.call_errors import Kind, YClientsError
 from marketplace.metrics import ACTIVATIONS
 from marketplace.models import Company, MarketplaceEvent, WrongStatus
 from marketplace.redirects import safe_redirect
+from marketplace.yclients import Activation, Installation, YClients
 from whatsapp import services
 from whatsapp.encryption import lookup_digest
 

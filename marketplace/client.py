@@ -1,181 +1,200 @@
-"""The only HTTP to YClients (YCLIENTS API reference, section Marketplace).
+"""The only HTTP to YClients: one call, its slot, its time limits, its repetition.
 
-Answers are untrusted: their size, time and shape are bounded. Nothing here logs a body, a header or a query.
+Answers are untrusted: their size and time are bounded. Nothing here logs a body, a header or a query.
 """
 
-import json
-import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
-from urllib.parse import quote
+from datetime import timedelta
+from typing import Any
 
+import requests
+import structlog
+import urllib3.exceptions
 from django.conf import settings
+from requests.auth import AuthBase
 
-from marketplace.http import Answer, Http, Kind, YClientsError
+from marketplace import call_slots
+from marketplace.call_errors import Kind, YClientsError, pause_after, retry_after, sentence_in
+from marketplace.metrics import YCLIENTS_CALLS, YCLIENTS_SECONDS
 
-__all__ = ["Activation", "Installation", "Kind", "YClients", "YClientsError"]
+log = structlog.get_logger("yclients")
 
-STATUSES = ("pending", "active", "freezed", "uninstalled")
-ABSENT = "absent"
-SPELLINGS = {"frozen": "freezed", "freeze": "freezed", "deleted": "uninstalled"}
-SUCCESSES = (200, 201, 301)
-COMPANY_FIELDS = {"title": 255, "phone": 32, "email": 255, "address": 500, "timezone_name": 64}
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """What YClients says about our application in a salon.
-
-    `status` is pending, active, freezed, uninstalled, or absent where YClients answers 404.
-    """
-
-    status: str
-
-    @property
-    def wants_us(self) -> bool:
-        """The salon is being connected to us, or is."""
-        return self.status in ("pending", "active")
+CONNECT_TIMEOUT = 5.0  # seconds
+READ_TIMEOUT = 10.0
+MAX_ATTEMPTS = 4
+MAX_BODY = 1024 * 1024
+TRANSIENT = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Activation:
-    """A successful activation: the HTTP status, and where the owner's browser goes next, if said."""
+class Answer:
+    """An answer below 400, or a 301 that was not followed."""
 
     status: int
+    body: bytes
     location: str
+    message: str
 
 
-class YClients:
-    """One caller's line to YClients; use as a context manager.
+class _Bearer(AuthBase):
+    """An auth object of ours, because requests would let a .netrc file overwrite a plain header."""
 
-    `patience` is the longest time in seconds that one method may take, its retries and waiting included.
-    """
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {settings.YCLIENTS_PARTNER_TOKEN}"
+        return request
 
-    def __init__(self, *, patience: float = 12.0) -> None:
-        self._http = Http(patience=patience)
 
-    def __enter__(self) -> Self:
-        return self
+class Http:
+    """Calls YClients; `patience` is the longest time in seconds for one call with all its attempts."""
 
-    def __exit__(self, *_error: object) -> None:
-        self._http.close()
+    def __init__(self, *, patience: float) -> None:
+        self.patience = patience
+        self._session = requests.Session()
+        self._session.auth = _Bearer()
+        self._session.headers.update(
+            {
+                "Accept": settings.YCLIENTS_ACCEPT,
+                "User-Agent": "salon-whatsapp",
+                "Accept-Encoding": "identity",
+            }
+        )
 
-    def company(self, salon_id: int) -> dict[str, str]:
-        """Return the salon's title, phone, email, address and timezone_name; missing ones are left out."""
-        answer = self._http.call("company", "GET", f"{settings.YCLIENTS_API_URL}/api/v1/company/{salon_id}")
-        data = _data(answer)
-        return {
-            name: text[:limit] for name, limit in COMPANY_FIELDS.items() if (text := _line(data.get(name)))
-        }
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
 
-    def installation(self, salon_id: int) -> Installation:
-        """Return our installation in this salon. Raises YClientsError, also for a status it does not know."""
-        try:
-            answer = self._http.call("install_status", "GET", _installed(salon_id))
-        except YClientsError as error:
-            if error.status == 404:
-                return Installation(ABSENT)
-            raise
-        data = _data(answer)
-        said: Any = data.get("connection_status", data.get("status"))
-        if isinstance(said, dict):
-            said = said.get("status")
-        status = SPELLINGS.get(str(said).lower(), str(said).lower())
-        if status not in STATUSES:
-            raise YClientsError(Kind.MALFORMED, "YClients named no known installation status", status=200)
-        return Installation(status)
+    def call(
+        self,
+        name: str,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        repeatable: bool | None = None,
+        secrets: tuple[str, ...] = (),
+    ) -> Answer:
+        """Make one call, again after a passing failure. Raises YClientsError.
 
-    def activate(self, *, salon_id: int, api_key: str, webhook_urls: list[str]) -> Activation:
-        """Tell YClients that the salon works and hand over its key; sent once, never repeated here.
-
-        Raises YClientsError; `outcome_unknown` says that YClients may have taken the key all the same.
+        A call that is not `repeatable` (POST unless said) is made again only where YClients surely did not
+        act on it. `secrets` are texts to be removed from every message, beside the partner token.
         """
-        redirect = settings.YCLIENTS_ACTIVATION_ENDPOINT == "redirect"
-        path = "partner/callback/redirect" if redirect else "partner/callback"
-        body: dict[str, Any] = {
-            "salon_id": salon_id,
-            "application_id": settings.YCLIENTS_APPLICATION_ID,
-            "api_key": api_key,
-            "webhook_urls": webhook_urls,
-        }
-        if not redirect:
-            body["channels"] = ["whatsapp"]
-        url = f"{settings.YCLIENTS_MARKETPLACE_URL}/{path}"
-        answer = self._http.call("activate", "POST", url, body=body, secrets=(api_key, *webhook_urls))
-        if answer.status not in SUCCESSES:
-            raise YClientsError(
-                Kind.MALFORMED,
-                f"YClients answered {answer.status}",
-                status=answer.status,
-                outcome_unknown=True,
+        if not settings.YCLIENTS_PARTNER_TOKEN or not settings.YCLIENTS_APPLICATION_ID:
+            raise YClientsError(Kind.UNCONFIGURED, "the partner token or the application id is missing")
+        repeatable = method == "GET" if repeatable is None else repeatable
+        deadline = time.monotonic() + self.patience
+        hidden = (settings.YCLIENTS_PARTNER_TOKEN, *secrets)
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return self._attempt(name, method, url, query, body, deadline, hidden)
+            except YClientsError as error:
+                pause = pause_after(error, attempt)
+                again = not error.permanent and (repeatable or not error.outcome_unknown)
+                if not again or attempt == MAX_ATTEMPTS or time.monotonic() + pause > deadline:
+                    raise
+                log.info("yclients call repeated", call=name, attempt=attempt, cause=str(error))
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _attempt(
+        self,
+        name: str,
+        method: str,
+        url: str,
+        query: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None,
+        deadline: float,
+        hidden: tuple[str, ...],
+    ) -> Answer:
+        left = timedelta(seconds=max(0.0, deadline - time.monotonic()))
+        try:
+            call_slots.wait_for_slot(longest_queue=min(left, call_slots.LONGEST_QUEUE))
+        except call_slots.SlotsTaken as error:
+            raise YClientsError(Kind.BUSY, str(error), retry_after=error.wait) from error
+        started = time.monotonic()
+        outcome = "network"
+        try:
+            answer = self._exchange(method, url, query, body, deadline, hidden)
+            outcome = str(answer.status)
+            return answer
+        except YClientsError as error:
+            outcome = str(error.status or error.kind)
+            raise
+        finally:
+            YCLIENTS_SECONDS.labels(name).observe(time.monotonic() - started)
+            YCLIENTS_CALLS.labels(name, outcome).inc()
+            log.info(
+                "yclients call", call=name, outcome=outcome, ms=round((time.monotonic() - started) * 1000)
             )
-        if answer.status != 301:
-            _refuse_failure(answer)
-        return Activation(answer.status, answer.location if answer.status == 301 else "")
 
-    def uninstall(self, salon_id: int) -> None:
-        """Remove our application from the salon. Raises YClientsError."""
-        self._http.call("uninstall", "POST", f"{_installed(salon_id)}/uninstall", body={})
-
-    def update_channel(self, salon_id: int, *, available: bool) -> None:
-        """Tell YClients whether the salon's WhatsApp can be used now. Raises YClientsError."""
-        body = {
-            "salon_id": salon_id,
-            "application_id": settings.YCLIENTS_APPLICATION_ID,
-            "channel_slug": "whatsapp",
-            "is_available": available,
-        }
-        url = f"{settings.YCLIENTS_MARKETPLACE_URL}/application/update_channel"
-        self._http.call("update_channel", "POST", url, body=body, repeatable=True)
-
-    def salons(self, *, page: int = 1, count: int = 1000) -> list[dict[str, Any]]:
-        """Return one page of the salons that use our application. Raises YClientsError."""
-        application = quote(str(settings.YCLIENTS_APPLICATION_ID))
-        url = f"{settings.YCLIENTS_MARKETPLACE_URL}/application/{application}/salons"
-        answer = self._http.call("salons", "GET", url, query={"page": page, "count": count})
-        rows = _json(answer)
-        rows = rows.get("data", []) if isinstance(rows, dict) else rows
-        if not isinstance(rows, list):
-            raise YClientsError(Kind.MALFORMED, "YClients listed no salons", status=answer.status)
-        return [row for row in rows if isinstance(row, dict)]
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None,
+        deadline: float,
+        hidden: tuple[str, ...],
+    ) -> Answer:
+        left = max(0.1, deadline - time.monotonic())
+        ends = time.monotonic() + min(READ_TIMEOUT + CONNECT_TIMEOUT, left)
+        try:
+            with self._session.request(
+                method,
+                url,
+                params=dict(query) if query else None,
+                json=body,
+                timeout=(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = _read(response, ends)
+                return _judge(response, content, hidden)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            # Their texts contain addresses with queries, so only the kind of the error is kept.
+            raise _network_error(error) from None
 
 
-def _installed(salon_id: int) -> str:
-    application = settings.YCLIENTS_APPLICATION_ID
-    return f"{settings.YCLIENTS_MARKETPLACE_URL}/salon/{salon_id}/application/{application}"
+def _read(response: requests.Response, ends: float) -> bytes:
+    """Return the body. Raises YClientsError when it is too long or does not end in time."""
+    content = bytearray()
+    while chunk := response.raw.read1(64 * 1024, decode_content=True):
+        content += chunk
+        if len(content) > MAX_BODY:
+            raise YClientsError(
+                Kind.MALFORMED, "the answer is too long", status=response.status_code, outcome_unknown=True
+            )
+        if time.monotonic() > ends:
+            raise YClientsError(Kind.TIMEOUT, "the answer did not end in time", outcome_unknown=True)
+    return bytes(content)
 
 
-def _json(answer: Answer) -> Any:
-    try:
-        return json.loads(answer.body)
-    except (ValueError, RecursionError) as error:
+def _judge(response: requests.Response, content: bytes, hidden: tuple[str, ...]) -> Answer:
+    status = response.status_code
+    message = sentence_in(content, hidden)
+    if status < 400:
+        return Answer(status, content, response.headers.get("Location", ""), message)
+    if status >= 500 or status in TRANSIENT:
         raise YClientsError(
-            Kind.MALFORMED, "YClients answered with something that is not JSON", status=answer.status
-        ) from error
+            Kind.UNAVAILABLE,
+            message,
+            status=status,
+            outcome_unknown=status >= 500,
+            retry_after=retry_after(response.headers.get("Retry-After")),
+        )
+    raise YClientsError(Kind.REFUSED, message, status=status)
 
 
-def _data(answer: Answer) -> dict[str, Any]:
-    """Return the answer's `data`, or the answer itself where YClients leaves that level out."""
-    _refuse_failure(answer)
-    said = _json(answer)
-    data = said.get("data", said) if isinstance(said, dict) else None
-    if not isinstance(data, dict):
-        raise YClientsError(Kind.MALFORMED, "YClients answered without an object", status=answer.status)
-    return data
-
-
-def _refuse_failure(answer: Answer) -> None:
-    """Raise for `{"success": false}` under a good HTTP status; an empty or other body is no failure."""
-    try:
-        said = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return
-    if isinstance(said, dict) and said.get("success") is False:
-        raise YClientsError(Kind.REFUSED, answer.message, status=answer.status)
-
-
-def _line(value: Any) -> str:
-    """Return a value of YClients as one line of printable text; empty for anything but text and numbers."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return ""
-    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]+", " ", str(value)).strip()
+def _network_error(error: Exception) -> YClientsError:
+    """Tell "never reached YClients" from "reached it, and the answer was lost"."""
+    name = type(error).__name__
+    if isinstance(error, requests.ConnectTimeout):
+        return YClientsError(Kind.TIMEOUT, "no connection in time")
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return YClientsError(Kind.NETWORK, "no connection")
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+        return YClientsError(Kind.TIMEOUT, "no answer in time", outcome_unknown=True)
+    return YClientsError(Kind.NETWORK, f"the connection was lost ({name})", outcome_unknown=True)

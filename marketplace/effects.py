@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from config.logs import mask_text
 from marketplace import lifecycle
-from marketplace.client import YClients
 from marketplace.metrics import EFFECTS
 from marketplace.models import Company, InboundWebhook
+from marketplace.yclients import YClients
 
 log = structlog.get_logger("webhooks")
 

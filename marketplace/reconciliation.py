@@ -6,8 +6,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from marketplace import lifecycle
-from marketplace.client import YClients
 from marketplace.models import Company
+from marketplace.yclients import YClients
 
 log = structlog.get_logger("marketplace")
 

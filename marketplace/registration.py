@@ -16,9 +16,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from marketplace.client import Installation, YClients, YClientsError
+from marketplace.call_errors import YClientsError
 from marketplace.models import Company, MarketplaceEvent
 from marketplace.signing import MarketplaceUser
+from marketplace.yclients import Installation, YClients
 from whatsapp import hints, services
 from whatsapp.models import Session
 
