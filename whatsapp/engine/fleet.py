@@ -41,8 +41,8 @@ class Fleet:
         self._closing = False
 
     def infos(self) -> list[HostInfo]:
-        """The hosts that run now."""
-        return [host.info() for host in self._hosts.values()]
+        """The hosts that run now; may be called from any thread."""
+        return [host.info() for host in list(self._hosts.values())]
 
     async def take(self, session: str, *, pairing: bool) -> HostProcess:
         """A host for the session, with the session already counted in. Raises EngineError when no

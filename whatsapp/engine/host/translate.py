@@ -12,6 +12,14 @@ from typing import Any
 from whatsapp.engine.protocol import Banned, Incoming, PairingCodeFailed, Receipt, SendFailed
 
 RECEIPT_KINDS = {"DELIVERED": "delivered", "READ": "read", "PLAYED": "read"}
+# WhatsApp's numbers; the library counts the names from 1.
+BAN_CODES = {
+    "SEND_TO_TOO_MANY_PEOPLE": 101,
+    "BLOCKED_BY_USERS": 102,
+    "CREATED_TOO_MANY_GROUPS": 103,
+    "SENT_TOO_MANY_SAME_MESSAGE": 104,
+    "BROADCAST_LIST": 106,
+}
 # Parts of a message that carry no content of their own.
 SILENT_PARTS = {"messageContextInfo", "senderKeyDistributionMessage", "protocolMessage"}
 # After these the message may have left: the connection was lost between sending and the acknowledgement.
@@ -48,11 +56,15 @@ def epoch_seconds(timestamp: int) -> float:
 
 
 def ban(session: str, event: Any) -> Banned:
-    """A temporary ban; the library gives its length in nanoseconds or seconds."""
+    """A temporary ban, with WhatsApp's own code (0 for one that the library does not know).
+
+    The library gives the length in nanoseconds or seconds.
+    """
     seconds = float(event.Expire)
     if seconds > 1e8:
         seconds /= 1e9
-    return Banned(session, int(event.Code), seconds or None, enum_name(event, "Code").lower())
+    reason = enum_name(event, "Code") if event.HasField("Code") else ""
+    return Banned(session, BAN_CODES.get(reason, 0), seconds or None, reason.lower() or "unknown")
 
 
 def receipt(session: str, event: Any) -> Receipt | None:

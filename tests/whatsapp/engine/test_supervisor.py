@@ -1,0 +1,275 @@
+"""The real library in real processes: what only processes can do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from sandbox.whatsapp import SandboxWhatsApp
+from whatsapp.engine import EngineError
+from whatsapp.engine.protocol import (
+    Banned,
+    ClientOutdated,
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    HostExited,
+    HostStarted,
+    LoggedOut,
+    PairingEnded,
+    QrCode,
+    SendFailed,
+    Sent,
+    Stopped,
+)
+
+from .worlds import CLIENT, SALON, RealWorld
+
+ONE, TWO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+
+
+async def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  # what is waited for happens in other processes
+            await asyncio.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    """Whether the process exists and is not merely waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+async def make(tmp_path: Path, sandbox: SandboxWhatsApp) -> AsyncIterator[Callable[..., RealWorld]]:
+    """Makes worlds with settings of their own."""
+    worlds: list[RealWorld] = []
+
+    def build(**settings: object) -> RealWorld:
+        worlds.append(RealWorld(tmp_path, sandbox, **settings))
+        return worlds[-1]
+
+    yield build
+    for world in worlds:
+        await world.close()
+
+
+async def test_two_processes_are_never_linked_at_once(real: RealWorld) -> None:
+    await real.link(ONE)
+    assert real.sandbox.state()["most_at_once"] == {f"{SALON}:1": 1}
+
+
+async def test_messages_given_during_the_move_are_sent_from_the_shard(make: Callable[..., RealWorld]) -> None:
+    world = make(settle=0.5)
+    await world.engine.start(ONE, world.store(ONE), pairing=True)
+    await world.scan(ONE, SALON, (await world.ear.next(QrCode, ONE)).text)
+    await world.ear.next(Connected, ONE)
+    await world.engine.send(ONE, "early", CLIENT, "text")
+    await world.ear.next(Connected, ONE)
+    assert (await world.ear.next(Sent, ONE)).ref == "early"
+
+
+async def test_messages_that_wait_fail_when_the_session_is_stopped(make: Callable[..., RealWorld]) -> None:
+    world = make(settle=30)
+    await world.engine.start(ONE, world.store(ONE), pairing=True)
+    await world.scan(ONE, SALON, (await world.ear.next(QrCode, ONE)).text)
+    await world.ear.next(Connected, ONE)
+    await world.engine.send(ONE, "early", CLIENT, "text")
+    await world.engine.stop(ONE)
+    failed = await world.ear.next(SendFailed, ONE)
+    assert (failed.ref, failed.permanent) == ("early", False)
+    assert failed.error.startswith("not_connected:")
+    await world.ear.next(Stopped, ONE)
+
+
+async def test_a_pairing_session_cannot_send(real: RealWorld) -> None:
+    await real.engine.start(ONE, real.store(ONE), pairing=True)
+    with pytest.raises(EngineError):
+        await real.engine.send(ONE, "1", CLIENT, "text")
+
+
+async def test_a_full_shard_is_not_filled_further(make: Callable[..., RealWorld]) -> None:
+    world = make(shard_size=1)
+    await world.link(ONE, SALON)
+    await world.link(TWO, CLIENT)
+    assert [(host.kind, host.sessions) for host in world.engine.hosts()] == [("shard", 1), ("shard", 1)]
+
+
+async def test_stopping_one_session_leaves_its_neighbour_alone(real: RealWorld) -> None:
+    await real.link(ONE, SALON)
+    await real.link(TWO, CLIENT)
+    await real.engine.stop(ONE)
+    await real.engine.send(TWO, "1", SALON, "text")
+    await real.ear.next(Sent, TWO)
+    assert len(real.sandbox.state()["linked"]) == 1
+    assert real.ear.count(Disconnected) == 0
+
+
+async def test_a_spare_host_is_kept_ready(make: Callable[..., RealWorld]) -> None:
+    world = make(spare_hosts=1)
+    first = await world.ear.next(HostStarted)
+    await world.engine.start(ONE, world.store(ONE), pairing=True)
+    await world.ear.next(QrCode, ONE)
+    assert world.pid_of(ONE) == first.pid
+    await until(lambda: "spare" in [host.kind for host in world.engine.hosts()])
+
+
+async def test_a_hanging_host_is_killed_for_want_of_a_heartbeat(make: Callable[..., RealWorld]) -> None:
+    world = make(ping_interval=0.2, ping_timeout=2.0)
+    await world.link(ONE)
+    pid = world.pid_of(ONE)
+    os.kill(pid, signal.SIGSTOP)
+    exited = await world.ear.next(HostExited)
+    while not exited.sessions:
+        exited = await world.ear.next(HostExited)
+    assert (exited.pid, exited.reason, exited.sessions) == (pid, "no heartbeat", [ONE])
+    assert not runs(pid)
+
+
+async def test_a_session_in_a_hanging_host_is_stopped_all_the_same(make: Callable[..., RealWorld]) -> None:
+    world = make(stop_timeout=0.5)
+    await world.link(ONE)
+    pid = world.pid_of(ONE)
+    os.kill(pid, signal.SIGSTOP)
+    await world.engine.stop(ONE)
+    assert not runs(pid)
+    await world.ear.next(Stopped, ONE)
+
+
+async def test_hosts_tell_what_they_cost(make: Callable[..., RealWorld]) -> None:
+    world = make(ping_interval=0.1)
+    await world.link(ONE)
+    await until(
+        lambda: all(host.rss_bytes > 30_000_000 and host.threads > 3 for host in world.engine.hosts())
+    )
+
+
+async def test_an_old_shard_hands_its_sessions_on(make: Callable[..., RealWorld]) -> None:
+    world = make(host_max_starts=1, maintenance_interval=0.2)
+    await world.link(ONE)
+    old = world.pid_of(ONE)
+    await world.ear.next(Connected, ONE)
+    assert world.pid_of(ONE) != old
+    await until(lambda: not runs(old))
+    assert world.ear.count(Disconnected) == world.ear.count(Stopped) == 0
+    assert world.sandbox.state()["most_at_once"] == {f"{SALON}:1": 1}
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"), [(401, LoggedOut), (402, Banned), (403, LoggedOut), (405, ClientOutdated)]
+)
+async def test_a_login_that_is_refused_for_good_stops(
+    real: RealWorld, reason: int, expected: type[object]
+) -> None:
+    await real.link(ONE)
+    await real.engine.stop(ONE)
+    real.sandbox.fault("failure", SALON, reason=reason)
+    await real.engine.start(ONE, real.store(ONE), pairing=False)
+    await real.ear.next(expected, ONE)
+    await real.ear.next(Stopped, ONE)
+    assert not real.engine.owns(ONE)
+
+
+async def test_a_server_that_is_busy_is_tried_again_by_the_library(real: RealWorld) -> None:
+    await real.link(ONE)
+    real.sandbox.fault("failure", SALON, reason=503)
+    await real.drop(ONE)
+    await real.ear.next(Disconnected, ONE)
+    await real.ear.next(Connected, ONE)
+
+
+async def test_a_line_that_does_not_come_back_is_given_up(make: Callable[..., RealWorld]) -> None:
+    world = make(reconnect_grace=0.5)
+    await world.link(ONE)
+    world.sandbox.fault("refuse", seconds=60)
+    await world.drop(ONE)
+    await world.ear.next(Disconnected, ONE)
+    assert not (await world.ear.next(ConnectFailed, ONE)).permanent
+    await world.ear.next(Stopped, ONE)
+
+
+async def test_an_unreachable_server_fails_the_start(real: RealWorld) -> None:
+    real.sandbox.fault("refuse", seconds=60)
+    await real.engine.start(ONE, real.store(ONE), pairing=True)
+    failed = await real.ear.next(ConnectFailed, ONE)
+    assert not failed.permanent
+    await real.ear.next(Stopped, ONE)
+    assert [host for host in real.engine.hosts() if host.kind == "pairing"] == []
+
+
+async def test_a_pairing_line_that_is_cut_ends_the_attempt(real: RealWorld) -> None:
+    await real.engine.start(ONE, real.store(ONE), pairing=True)
+    await real.ear.next(QrCode, ONE)
+    real.sandbox.fault("drop")
+    ended = await real.ear.next(PairingEnded, ONE)
+    assert ended.reason == "error"
+    await real.ear.next(Stopped, ONE)
+
+
+async def test_a_message_to_a_silent_server_does_not_stop_the_neighbours(real: RealWorld) -> None:
+    await real.link(ONE, SALON)
+    await real.link(TWO, CLIENT)
+    real.sandbox.fault("silent", SALON, seconds=60)
+    await real.engine.send(ONE, "lost", CLIENT, "text")
+    await real.engine.stop(TWO)
+    await real.engine.start(TWO, real.store(TWO), pairing=False)
+    await real.ear.next(Stopped, TWO)
+    await real.ear.next(Connected, TWO)
+    assert real.engine.owns(ONE)
+
+
+async def test_hosts_end_with_their_supervisor(sandbox: SandboxWhatsApp, tmp_path: Path) -> None:
+    """A pool that is killed leaves nothing behind that could go on talking to WhatsApp."""
+    script = Path(__file__).with_name("run_engine.py")
+    settings = {"proxy_url": sandbox.proxy_url, "ca_file": sandbox.ca_file, "noise_root": sandbox.noise_root}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(script),
+        json.dumps(settings),
+        str(tmp_path / "a.db"),
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    assert process.stdout is not None
+    pids = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+    assert len(pids) == 2 and all(runs(pid) for pid in pids)
+    process.kill()
+    await process.wait()
+    await until(lambda: not any(runs(pid) for pid in pids))
+
+
+async def test_secrets_do_not_reach_the_log(real: RealWorld, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "whatsapp.engine")
+    await real.engine.start(ONE, real.store(ONE), pairing=True)
+    qr = await real.ear.next(QrCode, ONE)
+    await real.engine.request_pairing_code(ONE, SALON)
+    await real.scan(ONE, SALON, qr.text)
+    await real.ear.next(Connected, ONE)
+    secrets = [*qr.text.partition("#")[2].split(","), SALON]
+    assert not [secret for secret in secrets if len(secret) > 3 and secret in caplog.text]
+
+
+async def test_key_stores_are_private(real: RealWorld) -> None:
+    await real.link(ONE)
+    assert real.store(ONE).stat().st_mode & 0o077 == 0
+
+
+async def test_a_shard_starts_many_sessions_at_once(real: RealWorld) -> None:
+    sessions = [str(uuid.UUID(int=100 + number)) for number in range(4)]
+    for number, session in enumerate(sessions):
+        await real.link(session, f"7999100{number:04}")
+    await asyncio.gather(*(real.engine.stop(session) for session in sessions))
+    await until(lambda: not real.sandbox.state()["linked"])
+    await asyncio.gather(*(real.engine.start(s, real.store(s), pairing=False) for s in sessions))
+    await until(lambda: len(real.sandbox.state()["linked"]) == len(sessions))
+    assert [(host.kind, host.sessions) for host in real.engine.hosts()] == [("shard", len(sessions))]

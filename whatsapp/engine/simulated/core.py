@@ -1,0 +1,178 @@
+"""The state of the simulated engine, and what time does to it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from whatsapp.engine import EngineError
+from whatsapp.engine.mailbox import Mailbox
+from whatsapp.engine.protocol import (
+    Connected,
+    ConnectFailed,
+    Event,
+    HostExited,
+    HostStarted,
+    LoggedOut,
+    PairingEnded,
+    QrCode,
+    Stopped,
+)
+from whatsapp.engine.simulated.hosts import SimulatedHost, SimulatedHosts
+from whatsapp.engine.simulated.store import Device, count_login, write_device
+
+
+@dataclass(eq=False)
+class Line:
+    """One session that the engine holds."""
+
+    store_path: Path
+    host: SimulatedHost
+    device: Device | None = None
+    connected: bool = False
+    qr_codes: int = 0
+    pairing_code: str | None = None
+    pairing_phone: str = ""
+    timer: asyncio.TimerHandle | None = None
+
+    def set_timer(self, timer: asyncio.TimerHandle | None) -> None:
+        """Replace the running timer; None only cancels it."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = timer
+
+
+@dataclass(frozen=True, slots=True)
+class SentText:
+    """A message that the simulated WhatsApp has taken."""
+
+    session: str
+    ref: str
+    phone: str
+    text: str
+    wa_message_id: str
+
+
+@dataclass(slots=True)
+class Script:
+    """What the simulated WhatsApp does when asked; a test changes it at any time.
+
+    `connect_failure` meets every start while it is set. `send_failures` and `pairing_code_failures` are
+    taken from the front, one for each request. With `auto_deliver` every message is delivered at once.
+    """
+
+    not_on_whatsapp: set[str] = field(default_factory=set)
+    connect_failure: tuple[str, bool] | None = None
+    send_failures: list[tuple[str, bool]] = field(default_factory=list)
+    pairing_code_failures: list[tuple[str, str]] = field(default_factory=list)
+    logout_failure: str | None = None
+    auto_deliver: bool = False
+
+
+class Core:
+    """Sessions, their hosts and their timers."""
+
+    def __init__(
+        self,
+        *,
+        pace: float = 1.0,
+        qr_lifetimes: tuple[float, ...] = (60, 20, 20, 20, 20, 20),
+        pairing_code_lifetime: float = 50.0,
+        reconnect_grace: float = 30.0,
+        shard_size: int = 50,
+        max_queued_events: int = 10_000,
+    ) -> None:
+        self.script = Script()
+        self.sent: list[SentText] = []
+        self._pace = pace
+        self._qr_lifetimes = qr_lifetimes
+        self._pairing_code_lifetime = pairing_code_lifetime
+        self._reconnect_grace = reconnect_grace
+        self._lines: dict[str, Line] = {}
+        self._removed: set[str] = set()
+        self._last_device: dict[str, int] = {}
+        self._hosts = SimulatedHosts(shard_size)
+        self._mailbox = Mailbox(max_queued_events)
+
+    def _place(self, session: str, *, pairing: bool) -> SimulatedHost:
+        host, new = self._hosts.take(session, pairing=pairing)
+        if new:
+            self._mailbox.put(HostStarted(host.id, host.pid))
+        return host
+
+    def _leave_host(self, session: str, line: Line) -> None:
+        if self._hosts.leave(line.host, session):
+            exited = HostExited(line.host.id, line.host.pid, [], "the pairing attempt is over")
+            self._mailbox.put(exited)
+
+    def _next_qr(self, session: str) -> None:
+        line = self._lines[session]
+        if line.qr_codes == len(self._qr_lifetimes):
+            self._end(session, PairingEnded(session, "timeout", "nobody scanned a code"))
+            return
+        lifetime = self._qr_lifetimes[line.qr_codes]
+        line.qr_codes += 1
+        parts = ",".join(secrets.token_urlsafe(24) for _ in range(4))
+        text = f"https://wa.me/settings/linked_devices#{parts},1"
+        self._mailbox.put(QrCode(session, text, lifetime * self._pace))
+        self._later(session, lifetime, self._next_qr)
+
+    def _log_in(self, session: str) -> None:
+        line = self._lines[session]
+        device = line.device
+        if device is None:
+            raise EngineError("A session without a device logged in.")
+        if device.jid in self._removed:
+            write_device(line.store_path, None)
+            self._end(session, LoggedOut(session, "logged_out"))
+            return
+        line.set_timer(None)
+        line.connected = True
+        count_login(line.store_path)
+        event = Connected(session, device.phone, device.jid, device.lid, device.push_name)
+        self._mailbox.put(event)
+        if line.host.kind == "pairing":
+            self._leave_host(session, line)
+            line.host = self._place(session, pairing=False)
+            self._mailbox.put(event)
+
+    def _give_up(self, session: str) -> None:
+        self._end(session, ConnectFailed(session, "the connection did not come back", permanent=False))
+
+    def _end(self, session: str, last_word: Event) -> None:
+        self._held(session)
+        self._mailbox.put(last_word)
+        self._let_go(session)
+        self._mailbox.put(Stopped(session))
+
+    def _let_go(self, session: str) -> None:
+        line = self._lines.pop(session)
+        line.set_timer(None)
+        self._leave_host(session, line)
+
+    def _forget_device(self, line: Line) -> None:
+        if line.device is not None:
+            self._removed.add(line.device.jid)
+            write_device(line.store_path, None)
+
+    def _held(self, session: str) -> Line:
+        line = self._lines.get(session)
+        if line is None:
+            raise EngineError("The session is not running.")
+        return line
+
+    def _connected(self, session: str) -> Line:
+        line = self._held(session)
+        if not line.connected:
+            raise EngineError("The session is not connected.")
+        return line
+
+    def _soon(self, session: str, action: Callable[[str], None]) -> None:
+        self._later(session, 0.0, action)
+
+    def _later(self, session: str, seconds: float, action: Callable[[str], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._lines[session].set_timer(loop.call_later(seconds * self._pace, action, session))

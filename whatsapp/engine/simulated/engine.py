@@ -1,0 +1,119 @@
+"""The port itself."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from whatsapp.engine import EngineError, HostInfo
+from whatsapp.engine.protocol import (
+    ConnectFailed,
+    Event,
+    NumberResult,
+    NumbersChecked,
+    PairingCode,
+    PairingCodeFailed,
+    SendFailed,
+    Sent,
+    Stopped,
+)
+from whatsapp.engine.simulated.core import Line, SentText
+from whatsapp.engine.simulated.store import lid_of, read_device, write_device
+from whatsapp.engine.simulated.world import World
+from whatsapp.engine.store import store_problem
+
+CODE_LETTERS = "123456789ABCDEFGHJKLMNPQRSTVWXYZ"
+
+
+class SimulatedEngine(World):
+    """See `whatsapp.engine.Engine`."""
+
+    async def start(self, session: str, store_path: Path, *, pairing: bool) -> None:
+        if session in self._lines:
+            self._let_go(session)
+        line = Line(store_path, self._place(session, pairing=pairing))
+        self._lines[session] = line
+        problem = store_problem(store_path)
+        if self.script.connect_failure is not None:
+            reason, permanent = self.script.connect_failure
+            self._end(session, ConnectFailed(session, reason, permanent))
+        elif problem is None:
+            line.device = read_device(store_path)
+            self._soon(session, self._log_in)
+        elif pairing:
+            write_device(store_path, None)
+            self._soon(session, self._next_qr)
+        else:
+            self._end(session, ConnectFailed(session, problem, permanent=True))
+
+    async def stop(self, session: str) -> None:
+        if session in self._lines:
+            self._let_go(session)
+            self._mailbox.put(Stopped(session))
+
+    async def logout(self, session: str) -> None:
+        line = self._connected(session)
+        if self.script.logout_failure is not None:
+            raise EngineError(f"The device could not be removed: {self.script.logout_failure}.")
+        self._forget_device(line)
+        await self.stop(session)
+
+    async def request_pairing_code(self, session: str, phone: str) -> None:
+        line = self._held(session)
+        if line.device is not None or line.qr_codes == 0:
+            failure = PairingCodeFailed(session, "not_waiting", "No linking is under way.")
+            self._mailbox.put(failure)
+        elif self.script.pairing_code_failures:
+            code, message = self.script.pairing_code_failures.pop(0)
+            self._mailbox.put(PairingCodeFailed(session, code, message))
+        else:
+            letters = "".join(secrets.choice(CODE_LETTERS) for _ in range(8))
+            line.pairing_code, line.pairing_phone = f"{letters[:4]}-{letters[4:]}", phone
+            lifetime = self._pairing_code_lifetime * self._pace
+            self._mailbox.put(PairingCode(session, line.pairing_code, lifetime))
+
+    async def send(self, session: str, ref: str, phone: str, text: str) -> None:
+        line = self._held(session)
+        if line.device is None:
+            raise EngineError("The session is not linked.")
+        if not line.connected:
+            failure = SendFailed(session, ref, "not_connected: the line is down", permanent=False)
+            self._mailbox.put(failure)
+        elif self.script.send_failures:
+            error, permanent = self.script.send_failures.pop(0)
+            self._mailbox.put(SendFailed(session, ref, error, permanent))
+        else:
+            message = SentText(session, ref, phone, text, f"3EB0{secrets.token_hex(9).upper()}")
+            self.sent.append(message)
+            self._mailbox.put(Sent(session, ref, message.wa_message_id))
+            if self.script.auto_deliver:
+                self.deliver(session, message.wa_message_id)
+
+    async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
+        line = self._held(session)
+        if not line.connected:
+            error = "not_connected: the line is down"
+            self._mailbox.put(NumbersChecked(session, ref, [], error))
+            return
+        self._mailbox.put(NumbersChecked(session, ref, [self._number(phone) for phone in phones]))
+
+    async def close(self) -> None:
+        for session in list(self._lines):
+            await self.stop(session)
+        self._mailbox.close()
+
+    def events(self) -> AsyncIterator[Event]:
+        return self._mailbox.events()
+
+    def hosts(self) -> list[HostInfo]:
+        return [host.info() for host in self._hosts.running]
+
+    def owns(self, session: str) -> bool:
+        return session in self._lines
+
+    def _number(self, phone: str) -> NumberResult:
+        if phone in self.script.not_on_whatsapp:
+            return NumberResult(phone=phone, jid=None, lid=None, on_whatsapp=False)
+        jid = f"{phone}@s.whatsapp.net"
+        return NumberResult(phone=phone, jid=jid, lid=lid_of(phone), on_whatsapp=True)

@@ -1,0 +1,104 @@
+"""What people, WhatsApp and the net do to the sessions of the simulated engine."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from whatsapp.engine import EngineError
+from whatsapp.engine.protocol import (
+    Banned,
+    ClientOutdated,
+    Disconnected,
+    HostExited,
+    Incoming,
+    LoggedOut,
+    Receipt,
+    Replaced,
+)
+from whatsapp.engine.simulated.core import Core
+from whatsapp.engine.simulated.store import Device, lid_of, write_device
+
+
+class World(Core):
+    """The handles by which a test steers the engine."""
+
+    def scan(self, session: str, phone: str, push_name: str = "Salon") -> None:
+        """Scan the QR code that is shown, with the phone of this number. Raises EngineError without one."""
+        line = self._held(session)
+        if line.device is not None or line.qr_codes == 0:
+            raise EngineError("No QR code is shown.")
+        number = self._last_device[phone] = self._last_device.get(phone, 0) + 1
+        line.device = Device(phone, number, push_name)
+        line.pairing_code = None
+        write_device(line.store_path, line.device)
+        self._log_in(session)
+
+    def type_code(self, session: str, code: str) -> None:
+        """Type a pairing code on the phone it was made for. Raises EngineError when it is not the one."""
+        line = self._held(session)
+        if line.pairing_code is None or code != line.pairing_code:
+            raise EngineError("The code is not valid.")
+        self.scan(session, line.pairing_phone)
+
+    def skip_code(self, session: str) -> None:
+        """Let the QR code that is shown run out now."""
+        self._next_qr(session)
+
+    def incoming(
+        self, session: str, phone: str | None, text: str | None = None, note: str | None = None
+    ) -> str:
+        """Let a person write to the salon; returns the message's id. With no phone only a LID is told."""
+        self._connected(session)
+        message_id = f"3A{secrets.token_hex(9).upper()}"
+        lid = lid_of(phone or "79990000000")
+        self._mailbox.put(Incoming(session, message_id, phone, lid, text, note, time.time()))
+        return message_id
+
+    def deliver(self, session: str, *message_ids: str) -> None:
+        """Let the recipient's phone receive these messages."""
+        self._mailbox.put(Receipt(session, list(message_ids), "delivered", time.time()))
+
+    def read(self, session: str, *message_ids: str) -> None:
+        """Let the recipient open the chat."""
+        self._mailbox.put(Receipt(session, list(message_ids), "read", time.time()))
+
+    def drop(
+        self, session: str, reason: str = "the connection was lost", *, back_after: float | None = 0.0
+    ) -> None:
+        """Cut the line; it comes back after `back_after` seconds times `pace`, or with None not in time."""
+        line = self._connected(session)
+        line.connected = False
+        self._mailbox.put(Disconnected(session, reason))
+        if back_after is None:
+            self._later(session, self._reconnect_grace, self._give_up)
+        else:
+            self._later(session, back_after, self._log_in)
+
+    def log_out(self, session: str, reason: str = "logged_out") -> None:
+        """Let the owner remove the linked device on the phone."""
+        self._forget_device(self._held(session))
+        self._end(session, LoggedOut(session, reason))
+
+    def replace(self, session: str) -> None:
+        """Let another client take over the linked device."""
+        self._end(session, Replaced(session))
+
+    def ban(self, session: str, expires_in: float | None, code: int = 101) -> None:
+        """Ban the account for `expires_in` seconds."""
+        self._end(session, Banned(session, code, expires_in, "send_to_too_many_people"))
+
+    def outdated(self, session: str) -> None:
+        """Refuse the library's version."""
+        self._end(session, ClientOutdated(session))
+
+    def kill_host(self, session: str, reason: str = "signal 9") -> list[str]:
+        """End the session's host process with all that is in it; returns the sessions it held."""
+        host = self._held(session).host
+        lost = sorted(host.sessions)
+        for name in lost:
+            self._lines.pop(name).set_timer(None)
+        if host in self._hosts.running:
+            self._hosts.running.remove(host)
+        self._mailbox.put(HostExited(host.id, host.pid, lost, reason))
+        return lost
