@@ -64,9 +64,14 @@ class Process:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> Self:
-        """Starts it and waits until it is ready; ProcessError when it ends before, or after 60 s."""
+        """Starts it and waits until it is ready, see `wait_until_ready`."""
+        self.launch()
+        return self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Starts it, unless it runs, without waiting for anything."""
         if self.running:
-            return self
+            return
         self._log_offset = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -79,9 +84,10 @@ class Process:
                 start_new_session=True,
             )
         reaper.watch_process(self._process.pid)
-        wait_until(
-            lambda: self._is_ready(), f"{self.name} is ready", seconds=READY_SECONDS, why=self.log_tail
-        )
+
+    def wait_until_ready(self) -> Self:
+        """Returns when it is ready; ProcessError when it has ended, AssertionError after 60 s."""
+        wait_until(self._is_ready, f"{self.name} is ready", seconds=READY_SECONDS, why=self.log_tail)
         return self
 
     def _is_ready(self) -> bool:
@@ -180,9 +186,12 @@ class Stack:
         return self.processes[name]
 
     def start(self, *names: str) -> None:
-        """Starts processes in this order, each when the one before is ready; all known ones without names."""
-        for name in names or self.processes:
-            self.processes[name].start()
+        """Starts processes side by side and returns when all are ready; all known ones without names."""
+        chosen = [self.processes[name] for name in names or self.processes]
+        for process in chosen:
+            process.launch()
+        for process in chosen:
+            process.wait_until_ready()
 
     def kill(self, name: str) -> None:
         """`kill -9`."""
