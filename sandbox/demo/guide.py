@@ -28,7 +28,7 @@ class Guide:
     def begin(self, *, whatsapp: SandboxWhatsApp, yclients: SandboxYClients, salon_phone: str) -> None:
         """Tell the guide where the stand-ins are and which phone is the salon's."""
         self._whatsapp, self._yclients, self._salon_phone = whatsapp, yclients, salon_phone
-        if not any(phone["phone"] == salon_phone for phone in whatsapp.phones()):
+        if not any(phone["phone"] == salon_phone for phone in whatsapp.list_phones()):
             whatsapp.create_phone(salon_phone, "Салон")
 
     async def __call__(

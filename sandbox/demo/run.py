@@ -15,7 +15,7 @@ from django.contrib.auth.models import Group
 
 from marketplace.worker import Worker
 from sandbox.demo.guide import Guide
-from sandbox.whatsapp import Options, SandboxWhatsApp
+from sandbox.whatsapp import SandboxWhatsApp
 from sandbox.yclients import SandboxYClients
 from whatsapp.processes import make_pool
 
@@ -63,7 +63,7 @@ class Demo:
 
     async def _live(self) -> None:
         async with AsyncExitStack() as stack:
-            whatsapp = SandboxWhatsApp(Options(state_dir=self.folder / "whatsapp"))
+            whatsapp = SandboxWhatsApp(state_dir=self.folder / "whatsapp")
             await whatsapp.start()
             stack.push_async_callback(whatsapp.stop)
             yclients = SandboxYClients(
