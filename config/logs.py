@@ -6,92 +6,26 @@ and tracebacks included, so that a forgotten call site cannot leak.
 
 import logging
 import logging.config
-import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
-SECRET_NAMES = re.compile(
-    r"token|secret|api_?key|password|authorization|cookie|signature|user_data|noise|ciphertext|"
-    r"(^|_)(jwt|qr|code|text)$",
-    re.IGNORECASE,
-)
-NOT_SECRET = frozenset({"error_code", "status_code", "http_status", "lease_token"})
-MASKS = (
-    (re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"), "[jwt]"),
-    (re.compile(r"(?i)bearer\s+[\w.~+/=-]{6,}"), "Bearer [hidden]"),
-    (
-        re.compile(
-            r"(?i)\b(partner_token|api_key|token|user_data_sign|user_data|secret)"
-            r"(['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,}]+"
-        ),
-        r"\1\2[hidden]",
-    ),
-    (re.compile(r"/webhook/yclients/[\w-]{8,}"), "/webhook/yclients/[hidden]"),
-    (re.compile(r"https://wa\.me/settings/linked_devices#\S+"), "[qr]"),
-    (re.compile(r"(://[^:/@\s]+:)[^@\s]+@"), r"\1[hidden]@"),  # passwords in database and Redis addresses
-)
-# A phone: 10 to 15 digits, perhaps with a plus and separators; not part of a longer word, hex or decimal.
-PHONE = re.compile(
-    r"(?<![\w.:-])\+?\d[\d ()-]{8,18}\d(?![\w:-])|(?<![\w.-])\d{10,15}(?=[@:]\S*(?:whatsapp|lid))"
-)
+from config.masking import hide_secrets, hide_values, mask_phone, mask_text, mask_value
 
-
-def mask_phone(phone: str) -> str:
-    """`+79990001122` → `+7999*****22`: enough to tell two salons apart, not enough to call."""
-    digits = re.sub(r"\D", "", phone)
-    if len(digits) < 10:
-        return phone
-    return f"{'+' if phone.startswith('+') else ''}{digits[:4]}{'*' * (len(digits) - 6)}{digits[-2:]}"
-
-
-def _mask_match(match: re.Match[str]) -> str:
-    found = match.group()
-    # Dates like 2025-07-13 12 also consist of digits and separators.
-    if re.match(r"\d{4}-\d\d-\d\d", found) or not 10 <= len(re.sub(r"\D", "", found)) <= 15:
-        return found
-    return mask_phone(found)
-
-
-def hide_secrets(text: str) -> str:
-    """Return `text` with secrets replaced and phones as they are."""
-    for pattern, replacement in MASKS:
-        text = pattern.sub(replacement, text)
-    return text
-
-
-def mask_text(text: str) -> str:
-    """Return `text` with secrets and phones replaced."""
-    return PHONE.sub(_mask_match, hide_secrets(text))
-
-
-def _mask_value(name: str, value: Any) -> Any:
-    if SECRET_NAMES.search(name) and name not in NOT_SECRET and value not in (None, "", False, True):
-        return "[hidden]"
-    if "phone" in name.lower() and isinstance(value, str | int):
-        return mask_phone(str(value))
-    if isinstance(value, str):
-        return mask_text(value)
-    if isinstance(value, Mapping):
-        return {str(key): _mask_value(str(key), item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_mask_value("", item) for item in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return mask_text(str(value))
+__all__ = ["hide_secrets", "logging_settings", "mask_phone", "mask_text", "scrub_sentry_event"]
 
 
 def mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog processor: mask every value of a line."""
     return {
         name: value
-        if name in ("timestamp", "level", "logger", "request_id", "session")
-        else _mask_value(name, value)
+        if name in ("timestamp", "level", "logger", "request_id")
+        else mask_value(name, value)
         for name, value in event.items()
     }
 
@@ -99,11 +33,15 @@ def mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> M
 def scrub_sentry_event(event: Any, _hint: Any) -> Any:
     """Sentry's last step: the same masking as for log lines, and no request details at all."""
     event.pop("request", None)
-    return {name: _mask_value(name, value) for name, value in event.items()}
+    return {name: mask_value(name, value) for name, value in event.items()}
 
 
-def logging_settings(level: str, *, pretty: bool) -> dict[str, Any]:
-    """Return a dictConfig that sends all loggers through one masking formatter to stderr."""
+def logging_settings(level: str, *, pretty: bool, secrets: Iterable[str] = ()) -> dict[str, Any]:
+    """Return a dictConfig that sends all loggers through one masking formatter to stderr.
+
+    `secrets` are the process's own, which then appear in no line whatever they are called there.
+    """
+    hide_values(secrets)
     shared = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

@@ -68,6 +68,10 @@ WHATSAPP_NOISE_ROOT = env.str("WHATSAPP_NOISE_ROOT", default="")
 POOL_CAPACITY = env.int("POOL_CAPACITY", default=500)
 POOL_SHARD_SIZE = env.int("POOL_SHARD_SIZE", default=50)
 POOL_LEASE_SECONDS = env.int("POOL_LEASE_SECONDS", default=30)
+# Off: messages go as fast as WhatsApp takes them, which gets real numbers banned.
+SENDING_PACED = env.bool("SENDING_PACED", default=True)
+# A message whose host died while it was sent: "retry" sends it once more, "report" leaves it at that.
+SENDING_UNKNOWN = env.str("SENDING_UNKNOWN", default="retry")
 
 # --- Doors --------------------------------------------------------------------------------------
 WS_CONNECTS_PER_MINUTE = env.int("WS_CONNECTS_PER_MINUTE", default=5)
@@ -223,7 +227,11 @@ CONTENT_SECURITY_POLICY = {
 }
 
 LOGGING_CONFIG = None
-LOGGING = logging_settings(LOG_LEVEL, pretty=DEBUG)
+LOGGING = logging_settings(
+    LOG_LEVEL,
+    pretty=DEBUG,
+    secrets=[SECRET_KEY, JWT_SECRET, YCLIENTS_PARTNER_TOKEN, HEALTH_CHECK_TOKEN, *FIELD_ENCRYPTION_KEYS],
+)
 
 if SENTRY_DSN:
     import sentry_sdk

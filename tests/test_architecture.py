@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "marketplace": {"config", "marketplace", "whatsapp"},
     "whatsapp": {"config", "whatsapp"},
 }
-LENT_BY_CONFIG = ("logs", "metrics", "operations", "support")
+LENT_BY_CONFIG = ("logs", "masking", "metrics", "operations", "support")
 CATCH_ALL_NAMES = {"utils", "helpers", "constants", "signals", "selectors", "common", "misc"}
 
 
