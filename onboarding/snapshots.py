@@ -64,6 +64,7 @@ def _whatsapp(shown: Snapshot) -> dict[str, Any]:
         "pairingCode": code or None,
         "pairingCodeExpiresIn": shown.pairing_code_expires_in if code else 0,
         "pairingPhone": shown.pairing_phone,
+        "pairingPhoneFormatted": format_phone(shown.pairing_phone),
         "pairingError": shown.pairing_error or None,
         "pairingErrorMessage": words.problem(shown.pairing_error) if shown.pairing_error else None,
     }

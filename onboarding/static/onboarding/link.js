@@ -43,11 +43,20 @@ export class LinkPanel {
     $("copy").addEventListener("click", () => this.copy());
   }
 
+  // The server's words are about the session; here they depend on what the person looks at, too.
+  message(picture) {
+    if (!picture.poolRunning || !["starting", "qr", "pairing_code"].includes(picture.status)) return picture.message;
+    if (this.way === "qr") return picture.hasQR ? this.texts.scan : this.texts.wait;
+    if (picture.hasPairingCode && !this.editing) return this.texts.type;
+    return this.asking ? this.texts.asking : this.texts.givePhone;
+  }
+
   choose(way) {
     document.querySelector(`input[name=way][value=${way}]`).checked = true;
     $("way-qr").hidden = way !== "qr";
     $("way-code").hidden = way !== "code";
     this.way = way;
+    this.onChoice?.();
   }
 
   render(picture) {
@@ -101,6 +110,7 @@ export class LinkPanel {
     clearTimeout(this.askingTimer);
     if (asking) this.askingTimer = setTimeout(() => this.fail(this.texts.noCode), ANSWER_MS);
     this.asking = asking;
+    this.onChoice?.();
     $("get-code").disabled = asking;
     $("get-code").textContent = asking ? this.texts.asking : this.texts.getCode;
   }
@@ -119,26 +129,24 @@ export class LinkPanel {
 
   renderNoCode(picture) {
     if (this.hadCode) this.showForm(this.texts.codeRanOut);
-    if (picture.pairingError && this.asking) this.fail(picture.pairingErrorMessage);
-    if (picture.pairingPhone && !$("phone").value) $("phone").value = `+${picture.pairingPhone}`;
+    if (picture.pairingError && (this.asking || !this.rendered)) this.fail(picture.pairingErrorMessage);
+    if (picture.pairingPhone && !$("phone").value) $("phone").value = picture.pairingPhoneFormatted;
     // A reload while WhatsApp is still being asked.
-    const pending = picture.pairingPhone && !picture.pairingError && picture.status !== "pairing_code";
-    if (pending && !this.asking && !this.editing && this.hadCode === false && !this.waited) {
-      this.waited = true;
-      this.setAsking(true);
-    }
+    if (picture.pairingPhone && !picture.pairingError && !this.rendered) this.setAsking(true);
+    this.rendered = true;
   }
 
   showCode(picture) {
     const plain = picture.pairingCode.replace(/[^A-Za-z0-9]/g, "");
     const fresh = this.code !== plain || $("code-box").hidden;
     this.code = plain;
+    this.rendered = true;
     this.hadCode = true;
     this.setAsking(false);
     this.showError("");
     $("code-form").hidden = true;
     $("code-box").hidden = false;
-    $("code-for").textContent = this.texts.codeFor.replace("{phone}", `+${picture.pairingPhone}`);
+    $("code-for").textContent = this.texts.codeFor.replace("{phone}", picture.pairingPhoneFormatted);
     this.codeLeft.set(plain, picture.pairingCodeExpiresIn);
     if (!fresh) return;
     const seen = document.createElement("span");

@@ -25,6 +25,7 @@ function cleanAddress() {
 
 const link = new LinkPanel({ texts, channel: () => channel });
 const view = new View({ texts, marketplacePage, link });
+link.onChoice = () => picture && view.renderStatus(picture, view.panel);
 let picture = null;
 let activationTimer = null;
 let noticeTimer = null;

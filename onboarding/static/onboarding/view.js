@@ -18,7 +18,7 @@ export function panelFor(picture) {
 }
 
 function stepFor(picture, panel) {
-  if (panel === "done") return "done";
+  if (panel === "done" || (picture.linked && picture.activation.status === "active")) return "done";
   return picture.linked ? "activate" : "link";
 }
 
@@ -32,8 +32,8 @@ export class View {
     const panel = panelFor(picture);
     $("salon").textContent = picture.title;
     this.renderSteps(stepFor(picture, panel), panel === "done");
-    this.renderStatus(picture, panel);
     if (panel === "link") this.link.render(picture);
+    this.renderStatus(picture, panel);
     if (panel === "activate") this.renderActivation(picture);
     if (panel === "done") this.renderDone(picture);
     if (panel === "trouble") this.renderTrouble(picture);
@@ -62,7 +62,7 @@ export class View {
   }
 
   renderStatus(picture, panel) {
-    const words = panel === "link" ? picture.message : `${picture.message} ${picture.activation.message}`;
+    const words = panel === "link" ? this.link.message(picture) : `${picture.message} ${picture.activation.message}`;
     if ($("status-text").textContent !== words) $("status-text").textContent = words;
     $("status").dataset.tone = picture.poolRunning ? TONES[picture.status] : "busy";
     // The other panels say the same in their own place; a screen reader still hears it here.
@@ -77,7 +77,7 @@ export class View {
     $("activate-title").textContent = failed ? this.texts.activationFailed : this.texts.activating;
     const connected = picture.connected || failed;
     $("activate-text").textContent = connected ? picture.activation.message : picture.message;
-    $("activate-phone").textContent = this.number(picture);
+    $("activate-phone").textContent = picture.phoneFormatted;
   }
 
   renderDone(picture) {
@@ -90,7 +90,7 @@ export class View {
     const gone = { uninstalled: this.texts.removed, frozen: this.texts.suspended }[picture.companyStatus];
     $("trouble-title").textContent = gone || this.texts[picture.status];
     $("trouble-text").textContent = gone ? picture.activation.message : picture.message;
-    $("trouble-phone").textContent = gone ? "" : this.number(picture);
+    $("trouble-phone").textContent = gone ? "" : picture.phoneFormatted;
     $("trouble-link").href = this.marketplacePage;
     const canAct = !gone && ["conflict", "failed"].includes(picture.status);
     this.setAction(canAct ? this.texts.connectAgain : "", () => this.onConnectAgain());
@@ -112,10 +112,6 @@ export class View {
     button.hidden = !label;
     button.textContent = label;
     button.onclick = act;
-  }
-
-  number(picture) {
-    return picture.phoneFormatted ? this.texts.linkedNumber.replace("{phone}", picture.phoneFormatted) : "";
   }
 
   // A line above the panels about the connection to us, or about the last wish.
