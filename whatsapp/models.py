@@ -12,6 +12,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from whatsapp.encryption import EncryptedBinaryField, EncryptedTextField
+from whatsapp.message_models import KnownNumber, Message, SendingLimits
+
+__all__ = [
+    "BUMP",
+    "KnownNumber",
+    "Message",
+    "Pool",
+    "SendingLimits",
+    "Session",
+    "SessionEvent",
+    "StoredCredentials",
+]
 
 
 class Session(models.Model):
@@ -61,6 +73,7 @@ class Session(models.Model):
     restart_requested_at = models.DateTimeField(null=True, blank=True)
     restart_done_at = models.DateTimeField(null=True, blank=True)
     viewed_at = models.DateTimeField(null=True, blank=True, help_text=_("a page last asked for its state"))
+    sending_paused = models.BooleanField(default=False, help_text=_("messages wait, the line stays up"))
 
     lease_owner = models.CharField(max_length=64, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)

@@ -1,6 +1,8 @@
-"""When to try again, and what is forgotten with what: the rules that runner and reactions share."""
+"""When to try again, how fast to send, and what is forgotten with what: numbers and their reasons."""
 
 import random
+from dataclasses import dataclass
+from datetime import time, timedelta
 from typing import Any
 
 STABLE_AFTER = 60.0  # seconds of an unbroken line, after which earlier failures are forgotten
@@ -22,3 +24,55 @@ def backoff(attempts: int) -> float:
     """Seconds until the next attempt: exponential with full jitter, never under half a second."""
     ceiling = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(attempts, 12))
     return max(0.5, random.uniform(0, ceiling))  # noqa: S311  (spreads load, is no secret)
+
+
+# --- sending ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a number of some age sends: mean seconds between messages, how many may follow at once after a
+    quiet time, and how many a day (0: any number)."""
+
+    gap: float
+    burst: int
+    daily_cap: int
+
+
+# WhatsApp bans numbers that write to many people soon after they were linked; it publishes no limits. These
+# rise from what a person could type to what a salon with a full book needs (a day of 2,000 in 3 h).
+PACE_BY_AGE: tuple[tuple[timedelta, Pace], ...] = (
+    (timedelta(days=1), Pace(gap=20.0, burst=2, daily_cap=150)),
+    (timedelta(days=3), Pace(gap=12.0, burst=3, daily_cap=400)),
+    (timedelta(days=7), Pace(gap=8.0, burst=3, daily_cap=1000)),
+)
+SETTLED_PACE = Pace(gap=5.0, burst=4, daily_cap=0)
+JITTER = 0.4  # pauses vary by up to 40 percent either way: even gaps look like a machine
+
+TIMEZONE = "Europe/Moscow"  # of a session whose salon's is not known
+ADDS_FROM, ADDS_UNTIL = time(9), time(21)  # advertising, by the salon's clock
+
+NUMBER_GOOD_FOR = timedelta(days=1)
+CHECK_BATCH = 50  # numbers in one question
+CHECK_GAP = 5.0  # seconds between two questions of a paced session
+CHECK_FAILURES_MOST = 3  # after that a message goes out unchecked: the question must not hold up the answer
+
+SEND_FAILURES_MOST = 5  # refusals of one message before it fails
+SEND_BACKOFF_MOST = 60.0  # seconds; the session's later messages wait too, which keeps their order
+# The library gives up after 75 s at the latest; an engine that is silent for longer is restarted.
+ANSWER_WAIT = 100.0
+EARLY_RECEIPTS_KEPT = 60.0  # seconds
+EARLY_RECEIPTS_MOST = 1000
+HOLD_RECHECK = 60.0  # seconds until a session held back by cap or night looks at its limits again
+
+
+def pace_of(age: timedelta | None) -> Pace:
+    """The pace of a number that was linked `age` ago; not known counts as new."""
+    if age is None:
+        return PACE_BY_AGE[0][1]
+    return next((pace for limit, pace in PACE_BY_AGE if age < limit), SETTLED_PACE)
+
+
+def send_backoff(failures: int) -> float:
+    """Seconds until a session tries to send again after so many refusals in a row."""
+    return float(min(SEND_BACKOFF_MOST, 2.0 ** min(failures, 10)) * random.uniform(0.7, 1.3))  # noqa: S311
