@@ -1,0 +1,68 @@
+"""The steps that journeys are told in: what the owner of a salon does, and what must be true at the end."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser import decode_qr
+from tests.processes import wait_until
+from tests.scene import Scene
+
+SALON, OTHER_SALON = 501, 502
+PHONE, OTHER_PHONE = "79990001122", "79990003344"
+
+
+def set_the_scene(scene: Scene, *, salon: int = SALON, phone: str = PHONE) -> None:
+    """A salon that has not installed anything, and its phone."""
+    scene.yclients.add_salon(salon, title="Салон Анны")
+    scene.whatsapp.add_phone(phone, "Анна")
+
+
+def press_connect(page: Page, scene: Scene, *, salon: int = SALON) -> None:
+    """The owner opens the marketplace and presses "Connect"; the page of the product is shown."""
+    page.goto(scene.yclients.url)
+    page.locator(f'form[action$="/salons/{salon}/connect"] button').click()
+    expect(page.locator("#steps")).to_be_visible()
+
+
+def qr_from_pixels(page: Page) -> str:
+    """The text of the QR code as a camera would read it, from a picture of the page."""
+    expect(page.locator("#qr svg, #qr img").first).to_be_visible(timeout=60_000)
+    return decode_qr(page.screenshot())
+
+
+def scan(page: Page, scene: Scene, *, phone: str = PHONE) -> None:
+    """The owner holds the salon's phone to the screen."""
+    scene.whatsapp.scan(phone, qr_from_pixels(page))
+
+
+def see_done(page: Page) -> None:
+    """The page says that WhatsApp is connected, and offers the way back."""
+    expect(page.locator("#panel-done")).to_be_visible(timeout=60_000)
+    expect(page.locator("#done-link")).to_have_attribute("href", re.compile("^http"))
+
+
+def company_status(scene: Scene, salon: int = SALON) -> str:
+    """The status in the database, empty before the salon is known."""
+    rows = scene.query("SELECT status FROM marketplace_company WHERE salon_id = %s", salon)
+    return str(rows[0][0]) if rows else ""
+
+
+def wait_until_active(scene: Scene, salon: int = SALON, *, seconds: float = 60.0) -> None:
+    """The activation is complete in our database."""
+    wait_until(
+        lambda: company_status(scene, salon) == "active",
+        f"salon {salon} is active",
+        seconds=seconds,
+        why=lambda: company_status(scene, salon),
+    )
+
+
+def assert_activated_once(scene: Scene, *, salon: int = SALON, phone: str = PHONE) -> None:
+    """One API key at YClients, one event here, one linked device on the phone."""
+    there = scene.yclients.salon(salon)
+    assert there["status"] == "active"
+    assert there["installation"]["api_key_count"] == 1
+    statement = "SELECT count(*) FROM marketplace_marketplaceevent WHERE salon_id = %s AND event_type = %s"
+    assert scene.query(statement, salon, "integration_activated") == [(1,)]
+    assert scene.whatsapp.phone(phone)["linked_devices"] == 1
