@@ -61,11 +61,14 @@ def due(*, limit: int) -> list[int]:
 
 
 def _claim(webhook: InboundWebhook) -> bool:
-    """Take the row: of those that saw the same `next_attempt_at` only one moves it on."""
-    until = timezone.now() + CLAIM
+    """Take the row when it is due, or was never taken; of those that saw it so, only one moves it on."""
+    now = timezone.now()
     claimed = InboundWebhook.objects.filter(
-        pk=webhook.pk, state__in=OPEN, next_attempt_at=webhook.next_attempt_at
-    ).update(next_attempt_at=until, attempts=F("attempts") + 1)
+        Q(attempts=0) | Q(next_attempt_at__lte=now),
+        pk=webhook.pk,
+        state__in=OPEN,
+        next_attempt_at=webhook.next_attempt_at,
+    ).update(next_attempt_at=now + CLAIM, attempts=F("attempts") + 1)
     if claimed:
         webhook.refresh_from_db()
     return bool(claimed)

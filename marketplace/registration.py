@@ -168,7 +168,9 @@ def _begin(company: Company, *, user: MarketplaceUser, learned: _Learned, who: d
     elif before in (Status.ACTIVE, Status.FROZEN) and not _reinstalled(company, learned):
         company.move(to=before, sources=[before], **changes)
     else:
-        company.move(to=Status.PENDING_WHATSAPP, sources=[before], **{**_fresh(company, user=user), **changes})
+        company.move(
+            to=Status.PENDING_WHATSAPP, sources=[before], **{**_fresh(company, user=user), **changes}
+        )
     company.session = session
     company.note(MarketplaceEvent.Type.REGISTRATION_STARTED, **who, status_before=before)
 

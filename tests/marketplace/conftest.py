@@ -1,0 +1,45 @@
+"""A local YClients, and Moscow on its way to being connected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.marketplace.outside import LocalYClients, local_yclients
+
+if TYPE_CHECKING:  # models can be imported only after pytest has set Django up
+    from marketplace.models import Company
+
+
+@pytest.fixture
+def yclients(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalYClients]:
+    """YClients, reachable, patient with fast callers, with three salons that have not installed anything."""
+    from marketplace import call_slots
+
+    monkeypatch.setattr(call_slots, "SPACING", timedelta(milliseconds=1))
+    with local_yclients() as there:
+        settings.YCLIENTS_API_URL = there.url
+        settings.YCLIENTS_MARKETPLACE_URL = there.marketplace_url
+        yield there
+
+
+@pytest.fixture
+def registered(yclients: LocalYClients, transactional_db: None) -> Company:
+    """Moscow, registered, no phone yet."""
+    from marketplace.registration import start_registration
+    from tests.marketplace.cast import ANDREY, MOSCOW
+
+    yclients.press_connect(MOSCOW)
+    return start_registration(salon_ids=[MOSCOW], user=ANDREY, signed=True).primary
+
+
+@pytest.fixture
+def connected(registered: Company) -> Company:
+    """Moscow, registered, its phone connected."""
+    from tests.marketplace.cast import connect_phone
+
+    connect_phone(registered)
+    return registered
