@@ -1,4 +1,7 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ConfigConfig(AppConfig):
@@ -6,3 +9,17 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         from config import checks  # noqa: F401  (registers the system checks)
+
+        post_migrate.connect(_make_support_group, dispatch_uid="support group")
+
+
+def _make_support_group(*, app_config: AppConfig, apps: Any, using: str, **_more: Any) -> None:
+    """Make the group once, when the last of the apps that it may see has its permissions."""
+    from config.support_group import NAME, make_support_group
+
+    try:
+        group = apps.get_model("auth", "Group")
+    except LookupError:  # these apps were migrated without Django's own
+        return
+    if app_config.label == "marketplace" and not group.objects.using(using).filter(name=NAME).exists():
+        make_support_group()

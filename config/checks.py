@@ -1,6 +1,8 @@
 """System checks: a production process with missing or contradicting settings does not start."""
 
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.conf import settings
@@ -11,6 +13,7 @@ from marketplace.signing import is_placeholder_token
 
 MIN_SECRET_LENGTH = 32
 TAG = "startup"
+REAL_HOSTS = ("yclients.com", "alteg.io", "altegio.com")
 
 
 @register(TAG, Tags.security)
@@ -78,11 +81,12 @@ def check_partner_token(**_kwargs: Any) -> list[CheckMessage]:
 def check_sandbox(**_kwargs: Any) -> list[CheckMessage]:
     """A test WhatsApp server never goes together with the real YClients, nor with a forgotten switch."""
     found: list[CheckMessage] = []
-    if settings.WHATSAPP_SANDBOX and settings.YCLIENTS_API_URL == settings.YCLIENTS_REAL_API_URL:
+    real = " and ".join(_real_addresses())
+    if settings.WHATSAPP_SANDBOX and real:
         found.append(
             Error(
-                "WHATSAPP_SANDBOX is on while YCLIENTS_API_URL is the real YClients.",
-                hint="Turn WHATSAPP_SANDBOX off, or name a test server in YCLIENTS_API_URL.",
+                f"WHATSAPP_SANDBOX is on while {real} is the real YClients.",
+                hint="Turn WHATSAPP_SANDBOX off, or name a test server there.",
                 id="startup.E004",
             )
         )
@@ -101,18 +105,23 @@ def check_sandbox(**_kwargs: Any) -> list[CheckMessage]:
         )
     if settings.WHATSAPP_ENGINE not in ("neonize", "simulated"):
         found.append(Error("WHATSAPP_ENGINE must be neonize or simulated.", id="startup.E006"))
-    if (
-        settings.WHATSAPP_ENGINE == "simulated"
-        and settings.YCLIENTS_API_URL == settings.YCLIENTS_REAL_API_URL
-        and not settings.DEBUG
-    ):
-        found.append(
-            Error(
-                "WHATSAPP_ENGINE=simulated sends nothing, and YCLIENTS_API_URL is the real YClients.",
-                id="startup.E007",
-            )
-        )
+    if settings.WHATSAPP_ENGINE == "simulated" and real and not settings.DEBUG:
+        said = f"WHATSAPP_ENGINE=simulated sends nothing, and {real} is the real YClients."
+        found.append(Error(said, id="startup.E007"))
+    if not re.fullmatch(r"([0-9a-fA-F]{64})?", settings.WHATSAPP_NOISE_ROOT):
+        found.append(Error("WHATSAPP_NOISE_ROOT must be 64 hexadecimal digits.", id="startup.E010"))
     return found
+
+
+def _real_addresses() -> list[str]:
+    """Which of the two address settings lead to the real YClients or Altegio."""
+
+    def is_real(url: str) -> bool:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+        return any(host == real or host.endswith(f".{real}") for real in REAL_HOSTS)
+
+    names = ("YCLIENTS_API_URL", "YCLIENTS_MARKETPLACE_URL")
+    return [name for name in names if is_real(getattr(settings, name))]
 
 
 @register(TAG)
@@ -127,6 +136,10 @@ def check_shape(**_kwargs: Any) -> list[CheckMessage]:
                 "POOL_CAPACITY, POOL_SHARD_SIZE and POOL_LEASE_SECONDS must be positive.", id="startup.E009"
             )
         )
+    if settings.TRUSTED_PROXIES < 0:
+        found.append(Error("TRUSTED_PROXIES must not be negative.", id="startup.E011"))
+    if settings.TRUSTED_PROXIES < 0:
+        found.append(Error("TRUSTED_PROXIES must not be negative.", id="startup.E011"))
     if not settings.DEBUG and not settings.SQLITE and not settings.REDIS_URL:
         found.append(
             Warning(

@@ -1,21 +1,22 @@
 """What support staff can do to a salon's activation and to a webhook; workers then do the calls."""
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from config.operations import Operation
+from config.operations import Operation, Refused
 from config.support import Text
+from marketplace import activation, webhooks
 from marketplace.models import Company, InboundWebhook
 
 
 def _retry(company: Company, cause: str) -> None:
-    from marketplace import activation
-
-    activation.request_retry(company=company, cause=cause)
+    try:
+        activation.request_retry(company=company, cause=cause)
+    except activation.NotAwaiting as error:
+        raise Refused(gettext(error.message)) from error
 
 
 def _replay(webhook: InboundWebhook, _cause: str) -> None:
-    from marketplace import webhooks
-
     webhooks.replay(webhook=webhook)
 
 

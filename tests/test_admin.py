@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Group, Permission, User
 from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
@@ -15,6 +16,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from config.operations import MOST_AT_ONCE
+from config.support_group import make_support_group
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
 from whatsapp import services
 from whatsapp.encryption import lookup_digest
@@ -80,9 +82,7 @@ def client_of(user: User) -> Client:
 
 @pytest.fixture
 def support_user() -> User:
-    from config.management.commands.create_support_group import make_support_group
-
-    user = User.objects.create_user("anna", password="pw-of-anna-123", is_staff=True)
+    user = User.objects.create_user("anna", is_staff=True)
     user.groups.add(make_support_group())
     return user
 
@@ -102,7 +102,7 @@ def reader() -> Client:
 
 @pytest.fixture
 def root() -> Client:
-    return client_of(User.objects.create_superuser("root"))
+    return client_of(User.objects.create_user("root", is_staff=True, is_superuser=True))
 
 
 def all_pages(client: Client) -> dict[str, str]:
@@ -112,8 +112,6 @@ def all_pages(client: Client) -> dict[str, str]:
         pages[f"/admin/{name}/"] = ""
     for model in (Session, SessionEvent, Pool, Company, MarketplaceEvent, InboundWebhook):
         for row in model._default_manager.all():
-            from django.contrib.admin.utils import quote
-
             base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/{quote(row.pk)}"
             pages[f"{base}/change/"] = pages[f"{base}/history/"] = ""
     for address in pages:
@@ -349,8 +347,57 @@ def test_a_failure_is_said_and_leaves_no_history(
 
 
 def test_the_support_group_manages_no_users(support: Client) -> None:
-    call_command("create_support_group")
     assert support.get("/admin/auth/user/").status_code == 403
+
+
+def test_the_first_migrate_makes_the_support_group_and_a_command_mends_it() -> None:
+    Group.objects.all().delete()
+    call_command("migrate", verbosity=0)
+    whole = set(Group.objects.get(name="Support").permissions.values_list("codename", flat=True))
+    assert {"view_company", "change_session", "view_pool"} <= whole
+    assert not [name for name in whole if name.startswith(("add_", "delete_"))]
+    Group.objects.get().permissions.clear()
+    call_command("create_support_group", verbosity=0)
+    assert set(Group.objects.get().permissions.values_list("codename", flat=True)) == whole
+
+
+def test_a_failed_activation_is_retried_by_a_worker(salon: SimpleNamespace, support: Client) -> None:
+    assert (
+        operate("company", "retry-activation")
+        in support.get(f"/admin/marketplace/company/{salon.company.pk}/change/").content.decode()
+    )
+    support.get(operate("company", "retry-activation"), {"id": salon.company.pk})
+    assert Company.objects.get().status == "activation_failed"
+    support.post(operate("company", "retry-activation"), {"id": salon.company.pk})
+    company = Company.objects.get()
+    assert (company.status, company.activation_error) == ("pending_whatsapp", "")
+    assert LogEntry.objects.get().object_id == str(company.pk)
+
+
+def test_an_activation_is_not_retried_without_a_phone_or_a_need(
+    salon: SimpleNamespace, support: Client
+) -> None:
+    for change in ({"status": "frozen"}, {"status": "active"}, {"session": None}):
+        Company.objects.update(**{"status": "activation_failed", "session": salon.session, **change})
+        done = support.post(operate("company", "retry-activation"), {"id": salon.company.pk}, follow=True)
+        assert [message.level_tag for message in done.context["messages"]] == ["error"], change
+    assert LogEntry.objects.count() == 0
+
+
+def test_a_failed_webhook_is_made_due_again(salon: SimpleNamespace, support: Client) -> None:
+    support.get(operate("inboundwebhook", "replay"), {"id": salon.webhook.pk})
+    assert InboundWebhook.objects.get().state == "failed"
+    support.post(operate("inboundwebhook", "replay"), {"id": salon.webhook.pk})
+    webhook = InboundWebhook.objects.get()
+    assert (webhook.state, webhook.last_error) == ("received", "")
+    assert webhook.next_attempt_at is not None
+    assert LogEntry.objects.count() == 1
+
+
+def test_an_applied_webhook_is_not_replayed(salon: SimpleNamespace, support: Client) -> None:
+    InboundWebhook.objects.update(state="applied")
+    support.post(operate("inboundwebhook", "replay"), {"id": salon.webhook.pk})
+    assert InboundWebhook.objects.get().state == "applied"
 
 
 def test_the_overview_counts_and_links(salon: SimpleNamespace, support: Client) -> None:
@@ -361,6 +408,9 @@ def test_the_overview_counts_and_links(salon: SimpleNamespace, support: Client) 
 
 def test_ten_wrong_passwords_a_minute_close_the_door(support_user: User, settings: Settings) -> None:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    support_user.set_password("pw-of-anna-123")
+    support_user.save()
     cache.clear()
     client = Client(REMOTE_ADDR="203.0.113.9")
     wrong = {"username": "anna", "password": "wrong"}

@@ -1,29 +1,10 @@
-"""`manage.py create_support_group`: who sees everything and may operate, but manages no users."""
+"""`manage.py create_support_group`: mends the group that the first `migrate` made."""
 
 from typing import Any
 
-from django.contrib.auth.models import Group, Permission
 from django.core.management.base import BaseCommand
 
-NAME = "Support"
-SEES = {
-    "whatsapp": ("session", "sessionevent", "pool"),
-    "marketplace": ("company", "marketplaceevent", "inboundwebhook"),
-}
-# The change permission stands for the operations; the pages let nobody edit anything.
-OPERATES = {"session", "company", "inboundwebhook"}
-
-
-def make_support_group() -> Group:
-    """Return the group with exactly its permissions, made or mended; needs a migrated database."""
-    group, _made = Group.objects.get_or_create(name=NAME)
-    group.permissions.set(
-        Permission.objects.get(content_type__app_label=app, codename=f"{verb}_{model}")
-        for app, models in SEES.items()
-        for model in models
-        for verb in ("view", *(["change"] if model in OPERATES else []))
-    )
-    return group
+from config.support_group import make_support_group
 
 
 class Command(BaseCommand):
