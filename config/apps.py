@@ -13,10 +13,12 @@ class ConfigConfig(AppConfig):
         post_migrate.connect(_make_support_group, dispatch_uid="support group")
 
 
-def _make_support_group(*, app_config: AppConfig, apps: Any, using: str, **_more: Any) -> None:
+def _make_support_group(*, app_config: AppConfig, using: str, apps: Any = None, **_more: Any) -> None:
     """Make the group once, when the last of the apps that it may see has its permissions."""
     from config.support_group import NAME, make_support_group
 
+    if apps is None:  # a flush, which empties the tables and migrates nothing
+        return
     try:
         group = apps.get_model("auth", "Group")
     except LookupError:  # these apps were migrated without Django's own
