@@ -8,15 +8,14 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from itertools import count
-from pathlib import Path
 from typing import Literal
 
 from whatsapp.engine import EngineSettings, HostInfo
+from whatsapp.engine.launch import PACKAGE_ROOT, host_command, host_environment
 from whatsapp.engine.protocol import (
     Command,
     HostExited,
@@ -32,37 +31,11 @@ from whatsapp.engine.scrub import scrub
 
 logger = logging.getLogger("whatsapp.engine.host")
 
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-# The host needs none of our secrets, so it inherits nothing but these.
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 LINE_LIMIT = 4 * 1024 * 1024
 LAST_LINES = 15
+TROUBLE = ("Traceback", "Exception ignored", "fatal error", "panic")
 
 _ids = count(1)
-
-
-def host_environment(settings: EngineSettings) -> dict[str, str]:
-    """The child's environment. Go reads the proxy and the CA file once, so they must be here before exec."""
-    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    environment["PYTHONUNBUFFERED"] = "1"
-    # Else the library marks every private message as written by a bot.
-    environment["NEONIZE_BOT_TAG"] = "off"
-    if settings.proxy_url is not None:
-        environment["HTTPS_PROXY"] = settings.proxy_url
-    if settings.ca_file is not None:
-        environment["SSL_CERT_FILE"] = settings.ca_file
-    return environment
-
-
-def host_command(settings: EngineSettings, fd: int) -> list[str]:
-    """The command line of a host whose end of the line is the inherited descriptor `fd`."""
-    command = [sys.executable, "-m", "whatsapp.engine.host", "--fd", str(fd), "--parent", str(os.getpid())]
-    command += ["--device-name", settings.device_name, "--log-level", settings.log_level]
-    if settings.sandbox:
-        command.append("--sandbox")
-    if settings.noise_root is not None:
-        command += ["--noise-root", settings.noise_root]
-    return command
 
 
 class HostProcess:
@@ -108,7 +81,8 @@ class HostProcess:
     ) -> HostProcess:
         """Start a host. It loads the library for about a second; commands wait for it in the line."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with contextlib.ExitStack() as unless_started, theirs:
+            unless_started.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 *host_command(settings, theirs.fileno()),
                 pass_fds=(theirs.fileno(),),
@@ -120,6 +94,7 @@ class HostProcess:
                 # A Ctrl+C at a terminal is for the pool, which stops its hosts in order.
                 start_new_session=True,
             )
+            unless_started.pop_all()
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_LIMIT)
         host = cls(settings, process, reader, writer)
         host._tasks = [
@@ -259,7 +234,8 @@ class HostProcess:
         text = scrub(line.decode(errors="replace").strip())
         if text:
             self._last_lines.append(text)
-            logger.debug("%s: %s", self.id, text)
+            level = logging.WARNING if text.startswith(TROUBLE) else logging.DEBUG
+            logger.log(level, "%s: %s", self.id, text)
 
     def _why(self, code: int) -> str:
         if self._reason is not None:

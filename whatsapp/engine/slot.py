@@ -9,7 +9,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from whatsapp.engine.process import HostProcess
-from whatsapp.engine.protocol import CheckNumbers, Send
+from whatsapp.engine.protocol import CheckNumbers, NumbersChecked, Send, SendFailed
 
 
 class Phase(Enum):
@@ -59,3 +59,15 @@ class Slot:
         """Give the logout that waits its result: None for success."""
         if self.logout is not None and not self.logout.done():
             self.logout.set_result(error)
+
+    def refuse_waiting(self) -> list[SendFailed | NumbersChecked]:
+        """The answers to everything that waits, now that the session is over."""
+        reason = "not_connected: the session was stopped"
+        answers: list[SendFailed | NumbersChecked] = []
+        while self.waiting:
+            command = self.waiting.popleft()
+            if isinstance(command, Send):
+                answers.append(SendFailed(self.session, command.ref, reason, permanent=False))
+            else:
+                answers.append(NumbersChecked(self.session, command.ref, [], reason))
+        return answers

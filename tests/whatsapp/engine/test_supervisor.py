@@ -146,6 +146,45 @@ async def test_a_session_in_a_hanging_host_is_stopped_all_the_same(make: Callabl
     await world.ear.next(Stopped, ONE)
 
 
+async def test_a_caller_that_is_cancelled_does_not_keep_a_session_from_ending(
+    make: Callable[..., RealWorld],
+) -> None:
+    world = make(stop_timeout=1.0)
+    await world.link(ONE)
+    os.kill(world.pid_of(ONE), signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(world.engine.stop(ONE), 0.1)
+    await asyncio.wait_for(world.engine.stop(ONE), 10)
+    assert not world.engine.owns(ONE)
+
+
+async def test_a_start_that_is_cancelled_can_be_stopped(real: RealWorld) -> None:
+    start = asyncio.create_task(real.engine.start(ONE, real.store(ONE), pairing=True))
+    await asyncio.sleep(0)
+    start.cancel()
+    await asyncio.wait_for(real.engine.stop(ONE), 10)
+    await real.ear.next(Stopped, ONE)
+    assert not real.engine.owns(ONE)
+    await until(lambda: not real.engine.hosts())
+
+
+async def test_a_store_that_loses_its_device_at_the_last_moment_shows_no_code(
+    make: Callable[..., RealWorld], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library then begins a pairing attempt that it cannot end: the shard is replaced."""
+    world = make(maintenance_interval=0.2)
+    await world.link(TWO)
+    shard = world.pid_of(TWO)
+    monkeypatch.setattr("whatsapp.engine.placement.store_problem", lambda _path: None)
+    await world.engine.start(ONE, world.store(ONE), pairing=False)
+    assert (await world.ear.next(ConnectFailed, ONE)).permanent
+    await world.ear.next(Stopped, ONE)
+    assert [event.session for event in world.ear.everything if isinstance(event, QrCode)] == [TWO]
+    await until(lambda: not runs(shard))
+    await world.engine.send(TWO, "1", CLIENT, "text")
+    await world.ear.next(Sent, TWO)
+
+
 async def test_hosts_tell_what_they_cost(make: Callable[..., RealWorld]) -> None:
     world = make(ping_interval=0.1)
     await world.link(ONE)

@@ -192,7 +192,7 @@ class RealWorld:
 
     def pid_of(self, session: str) -> int:
         """The process that holds the session."""
-        host = self.engine._slots[session].host
+        host = self.engine._keeper.slots[session].host
         assert host is not None
         return host.pid
 

@@ -12,9 +12,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from whatsapp.engine.host.line import Line
 from whatsapp.engine.protocol import Command
+
+if TYPE_CHECKING:
+    from whatsapp.engine.host.runner import Runner
 
 # On another version the library would try to download its compiled part at import.
 LIBRARY_VERSION = "0.5.2"
@@ -46,6 +50,7 @@ def die_with_parent(parent: int) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Run until the supervisor hangs up or says Shutdown."""
     options = parse(arguments)
+    threading.excepthook = _fail
     die_with_parent(options.parent)
     os.umask(0o077)  # Key stores are for this user only.
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -62,16 +67,26 @@ def main(arguments: Sequence[str]) -> None:
     if options.noise_root is not None:
         trust.replace_noise_root(library.shared_object(), options.noise_root)
     runner = Runner(device_name=options.device_name, write=line.write)
+    obeying = threading.Thread(target=_obey, args=[runner, commands], name="commands")
+    obeying.start()
+    obeying.join()
+
+
+def _obey(runner: Runner, commands: queue.SimpleQueue[Command]) -> None:
     while True:
         runner.handle(commands.get())
 
 
+def _fail(failure: threading.ExceptHookArgs) -> None:
+    """A thread that dies of a defect would leave a host that answers pings and does nothing."""
+    sys.__excepthook__(failure.exc_type, failure.exc_value or failure.exc_type(), failure.exc_traceback)
+    os._exit(1)
+
+
 def _read(line: Line, commands: queue.SimpleQueue[Command]) -> None:
-    try:
-        for command in line.commands():
-            commands.put(command)
-    finally:
-        os._exit(0)
+    for command in line.commands():
+        commands.put(command)
+    os._exit(0)  # The supervisor has hung up.
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ PAIRING_CODE_LIFETIME = 50.0
 def answer(session: Session, command: Command, write: Callable[[Event], None]) -> None:
     """Carry the command out and write its answer. Blocks for as long as WhatsApp takes."""
     if isinstance(command, Send):
-        write(_send(session, command))
+        with session.sending():
+            write(_send(session, command))
     elif isinstance(command, CheckNumbers):
         write(_check_numbers(session, command))
     elif isinstance(command, RequestPairingCode):

@@ -85,8 +85,8 @@ class Runner:
             threading.Thread(target=self._finish, args=[session], name="stopper", daemon=True).start()
 
     def _finish(self, session: Session) -> None:
-        if session.qr_waiting:
-            # The library cannot end a connection that waits for a scan; the process can.
+        if session.pairing and session.qr_waiting:
+            # The library cannot end a connection that waits for a scan; the process, its own, can.
             self._write(Stopped(session.id))
             os._exit(0)
         session.stop()
@@ -110,8 +110,6 @@ class Runner:
         for session in sessions:
             self._close(session)
         while self._sessions:
-            if any(session.qr_waiting for session in sessions):
-                break
             threading.Event().wait(0.05)
         os._exit(0)
 

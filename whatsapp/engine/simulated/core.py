@@ -61,7 +61,9 @@ class Script:
     """What the simulated WhatsApp does when asked; a test changes it at any time.
 
     `connect_failure` meets every start while it is set. `send_failures` and `pairing_code_failures` are
-    taken from the front, one for each request. With `auto_deliver` every message is delivered at once.
+    taken from the front, one for each request; so are `lost_answers`: a send that is never answered, and
+    whether the message went out. With `auto_deliver` every message is delivered at once; with
+    `receipts_first` even before it is acknowledged.
     """
 
     not_on_whatsapp: set[str] = field(default_factory=set)
@@ -69,7 +71,9 @@ class Script:
     send_failures: list[tuple[str, bool]] = field(default_factory=list)
     pairing_code_failures: list[tuple[str, str]] = field(default_factory=list)
     logout_failure: str | None = None
+    lost_answers: list[bool] = field(default_factory=list)
     auto_deliver: bool = False
+    receipts_first: bool = False
 
 
 class Core:

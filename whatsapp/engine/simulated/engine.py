@@ -83,9 +83,13 @@ class SimulatedEngine(World):
         elif self.script.send_failures:
             error, permanent = self.script.send_failures.pop(0)
             self._mailbox.put(SendFailed(session, ref, error, permanent))
+        elif self.script.lost_answers:
+            if self.script.lost_answers.pop(0):
+                self._take(session, ref, phone, text)
         else:
-            message = SentText(session, ref, phone, text, f"3EB0{secrets.token_hex(9).upper()}")
-            self.sent.append(message)
+            message = self._take(session, ref, phone, text)
+            if self.script.receipts_first:
+                self.deliver(session, message.wa_message_id)
             self._mailbox.put(Sent(session, ref, message.wa_message_id))
             if self.script.auto_deliver:
                 self.deliver(session, message.wa_message_id)
@@ -111,6 +115,11 @@ class SimulatedEngine(World):
 
     def owns(self, session: str) -> bool:
         return session in self._lines
+
+    def _take(self, session: str, ref: str, phone: str, text: str) -> SentText:
+        message = SentText(session, ref, phone, text, f"3EB0{secrets.token_hex(9).upper()}")
+        self.sent.append(message)
+        return message
 
     def _number(self, phone: str) -> NumberResult:
         if phone in self.script.not_on_whatsapp:
