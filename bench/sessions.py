@@ -167,7 +167,7 @@ def restart(made: Scene, count: int) -> dict[str, float]:
     until(lambda: not made.whatsapp.get("/state")["linked"], "everybody off line")
     killed = time.monotonic()
     made.processes["pool"].start()
-    mine = f"%:{made.processes['pool'].pid}:%"
+    mine = f"%%:{made.processes['pool'].pid}:%%"
     until(
         lambda: count_where(made, f"status = 'connected' AND lease_owner LIKE '{mine}'") == count,
         "all connected again",

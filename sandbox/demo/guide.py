@@ -14,7 +14,9 @@ from whatsapp import services
 from whatsapp.database import in_thread
 
 PAGE = Path(__file__).with_name("guide.html")
-POLICY = b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
+POLICY = (
+    b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
+)
 
 
 class Guide:
@@ -31,9 +33,7 @@ class Guide:
         if not any(phone["phone"] == salon_phone for phone in whatsapp.list_phones()):
             whatsapp.create_phone(salon_phone, "Салон")
 
-    async def __call__(
-        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "http" and (scope["path"] == "/" or scope["path"].startswith("/demo/")):
             status, kind, body = await self._answer(scope["method"], scope["path"])
             headers = [
@@ -41,7 +41,9 @@ class Guide:
                 (b"cache-control", b"no-store"),
                 (b"content-security-policy", POLICY),
             ]
-            await send({"type": "http.response.start", "status": status, "headers": headers, "trailers": False})
+            await send(
+                {"type": "http.response.start", "status": status, "headers": headers, "trailers": False}
+            )
             await send({"type": "http.response.body", "body": body, "more_body": False})
             return
         await product(scope, receive, send)

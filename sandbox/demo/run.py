@@ -24,7 +24,7 @@ log = structlog.get_logger("demo")
 PARTNER_TOKEN = "demo-partner-token-of-this-machine-only"  # noqa: S105
 APPLICATION_ID = 1001
 SALON_PHONE = "79990000001"
-SUPPORT_USER = SUPPORT_PASSWORD = "support"
+SUPPORT_USER = SUPPORT_PASSWORD = "support"  # noqa: S105  a login of this machine only
 CONNECTS_PER_MINUTE = 60  # one person plays everybody here, and reloads a lot
 
 
@@ -118,5 +118,3 @@ def _make_support_user() -> None:
         user.set_password(SUPPORT_PASSWORD)
         user.save()
     user.groups.add(*Group.objects.filter(name="Support"))
-
-
