@@ -18,13 +18,18 @@ from .store import Store
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .line import Line
 
 PHONE_PATTERN = re.compile(r"^[1-9][0-9]{6,14}$")
 
 
 @dataclass(slots=True)
 class Options:
-    """Times in seconds. The lower bounds were tried: below them clients lose stanzas."""
+    """Times in seconds, and limits of an account.
+
+    ``closing_delay``: neonize loses the last stanza, and does not come back after a pairing, when the line
+    closes at once or after 0.05 s; 0.3 s held in every try, WhatsApp itself takes a second or more.
+    """
 
     quiet_after_handshake: float = 0.05
     closing_delay: tuple[float, float] = (1.0, 1.5)
@@ -55,6 +60,7 @@ class Hub:
         self.accounts: dict[str, Account] = {}
         self.by_lid: dict[str, Account] = {}
         self.connections: dict[tuple[str, int], Connection] = {}
+        self.lines: set[Line] = set()
         self.everyone: set[Connection] = set()
         self.unregistered: set[str] = set(store.get("meta", "unregistered") or [])
         self.noise_identity = self._noise_identity()
@@ -124,10 +130,14 @@ class Hub:
         if self.connections.get(key) is connection:
             del self.connections[key]
 
+    def next_device(self, account: Account) -> int:
+        """A device number that nobody has had; each is given once, also to links that fail."""
+        account.next_device += 1
+        self.store.save_account(account)
+        return account.next_device - 1
+
     def add_device(self, account: Account, device: Device) -> None:
         account.devices[device.number] = device
-        account.next_device = max(account.next_device, device.number + 1)
-        self.store.save_account(account)
         self.store.save_device(account, device)
 
     def remove_device(self, account: Account, number: int) -> None:

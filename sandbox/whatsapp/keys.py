@@ -23,6 +23,7 @@ def store_upload(hub: Hub, account: Account, device: Device, iq: Node) -> None:
         device.signed_prekey = signed.data_of("value")
         device.signed_prekey_signature = signed.data_of("signature")
     hub.store.save_device(account, device)
+    hub.store.save_prekeys(account, device)
     hub.journal.note("prekeys", phone=account.phone, device=device.number, count=len(device.prekeys))
 
 
@@ -31,7 +32,7 @@ def take_prekey(hub: Hub, account: Account, device: Device) -> tuple[int, bytes]
     if not device.prekeys:
         return None
     taken = device.prekeys.popitem(last=False)
-    hub.store.save_device(account, device)
+    hub.store.save_prekeys(account, device)
     connection = hub.connection(account, device.number)
     if len(device.prekeys) < FEW_PREKEYS and connection:
         attrs = {"from": SERVER, "type": "encrypt", "id": connection.new_id()}

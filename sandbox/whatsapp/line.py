@@ -14,12 +14,15 @@ from websockets.server import ServerProtocol
 
 from .connection import Connection
 from .hub import Hub
+from .secure import SecureStream
 
 PATH = "/ws/chat"
 LARGEST_HEAD = 16_384
 LARGEST_MESSAGE = 8 << 20
 LARGEST_BACKLOG = 16 << 20
-TLS_TIMEOUT = 20.0
+PATIENCE = 20.0  # seconds for everything up to the end of the handshake
+CONNECTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+NO_PROXY = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 quiet = logging.getLogger("sandbox.whatsapp.websocket")
 quiet.setLevel(logging.WARNING)
 
@@ -30,38 +33,49 @@ class Line(asyncio.Protocol):
     def __init__(self, hub: Hub, tls: ssl.SSLContext | None) -> None:
         self.hub, self.tls = hub, tls
         self.transport: asyncio.Transport | None = None
-        self.head = bytearray()
+        self.secure: SecureStream | None = None
         self.socket: ServerProtocol | None = None
         self.connection: Connection | None = None
-        self.peer = ""
-        self.upgrade: asyncio.Task[None] | None = None
+        self.head = bytearray()
         self.fragments = bytearray()
+        self.peer = ""
 
     @property
     def closed(self) -> bool:
         return self.transport is None or self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast(asyncio.Transport, transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
+        self.hub.lines.add(self)
         if self.hub.faults.refusing():
             self.hub.journal.note("refused")
-            transport.abort()
+            self.transport.abort()
             return
         address = transport.get_extra_info("peername")
         self.peer = f"{address[0]}:{address[1]}" if address else ""
+        asyncio.get_running_loop().call_later(PATIENCE, self._end_if_idle)
         if self.tls is None:
-            self._open_websocket()
+            self.socket = ServerProtocol(max_size=LARGEST_MESSAGE, logger=quiet)
+
+    def _end_if_idle(self) -> None:
+        if self.connection is None or self.connection.transport is None:
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self.socket is not None:
+        if self.secure is not None:
+            try:
+                data = self.secure.receive(data)
+            except ssl.SSLError as error:
+                self.hub.journal.note("tls_failed", why=error.reason or type(error).__name__)
+                self._flush()
+                self.close()
+                return
+        if self.socket is None:
+            self._read_connect(data)
+        elif data:
             self.socket.receive_data(data)
             self._after_receiving(self.socket)
-            return
-        self.head += data
-        if self.upgrade is None and self.transport and self.tls:
-            self._read_connect(self.transport, self.tls)
-        # else TLS has brought data before the upgrade's task has noticed: it is read there
+        self._flush()
 
     def eof_received(self) -> bool:
         if self.socket is not None:
@@ -70,43 +84,31 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.transport = None
+        self.hub.lines.discard(self)
         if self.connection:
             self.connection.lost()
             self.connection = None
 
-    def _read_connect(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
-        if b"\r\n\r\n" not in self.head:
-            if len(self.head) > LARGEST_HEAD:
-                transport.abort()
+    def _read_connect(self, data: bytes) -> None:
+        self.head += data
+        if self.transport is None or self.tls is None:
             return
-        words = bytes(self.head).split(b"\r\n", 1)[0].split(b" ")
+        head, end, rest = bytes(self.head).partition(b"\r\n\r\n")
+        if not end:
+            if len(head) > LARGEST_HEAD:
+                self.transport.abort()
+            return
         self.head.clear()
+        words = head.split(b"\r\n", 1)[0].split(b" ")
         if len(words) != 3 or words[0] != b"CONNECT" or not words[1].endswith(b":443"):
-            transport.write(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
-            transport.close()
+            self.transport.write(NO_PROXY)
+            self.transport.close()
             return
-        transport.pause_reading()  # the TLS hello must not reach this protocol as plain bytes
-        transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        self.upgrade = asyncio.ensure_future(self._start_tls(transport, tls))
-
-    async def _start_tls(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            self.transport = await loop.start_tls(
-                transport, self, tls, server_side=True, ssl_handshake_timeout=TLS_TIMEOUT
-            )
-        except (ssl.SSLError, OSError) as error:
-            self.hub.journal.note("tls_failed", why=type(error).__name__)
-            transport.abort()
-            return
-        self._open_websocket()
-        early = bytes(self.head)
-        self.head.clear()
-        if early:
-            self.data_received(early)
-
-    def _open_websocket(self) -> None:
+        self.transport.write(CONNECTED)
+        self.secure = SecureStream(self.tls)
         self.socket = ServerProtocol(max_size=LARGEST_MESSAGE, logger=quiet)
+        if rest:
+            self.data_received(rest)
 
     def _after_receiving(self, socket: ServerProtocol) -> None:
         for event in socket.events_received():
@@ -117,7 +119,6 @@ class Line(asyncio.Protocol):
                 if event.fin and self.connection:
                     data, self.fragments = bytes(self.fragments), bytearray()
                     self.connection.received(data)
-        self._flush()
 
     def _answer_request(self, socket: ServerProtocol, request: Request) -> None:
         if request.path.split("?")[0] == PATH:
@@ -136,25 +137,34 @@ class Line(asyncio.Protocol):
         self._flush()
 
     def _flush(self) -> None:
-        if self.socket is None or self.transport is None:
+        if self.transport is None:
             return
-        for data in self.socket.data_to_send():
-            if data:
+        ended = False
+        for data in self.socket.data_to_send() if self.socket else ():
+            if not data:  # the WebSocket asks for the end of the stream
+                ended = True
+            elif self.secure is not None:
+                self.secure.send(data)
+            else:
                 self.transport.write(data)
-            else:  # the WebSocket asks for the end of the stream
-                self.transport.close()
-        if self.transport.get_write_buffer_size() > LARGEST_BACKLOG:
+        if self.secure is not None and (sealed := self.secure.outgoing.read()):
+            self.transport.write(sealed)
+        if ended:
+            self.close()
+        elif self.transport.get_write_buffer_size() > LARGEST_BACKLOG:
             self.transport.abort()
 
     def close(self) -> None:
-        """Close with a WebSocket close frame."""
-        if self.closed:
+        """Close in good order: WebSocket, TLS, TCP."""
+        if self.transport is None or self.transport.is_closing():
             return
         if self.socket is not None and self.socket.state is State.OPEN:
             self.socket.send_close(1000)
             self._flush()
-        if self.transport is not None:
-            self.transport.close()
+        if self.secure is not None and self.secure.shaken:
+            self.secure.end()
+            self.transport.write(self.secure.outgoing.read())
+        self.transport.close()
 
     def abort(self) -> None:
         if self.transport is not None:

@@ -15,6 +15,8 @@ from .ratchet import CannotDecrypt, OwnKeys
 from .sealing import send_again
 
 RETRY_VERSION = "1"
+# Receipt types of companions and phones; "inactive" is sent by a client whose user is not looking.
+STATUS = {"": "delivered", "inactive": "delivered", "read": "read"}
 
 
 def from_companion(hub: Hub, account: Account, device: Device, stanza: Node) -> None:
@@ -119,17 +121,26 @@ def receive(hub: Hub, account: Account, item: Waiting) -> None:
 
 
 def _inbox_message(hub: Hub, account: Account, item: Waiting, content: Any, own: bool) -> InboxMessage | None:
-    chat = item.sender
+    chat, status = item.sender, ""
     if content.HasField("deviceSentMessage"):
         peer = hub.find(Jid.parse(content.deviceSentMessage.destinationJID))
         chat, content = peer.phone if peer else chat, content.deviceSentMessage.message
+        status = _status_at(peer, item.id)
     kind, text = _text(content)
     if kind in ("protocolMessage", "senderKeyDistributionMessage", ""):
         return None
     return InboxMessage(
         id=item.id, chat=chat, sender=item.sender, text=text, kind=kind, at=item.at, outgoing=own,
-        status="sent" if own else "", read=own, from_device=item.sender_device,
+        status=status, read=own, from_device=item.sender_device,
     )  # fmt: skip
+
+
+def _status_at(peer: Account | None, message_id: str) -> str:
+    """The other side may have got the message before the own phone gets its copy."""
+    arrived = next((m for m in peer.inbox if m.id == message_id), None) if peer else None
+    if arrived is None:
+        return "sent"
+    return "read" if arrived.read else "delivered"
 
 
 def _text(content: Any) -> tuple[str, str]:
@@ -154,6 +165,16 @@ def receipt(hub: Hub, account: Account, item: Waiting, kind: str) -> None:
         attrs["type"] = kind
     hub.journal.note("receipt", phone=account.phone, id=item.id, type=kind or "delivered", chat=item.sender)
     hub.deliver(sender, device, Node("receipt", attrs))
+    if kind in STATUS:
+        set_status(hub, sender, {item.id}, STATUS[kind])
+
+
+def set_status(hub: Hub, account: Account, ids: set[str], status: str) -> None:
+    """Show on the phone that wrote messages, or holds copies of them, that they are delivered or read."""
+    for message in account.inbox:
+        if message.outgoing and message.id in ids and message.status not in ("read", status):
+            message.status = status
+            hub.store.save_message(account, message)
 
 
 def mark_read(hub: Hub, account: Account, messages: list[InboxMessage]) -> int:
@@ -198,11 +219,8 @@ def receipt_from_companion(hub: Hub, account: Account, device: Device, stanza: N
         for message_id in ids[:1]:
             send_again(hub, sender, account, device, message_id)
         return
-    status = {"": "delivered", "inactive": "delivered", "read": "read", "read-self": "read"}.get(kind)
+    status = STATUS.get(kind)
     if sender is None or status is None or sender is account:
         return
-    for message in sender.inbox:
-        if message.outgoing and message.id in ids and message.status != "read":
-            message.status = status
-            hub.store.save_message(sender, message)
+    set_status(hub, sender, set(ids), status)
     hub.journal.note("companion_receipt", phone=account.phone, device=device.number, type=status, id=ids[0])

@@ -55,7 +55,7 @@ class Pairing:
         self.refs: list[str] = []
         self.started = 0.0
         self.code: CodePairing | None = None
-        self.identity_sent: tuple[Account, bytes] | None = None
+        self.identity_sent: tuple[Account, int, bytes] | None = None
         self.done: asyncio.Future[Device] | None = None
 
     def start(self) -> None:
@@ -93,7 +93,7 @@ class Pairing:
             raise Refused(504, "The device did not answer. Try again with a new code.") from error
 
     def _send_identity(self, account: Account, adv_secret: bytes) -> None:
-        number = account.next_device
+        number = self.hub.next_device(account)
         details = ADVDeviceIdentity(
             rawID=secrets.randbelow(2**31), timestamp=int(time.time()), keyIndex=number
         ).SerializeToString()
@@ -106,7 +106,7 @@ class Pairing:
         sealed = ADVSignedDeviceIdentityHMAC(
             details=signed, HMAC=hmac.digest(adv_secret, signed, hashlib.sha256)
         )
-        self.identity_sent = (account, details)
+        self.identity_sent = (account, number, details)
         attrs = {"from": SERVER, "type": "set", "id": self.connection.new_id(), "t": str(int(time.time()))}
         device = {"jid": account.jid(number), "lid": account.lid_jid(number)}
         success = Node("pair-success", {}, [
@@ -133,13 +133,13 @@ class Pairing:
             self.done.set_exception(Refused(502, "The device's signature is wrong."))
             self.connection.drop("wrong device signature")
 
-    def _accept(self, account: Account, details: bytes, answer: bytes) -> Device:
+    def _accept(self, account: Account, number: int, details: bytes, answer: bytes) -> Device:
         signed = ADVSignedDeviceIdentity()
         signed.ParseFromString(answer)
         identity = bytes(self.data.eIdent)
         message = DEVICE_SIGNATURE + details + identity + account.identity.public
         curve.verify(identity, message, signed.deviceSignature)
-        device = self._device(account.next_device)
+        device = self._device(number)
         self.hub.add_device(account, device)
         self.hub.journal.note("pair", phone=account.phone, device=device.number, peer=self.connection.peer,
                               by="code" if self.code else "qr")  # fmt: skip

@@ -56,7 +56,7 @@ def send(hub: Hub, *, phone: str, to: str, text: str) -> InboxMessage:
     account, number = hub.existing(phone), digits(to)
     target = hub.find(Jid(number, 0, USER_SERVER))
     if target is None:
-        raise Refused(404, "The number is not on WhatsApp.")
+        raise Refused(404, "This number is not on WhatsApp.")
     if not text.strip():
         raise Refused(400, "There is no text to send.")
     if not account.online:

@@ -83,6 +83,8 @@ class SandboxWhatsApp:
             server.close()
         for connection in list(self.hub.everyone):
             connection.drop("server stopped")
+        for line in list(self.hub.lines):
+            line.abort()
         for server in self._servers:
             await server.wait_closed()
         if self._runner:

@@ -91,15 +91,19 @@ class Store:
         self.put("account", account.phone, value)
 
     def save_device(self, account: Account, device: Device) -> None:
-        value = {name: getattr(device, name) for name in Device.__slots__ if name != "queue"}
+        value = {name: getattr(device, name) for name in Device.__slots__ if name not in ("queue", "prekeys")}
         self.put("device", f"{account.phone}:{device.number}", value)
+
+    def save_prekeys(self, account: Account, device: Device) -> None:
+        """Apart from the device, whose record is written at every login: there are hundreds."""
+        self.put("prekeys", f"{account.phone}:{device.number}", device.prekeys)
 
     def save_queue(self, account: Account, device: Device) -> None:
         self.put("queue", f"{account.phone}:{device.number}", device.queue)
 
     def delete_device(self, account: Account, number: int) -> None:
-        self.delete("device", f"{account.phone}:{number}")
-        self.delete("queue", f"{account.phone}:{number}")
+        for kind in ("device", "prekeys", "queue"):
+            self.delete(kind, f"{account.phone}:{number}")
 
     def save_sessions(self, account: Account, address: str) -> None:
         states = [asdict(state) for state in account.sessions[address]]
@@ -114,8 +118,11 @@ class Store:
     def load_accounts(self) -> list[Account]:
         accounts = {phone: _account(value) for phone, value in self._rows("account")}
         for key, value in self._rows("device"):
-            value["prekeys"] = OrderedDict((int(number), key) for number, key in value["prekeys"].items())
             accounts[key.split(":")[0]].devices[value["number"]] = Device(**value)
+        for key, value in self._rows("prekeys"):
+            phone, number = key.split(":")
+            prekeys = OrderedDict((int(prekey_id), prekey) for prekey_id, prekey in value.items())
+            accounts[phone].devices[int(number)].prekeys = prekeys
         for key, value in self._rows("queue"):
             phone, number = key.split(":")
             accounts[phone].devices[int(number)].queue = OrderedDict(value)

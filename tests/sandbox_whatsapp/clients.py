@@ -20,7 +20,7 @@ class Client:
     def __init__(self, store: Path) -> None:
         self.store = store
         self.events: list[dict[str, Any]] = []
-        self.taken = 0
+        self.unread: list[dict[str, Any]] = []
         self.arrived = asyncio.Condition()
 
     async def start(self, sandbox: SandboxWhatsApp) -> "Client":
@@ -40,13 +40,17 @@ class Client:
         while line := await reader.readline():
             async with self.arrived:
                 self.events.append(json.loads(line))
+                self.unread.append(self.events[-1])
                 self.arrived.notify_all()
 
     def do(self, order: str, **more: object) -> None:
         self.writer.write((json.dumps({"do": order} | more) + "\n").encode())
 
     async def wait(self, event: str, **wanted: object) -> dict[str, Any]:
-        """The next event of that name with those fields; earlier ones of other names are passed over."""
+        """The oldest event of that name with those fields that no wait has taken.
+
+        Not the next one: the client's threads race, a receipt can be told before the send that it is for.
+        """
 
         def fits(found: dict[str, Any]) -> bool:
             return all(found.get(key) == value for key, value in ({"event": event} | wanted).items())
@@ -54,16 +58,16 @@ class Client:
         async def find() -> dict[str, Any]:
             async with self.arrived:
                 while True:
-                    for index in range(self.taken, len(self.events)):
-                        if fits(self.events[index]):
-                            self.taken = index + 1
-                            return self.events[index]
+                    for found in self.unread:
+                        if fits(found):
+                            self.unread.remove(found)
+                            return found
                     await self.arrived.wait()
 
         try:
             return await asyncio.wait_for(find(), PATIENCE)
         except TimeoutError as error:
-            raise AssertionError(f"no {event} {wanted} among {self.events[self.taken :]}") from error
+            raise AssertionError(f"no {event} {wanted} among {self.unread}") from error
 
     def names(self) -> list[str]:
         return [event["event"] for event in self.events]

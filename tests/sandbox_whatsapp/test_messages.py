@@ -96,8 +96,8 @@ async def test_clients_answers_reach_the_companion_and_the_conversation_goes_on(
         got = await linked.wait("message")
         assert (got["text"], got["own"]) == (f"Вопрос {number}", False)
         linked.do("send", phone=ANNA, text=f"Ответ {number}")
-        await linked.wait("sent")
-        await until(sandbox, "received", phone=ANNA, id=linked.events[linked.taken - 1]["id"])
+        sent = await linked.wait("sent")
+        await until(sandbox, "received", phone=ANNA, id=sent["id"])
     assert [m["text"] for m in incoming(sandbox, ANNA)] == ["Ответ 0", "Ответ 1", "Ответ 2"]
     await until(sandbox, "companion_receipt", phone=SALON)
     assert {m["status"] for m in sandbox.phone(ANNA)["inbox"] if m["outgoing"]} == {"delivered"}
@@ -150,3 +150,26 @@ async def test_a_swallowed_message_gets_no_answer(sandbox: SandboxWhatsApp, link
     await until(sandbox, "ack_lost", phone=SALON)
     await asyncio.sleep(0)
     assert "sent" not in linked.names()
+
+
+async def test_a_companion_that_cannot_open_a_message_gets_it_again(
+    sandbox: SandboxWhatsApp, linked: Client
+) -> None:
+    sandbox.create_phone(ANNA)
+    sandbox.send(ANNA, SALON, "first")
+    await linked.wait("message")
+    sandbox.hub.accounts[ANNA].sessions[f"{SALON}:1"][0].sending_key = b"\0" * 32
+    sandbox.send(ANNA, SALON, "second")
+    assert (await linked.wait("message"))["text"] == "second"
+    await until(sandbox, "retry", phone=ANNA)
+
+
+async def test_the_owners_phone_shows_whether_the_client_got_it(
+    sandbox: SandboxWhatsApp, linked: Client
+) -> None:
+    linked.do("send", phone=ANNA, text="hello")
+    await linked.wait("sent")
+    await until(sandbox, "received", phone=SALON)
+    assert sandbox.phone(SALON)["inbox"][0]["status"] == "delivered"
+    sandbox.read(ANNA)
+    assert sandbox.phone(SALON)["inbox"][0]["status"] == "read"
