@@ -157,8 +157,7 @@ class SendFailed:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The recipient's phone received or showed these messages; never before their Sent. Match by message
-    id only."""
+    """The recipient's phone received or showed these messages; never before Sent. Match by id only."""
 
     session: str
     message_ids: list[str]
