@@ -9,7 +9,6 @@ import structlog
 from django.conf import settings
 
 from whatsapp.engine import Engine, EngineSettings
-
 from whatsapp.engine.supervisor import NeonizeEngine
 from whatsapp.pool import PoolSettings, SessionPool
 
@@ -25,6 +24,11 @@ def make_engine() -> Engine:
     return NeonizeEngine(
         EngineSettings(
             shard_size=settings.POOL_SHARD_SIZE,
+            # Leases are renewed every third of their length: a pool that is paused right before it would
+            # renew has two thirds left, and its hosts are gone after half.
+            silence=settings.POOL_LEASE_SECONDS / 2,
+            ping_interval=min(5.0, settings.POOL_LEASE_SECONDS / 8),
+            ping_timeout=min(10.0, settings.POOL_LEASE_SECONDS / 3),
             proxy_url=settings.WHATSAPP_PROXY_URL or None,
             ca_file=settings.WHATSAPP_CA_FILE or None,
             noise_root=settings.WHATSAPP_NOISE_ROOT or None,

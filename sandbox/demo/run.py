@@ -59,7 +59,7 @@ class Demo:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self.failure = task.exception() if not task.cancelled() else None
-        daphne.reactor.stop()  # type: ignore[attr-defined]
+        daphne.reactor.stop()
 
     async def _live(self) -> None:
         async with AsyncExitStack() as stack:

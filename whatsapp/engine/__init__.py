@@ -48,7 +48,8 @@ class EngineSettings:
 
     `proxy_url` and `ca_file` lead the library to WhatsApp through a proxy or to another server that
     speaks the protocol; `noise_root` (64 hex digits) replaces the root key that the library trusts and is
-    accepted only with `sandbox`.
+    accepted only with `sandbox`. A host that hears nothing for `silence`
+    seconds, not even a ping, ends itself.
     """
 
     shard_size: int = 50
@@ -61,6 +62,7 @@ class EngineSettings:
     log_level: str = "WARNING"
     ping_interval: float = 5.0
     ping_timeout: float = 10.0
+    silence: float = 15.0
     settle: float = 2.0
     start_timeout: float = 40.0
     stop_timeout: float = 8.0

@@ -30,6 +30,7 @@ def host_command(settings: EngineSettings, fd: int) -> list[str]:
     """The command line of a host whose end of the line is the inherited descriptor `fd`."""
     command = [sys.executable, "-m", "whatsapp.engine.host", "--fd", str(fd), "--parent", str(os.getpid())]
     command += ["--device-name", settings.device_name, "--log-level", settings.log_level]
+    command += ["--silence", str(settings.silence)]
     if settings.sandbox:
         command.append("--sandbox")
     if settings.noise_root is not None:
