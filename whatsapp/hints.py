@@ -98,7 +98,8 @@ class Listener:
     async def wait(self, seconds: float) -> None:
         """Return at the next hint, or after `seconds`."""
         try:
-            await asyncio.wait_for(self.event.wait(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for may swallow a cancellation before Python 3.12
+                await self.event.wait()
         except TimeoutError:
             return
         finally:

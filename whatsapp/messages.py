@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Case, Count, F, Min, QuerySet, Value, When
 from django.utils import timezone
 
-from whatsapp import hints
+from whatsapp import hints, metrics
 from whatsapp.models import Message, Session
-from whatsapp.telling import to_be_told
+from whatsapp.telling import to_be_told, wake_soon
 
 Status, CallbackState, Source, Category = (
     Message.Status,
@@ -23,7 +23,7 @@ Status, CallbackState, Source, Category = (
     Message.Source,
     Message.Category,
 )
-NO_DEVICE = "no device is linked"
+NO_DEVICE, TOO_LATE = "no device is linked", "it was too late to send it"
 PRIORITIES = {Category.SERVICE: 0, Category.ADDS: 10}
 ENDED = (Status.FAILED, Status.EXPIRED, Status.UNKNOWN)
 
@@ -97,7 +97,7 @@ def _row(*, session: Session, new: NewMessage, linked: bool, now: datetime) -> M
         category=new.category,
         priority=PRIORITIES[Category(new.category)],
         phone=new.phone,
-        text=new.text,
+        text=storable(new.text),
         not_before=new.not_before or now,
         expires_at=new.expires_at,
         callback_url=new.callback_url,
@@ -145,16 +145,36 @@ def cancel_waiting(
 
 
 def finish_waiting(
-    waiting: QuerySet[Message], *, error_code: str, error: str, status: str = Status.FAILED
+    waiting: QuerySet[Message], *, error_code: str, error: str, status: Message.Status = Status.FAILED
 ) -> int:
-    """End these waiting messages; only what is still `queued` is changed. Returns how many."""
+    """End these waiting messages; only what is still `queued` is changed. Returns how many.
+
+    One that waits for its second attempt because the outcome of the first is unknown ends as unknown.
+    """
     now = timezone.now()
+    in_doubt = When(unknowns__gt=0, then=Value(Status.UNKNOWN.value))
     changed = waiting.filter(status=Status.QUEUED).update(
-        status=status, error_code=error_code, error=error[:300], finished_at=now, **to_be_told(now)
+        status=Case(in_doubt, default=Value(status.value)),
+        error_code=Case(When(unknowns__gt=0, then=F("error_code")), default=Value(error_code)),
+        error=error[:300],
+        finished_at=now,
+        **to_be_told(now),
     )
     if changed:
-        hints.wake_workers()
+        metrics.MESSAGES.labels(outcome=status.value).inc(changed)
+        wake_soon()
     return changed
+
+
+def storable(text: str) -> str:
+    """The text without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs from bad JSON."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def fail_waiting(*, session: Session) -> int:
+    """End what waits for a session that has lost its device; return how many messages there were."""
+    waiting = Message.objects.filter(session=session, status=Status.QUEUED)
+    return finish_waiting(waiting, error_code="session_unlinked", error=NO_DEVICE)
 
 
 def expire_due() -> int:
@@ -165,9 +185,11 @@ def expire_due() -> int:
     late = Message.objects.filter(status=Status.QUEUED, expires_at__lte=timezone.now())
     if not late.exists():
         return 0
-    return finish_waiting(
-        late, error_code="expired", error="it was too late to send it", status=Status.EXPIRED
-    )
+    with transaction.atomic():
+        # Several pools do this at the same moment: each takes what no other one has its hands on.
+        pks = list(late.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:5000])
+        ended = Message.objects.filter(pk__in=pks)
+        return finish_waiting(ended, error_code="expired", error=TOO_LATE, status=Status.EXPIRED)
 
 
 def fail_unlinked() -> int:

@@ -17,16 +17,19 @@ import structlog
 from django.db import DatabaseError
 from django.utils import timezone
 
-from whatsapp import hints, leases, metrics
+from whatsapp import hints, leases, messages, metrics, outbox
 from whatsapp.database import in_thread
 from whatsapp.engine import Engine
 from whatsapp.engine import protocol as said
+from whatsapp.facts import Facts, writing
 from whatsapp.leases import Lease
 from whatsapp.models import Pool, Session
 from whatsapp.pacing import Pacer
 from whatsapp.runner import SessionRunner
 
 log = structlog.get_logger("pool")
+SWEEP_INTERVAL = 30.0  # seconds
+FLUSH_TIMEOUT = 1.0  # seconds; a graceful stop has ten in all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,8 @@ class SessionPool:
         self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._pacer = Pacer(settings.start_interval)
         self._renewed_at = time.monotonic()
+        self.facts = Facts()
+        self._swept_at = 0.0
         self._listener = hints.Listener(hints.POOLS)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -88,6 +93,7 @@ class SessionPool:
                 watched_at = time.monotonic()
                 for row in await in_thread(leases.changed_since, owner=self.name, seconds=looked_back):
                     self._tell(row)
+                await self._tell_of_messages()
                 await self._claim()
             except DatabaseError as error:
                 log.warning("database unavailable", task="claims", error=str(error).partition("\n")[0])
@@ -99,13 +105,25 @@ class SessionPool:
         if runner and row.version > runner.seen_version:
             runner.row_changed()
 
+    async def _tell_of_messages(self) -> None:
+        """Wake the runners that have messages to send, and end what waits in vain, of any session."""
+        for session_id, service in await in_thread(outbox.with_due_messages, owner=self.name):
+            if runner := self.runners.get(session_id):
+                runner.messages_due(service=service)
+        await in_thread(messages.expire_due)
+        if time.monotonic() - self._swept_at > SWEEP_INTERVAL:
+            self._swept_at = time.monotonic()
+            await in_thread(messages.fail_unlinked)
+
     async def _claim(self) -> None:
+        if self.facts.waiting:
+            return  # what WhatsApp has acknowledged must be written before it could be taken for unsent
         room = self.settings.capacity - len(self.runners)
         for lease in await in_thread(leases.claim, owner=self.name, limit=room, seconds=self.settings.lease):
             self._take(lease)
 
     def _take(self, lease: Lease) -> None:
-        runner = SessionRunner(lease=lease, engine=self.engine, pacer=self._pacer)
+        runner = SessionRunner(lease=lease, engine=self.engine, pacer=self._pacer, facts=self.facts)
         self.runners[lease.session_id] = runner
         task = asyncio.create_task(runner.run(), name=f"session:{lease.session_id}")
         self._tasks[lease.session_id] = task
@@ -154,17 +172,25 @@ class SessionPool:
     async def _dispatch_events(self) -> None:
         async for event in self.engine.events():
             if isinstance(event, said.HostExited):
-                metrics.HOST_RESTARTS.labels(reason=event.reason.split(":")[0][:40]).inc()
-                log.warning(
-                    "engine host gone", host=event.host, reason=event.reason, sessions=len(event.sessions)
-                )
-                for session in event.sessions:
-                    if runner := self.runners.get(uuid.UUID(session)):
-                        runner.host_exited(event.reason)
+                self._host_exited(event)
             elif isinstance(event, said.HostStarted):
                 log.info("engine host started", host=event.host, pid=event.pid)
-            elif not isinstance(event, said.Pong) and (runner := self.runners.get(uuid.UUID(event.session))):
+            elif isinstance(event, said.Pong):
+                continue
+            elif runner := self.runners.get(uuid.UUID(event.session)):
                 runner.hear(event)
+            elif fact := writing(event):
+                self.facts.note(fact)  # of a session that was given back meanwhile
+
+    def _host_exited(self, event: said.HostExited) -> None:
+        if not event.sessions:
+            log.info("engine host ended", host=event.host, reason=event.reason)
+            return
+        metrics.HOST_RESTARTS.labels(reason=event.reason.split(":")[0][:40]).inc()
+        log.warning("engine host gone", host=event.host, reason=event.reason, sessions=len(event.sessions))
+        for session in event.sessions:
+            if runner := self.runners.get(uuid.UUID(session)):
+                runner.host_exited(event.reason)
 
     async def _heartbeat(self) -> None:
         while True:
@@ -210,6 +236,7 @@ class SessionPool:
             _done, late = await asyncio.wait(tasks, timeout=self.settings.stop_timeout)
             if late:
                 log.error("sessions did not stop in time", sessions=len(late))
+        await self.facts.flush(FLUSH_TIMEOUT)
 
     async def _say_goodbye(self) -> None:
         try:

@@ -23,10 +23,12 @@ Status, Wanted = Session.Status, Session.Wanted
 
 
 async def react(runner: SessionRunner, event: said.SessionEvent) -> None:
-    """Do what the event calls for; events that concern no session state are passed over."""
+    """Do what the event calls for; what concerns messages alone is the sender's."""
     reaction = REACTIONS.get(type(event))
     if reaction:
         await reaction(runner, event)
+    else:
+        await runner.sender.hear(event)
 
 
 async def on_qr(runner: SessionRunner, event: said.QrCode) -> None:
@@ -124,6 +126,7 @@ async def on_connected(runner: SessionRunner, event: said.Connected) -> None:
         note="linked" if new else "connected",
         **changes,
     )
+    runner.sender.line_up()
 
 
 async def on_disconnected(runner: SessionRunner, event: said.Disconnected) -> None:
@@ -140,6 +143,7 @@ async def on_disconnected(runner: SessionRunner, event: said.Disconnected) -> No
 
 async def on_connect_failed(runner: SessionRunner, event: said.ConnectFailed) -> None:
     runner.connected_since = None
+    await runner.sender.line_gone(event.reason)
     if event.permanent:
         await runner.rest(status=Status.FAILED, note="failed", error=event.reason)
     else:
@@ -194,6 +198,7 @@ async def on_stopped(runner: SessionRunner, _event: said.Stopped) -> None:
     """Expected after a failure that has set the next step; otherwise the engine let go: start again."""
     if runner.retry_at is None and not runner.engine.owns(runner.session):
         runner.connected_since = None
+        await runner.sender.line_gone("the engine stopped the session")
         await runner.try_later("the engine stopped the session")
 
 

@@ -17,14 +17,16 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import Q
 from django.utils import timezone
 
-from whatsapp import leases, metrics, reactions, vault
+from whatsapp import leases, messages, metrics, reactions, vault
 from whatsapp.database import in_thread
 from whatsapp.engine import Engine, EngineError
 from whatsapp.engine.protocol import ConnectFailed, SessionEvent
+from whatsapp.facts import Facts
 from whatsapp.leases import Lease, LeaseLost
 from whatsapp.models import Session
 from whatsapp.pacing import Pacer
 from whatsapp.policy import NO_CODES, NO_DEVICE, STABLE_AFTER, UNLINK_ATTEMPTS_MOST, backoff
+from whatsapp.sending import Sender
 from whatsapp.unlinking import remove_device
 
 log = structlog.get_logger("pool")
@@ -36,14 +38,16 @@ CODE_FITS_BEFORE = 90.0  # seconds; an older pairing attempt ends before a code 
 FIRST_QR_WAIT = 10.0
 COPY_INTERVAL = 120.0
 DATABASE_RETRY = 0.5
+ANSWER_AT_STOP = 2.5  # seconds that WhatsApp has for what is in flight when the line is closed on purpose
 
 
 class SessionRunner:
     """Cares for one leased session until it is lost, given back, or at rest."""
 
-    def __init__(self, *, lease: Lease, engine: Engine, pacer: Pacer) -> None:
+    def __init__(self, *, lease: Lease, engine: Engine, pacer: Pacer, facts: Facts) -> None:
         self.lease = lease
         self.engine = engine
+        self.facts = facts
         self.session = str(lease.session_id)
         self.row: Session
         self.done = False
@@ -55,6 +59,7 @@ class SessionRunner:
         self.code_asked = False
         self.inbox: asyncio.Queue[SessionEvent] = asyncio.Queue()
         self.log = log.bind(session=self.session)
+        self.sender = Sender(self)
         self._pacer = pacer
         self._task: asyncio.Task[None] | None = None
         self._row_changed = False
@@ -75,6 +80,11 @@ class SessionRunner:
         self._row_changed = True
         self._woken.set()
 
+    def messages_due(self, *, service: bool) -> None:
+        """Messages of this session are due, `service` ones among them or only advertising."""
+        if self.sender.tell(service=service):
+            self._woken.set()
+
     def host_exited(self, reason: str) -> None:
         """The engine's process that held the session is gone."""
         self.hear(ConnectFailed(session=self.session, reason=f"engine host: {reason}", permanent=False))
@@ -82,7 +92,6 @@ class SessionRunner:
     def abandon(self) -> None:
         """The lease is lost: stop the engine's session before anything else."""
         self.lost = True
-        self._woken.set()
         if self._task:
             self._task.cancel()
 
@@ -115,6 +124,7 @@ class SessionRunner:
 
     async def _work(self) -> None:
         await self.load()
+        await self.sender.take_over()
         await self._follow_row(first=True)
         while not self.done:
             await self._wait()
@@ -131,10 +141,13 @@ class SessionRunner:
                 await self._do_what_is_due()
 
     async def _wait(self) -> None:
-        due = [at for at in (self.retry_at, self._stable_at(), self._copy_at()) if at is not None]
+        times = (self.retry_at, self._stable_at(), self._copy_at(), self.sender.due_at())
+        due = [at for at in times if at is not None]
         timeout = max(0.0, min(due) - time.monotonic()) if due else 60.0
         try:
-            await asyncio.wait_for(self._woken.wait(), timeout)
+            # Not wait_for: before Python 3.12 it may swallow a cancellation, and with it a lost lease.
+            async with asyncio.timeout(timeout):
+                await self._woken.wait()
         except TimeoutError:
             return
         finally:
@@ -154,6 +167,8 @@ class SessionRunner:
             await self.write(attempts=0, next_attempt_at=None)
         if (at := self._copy_at()) is not None and now >= at:
             await self.copy()
+        if not self.done:
+            await self.sender.act()
 
     # --- the row -------------------------------------------------------------------------------
 
@@ -208,6 +223,7 @@ class SessionRunner:
         elif row.restart_requested_at and (
             not row.restart_done_at or row.restart_done_at < row.restart_requested_at
         ):
+            await self.sender.finish(ANSWER_AT_STOP)
             await self.off_line()
             await self.write(restart_done_at=row.restart_requested_at)
             await self.connect()
@@ -273,6 +289,7 @@ class SessionRunner:
             await self.write(pairing_error="failed", last_error=str(error))
 
     async def _unlink(self) -> None:
+        await self.sender.finish(ANSWER_AT_STOP)
         removed = await remove_device(self) if self.row.is_linked else True
         attempts = self.row.attempts + 1
         if removed or attempts >= UNLINK_ATTEMPTS_MOST:
@@ -289,12 +306,14 @@ class SessionRunner:
         await self.give_back()
 
     async def _take_off_line(self) -> None:
+        await self.sender.finish(ANSWER_AT_STOP)
         await self.off_line()
         await self.copy()
         await self.write(status=Status.IDLE, next_attempt_at=None, note="stopped", **NO_CODES)
         await self.give_back()
 
     async def _stop_politely(self) -> None:
+        await self.sender.finish(ANSWER_AT_STOP)
         await self.off_line()
         if self.row.is_linked:
             await self.copy()
@@ -306,13 +325,11 @@ class SessionRunner:
     # --- steps that several reactions share ----------------------------------------------------
 
     async def off_line(self) -> None:
-        """End the engine's session and forget what it still had to say."""
+        """End the engine's session; of what it still had to say, only what concerns messages counts."""
         self.connected_since = None
         self.retry_at = None
         await self.engine.stop(self.session)
-        # Events of the connection that is gone must not be taken for those of the next one.
-        while not self.inbox.empty():
-            self.inbox.get_nowait()
+        await self.sender.close()
 
     async def try_later(self, reason: str) -> None:
         """Note a failure that may pass, and when the next attempt comes."""
@@ -353,6 +370,7 @@ class SessionRunner:
             detail=detail,
             **NO_DEVICE,
         )
+        await self.database(messages.fail_waiting, session=self.row)
         await self.give_back()
 
     async def copy(self) -> None:

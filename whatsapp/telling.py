@@ -4,14 +4,19 @@ An outbound row with `callback_state` due has a status to tell to who asked for 
 whoever acts on what clients write. Every change of a status sets it; who has told it calls `mark_told`.
 """
 
+import time
 from datetime import datetime
 
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
+from whatsapp import hints
 from whatsapp.models import Message
 
 CallbackState = Message.CallbackState
+# Each NOTIFY costs a lock at its commit; what is not hinted at is found by the workers' poll.
+MIN_BETWEEN_HINTS = 0.2  # seconds
+_hinted_at = 0.0
 
 
 def to_be_told(now: datetime) -> dict[str, Case]:
@@ -34,3 +39,11 @@ def mark_told(*, message: Message, reported: int) -> bool:
         return True
     row.update(callback_next_at=timezone.now(), **flags)
     return False
+
+
+def wake_soon() -> None:
+    """Hint to the workers that something is to be told, a few times a second at most in one process."""
+    global _hinted_at
+    if time.monotonic() - _hinted_at >= MIN_BETWEEN_HINTS:
+        _hinted_at = time.monotonic()
+        hints.wake_workers()

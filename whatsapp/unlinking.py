@@ -40,12 +40,13 @@ async def remove_device(runner: SessionRunner) -> bool:
 async def _next_of(
     runner: SessionRunner, kinds: tuple[type[said.SessionEvent], ...], seconds: float
 ) -> said.SessionEvent | None:
-    """The session's next event of these kinds; others meanwhile are passed over."""
+    """The session's next event of these kinds; of others meanwhile only messages count."""
     try:
         async with asyncio.timeout(seconds):
             while True:
                 event = await runner.inbox.get()
                 if isinstance(event, kinds):
                     return event
+                await runner.sender.hear(event)
     except TimeoutError:
         return None

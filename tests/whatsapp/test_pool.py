@@ -43,8 +43,8 @@ class TestPairing:
         async with running_pool(pace=0.002):
             session = await new_session()
             await change(session, viewed_at=timezone.now() - timedelta(hours=1))
-            row = await until(session, lambda row: row.status == Status.IDLE and not row.lease_owner)
-            assert row.wanted == Wanted.STOPPED
+            row = await until(session, lambda row: row.wanted == Wanted.STOPPED and not row.lease_owner)
+            assert row.status == Status.IDLE
             assert row.qr == ""
 
     async def test_a_page_that_comes_back_gets_a_new_code(self) -> None:
