@@ -19,6 +19,7 @@ log = structlog.get_logger("onboarding")
 
 POLL_NEAR = 1.0  # seconds; the in-memory layer has no other process to hear of
 POLL_FAR = 2.5
+FIRST_TRY = 2.0
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0
 
 
@@ -41,7 +42,8 @@ class Feed:
         task = asyncio.create_task(self._listen_for_ever(first_try), name=f"feed:{self._group}")
         try:
             with contextlib.suppress(TimeoutError):  # a layer that hangs must not hold the page up
-                await asyncio.wait_for(first_try.wait(), 2)
+                async with asyncio.timeout(FIRST_TRY):
+                    await first_try.wait()
             yield self
         finally:
             task.cancel()
@@ -54,8 +56,11 @@ class Feed:
     async def wait(self, most: float) -> None:
         """Return at the next hint, when it is time to poll, or after `most` seconds."""
         near = isinstance(get_channel_layer(), InMemoryChannelLayer) or not self._subscribed
+        seconds = max(0.0, min(most, POLL_NEAR if near else POLL_FAR))
+        # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the hint.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hinted.wait(), max(0.0, min(most, POLL_NEAR if near else POLL_FAR)))
+            async with asyncio.timeout(seconds):
+                await self._hinted.wait()
         self._hinted.clear()
 
     async def _listen_for_ever(self, tried: asyncio.Event) -> None:

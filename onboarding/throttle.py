@@ -53,3 +53,9 @@ def _redis_storage() -> Storage:
         socket_timeout=REDIS_PATIENCE,
         socket_connect_timeout=REDIS_PATIENCE,
     )
+
+
+def forget() -> None:
+    """Drop connections and own counters, as a new process would begin."""
+    _shared.clear()
+    _own.clear()

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from marketplace.models import Company
 from onboarding import tokens
+from tests.onboarding.cast import forge
 
 pytestmark = pytest.mark.django_db
 
@@ -16,22 +17,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def company() -> Company:
     return Company.objects.create(salon_id=307626, title="Barbershop on Tverskaya")
-
-
-def forge(secret: str | None = None, algorithm: str = "HS256", **changes: Any) -> str:
-    """A token with good claims, apart from `changes`; None removes a claim."""
-    now = datetime.now(UTC)
-    claims = {
-        "company_id": 1,
-        "salon_id": 307626,
-        "type": "marketplace_registration",
-        "jti": "a1",
-        "iat": now,
-        "exp": now + timedelta(hours=1),
-        **changes,
-    }
-    kept = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(kept, settings.JWT_SECRET if secret is None else secret, algorithm=algorithm)
 
 
 def test_an_issued_token_says_whom_it_speaks_for(company: Company) -> None:
