@@ -1,10 +1,12 @@
 """The steps that journeys are told in: what the owner of a salon does, and what must be true at the end."""
 
+import contextlib
 import re
 
 from playwright.sync_api import Page, expect
 
 from tests.browser import decode_qr
+from tests.outside import OutsideError
 from tests.processes import wait_until
 from tests.scene import Scene
 
@@ -34,6 +36,22 @@ def qr_from_pixels(page: Page) -> str:
 def scan(page: Page, scene: Scene, *, phone: str = PHONE) -> None:
     """The owner holds the salon's phone to the screen."""
     scene.whatsapp.scan(phone, qr_from_pixels(page))
+
+
+def scan_until_linked(page: Page, scene: Scene, *, phone: str = PHONE, seconds: float = 90.0) -> None:
+    """Scans as a person whose first try the phone did not take: again, until the page moves on."""
+    moved_on = page.locator("#panel-activate:visible, #panel-done:visible")
+
+    def tried() -> bool:
+        if moved_on.count():
+            return True
+        if page.locator("#qr svg, #qr img").first.is_visible():
+            with contextlib.suppress(OutsideError, ValueError):  # a stale code, or none in the picture
+                scene.whatsapp.scan(phone, decode_qr(page.screenshot()))
+                return True
+        return False
+
+    wait_until(tried, "the phone took a code of the page", seconds=seconds)
 
 
 def see_done(page: Page) -> None:
