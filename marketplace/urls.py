@@ -1,11 +1,13 @@
-"""The webhook doors. Their addresses are registered at YClients and never change."""
+"""The doors for YClients. Their addresses are registered there and never change."""
 
 from django.urls import path
 from django.urls.resolvers import URLPattern, URLResolver
 
-from marketplace import views
+from marketplace import operator, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("webhook/yclients", views.webhook),
     path("webhook/yclients/<str:secret>", views.webhook),
+    path("yclients/messages/", operator.messages),
+    path("yclients/messages", operator.messages),
 ]

@@ -15,7 +15,7 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
-from marketplace import activation, connections, effects, reconciliation
+from marketplace import activation, callback_queue, callbacks, connections, effects, reconciliation
 from marketplace.models import Company, InboundWebhook
 from whatsapp import hints
 
@@ -70,6 +70,7 @@ def all_jobs() -> list[Job]:
         Job("connections", connections.due, connections.note, at_once=2),
         Job("webhooks", effects.due, apply_webhook, at_once=2),
         Job("frozen", reconciliation.due, reconciliation.check, at_once=1),
+        Job("callbacks", callback_queue.due, callbacks.deliver, at_once=2),
     ]
 
 

@@ -1,0 +1,233 @@
+"""POST to an address that a stranger chose, so that it reaches YClients or Altegio and nothing else.
+
+An address is allowed by its host, resolved once, refused when any of its IP addresses belongs to a private
+or special network, and connected to at the very address that was checked, so that a name which resolves
+differently a moment later gains nothing. Redirects are not followed, proxies of the environment are not
+used, and the answer's body is thrown away. Errors never hold the address: its path is a secret.
+"""
+
+import ipaddress
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from urllib.parse import urlsplit
+
+import certifi
+from django.conf import settings
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from marketplace.call_errors import retry_after
+from marketplace.redirects import OWN_DOMAINS
+
+MAX_URL = 2000
+MAX_ADDRESSES = 3
+CONNECT_TIMEOUT = 5.0  # seconds, for each IP address
+READ_TIMEOUT = 10.0  # between two bytes
+TOTAL_TIMEOUT = 20.0  # for everything but the resolving
+MAX_ANSWER = 64 * 1024  # bytes
+
+# Parsers disagree about spaces, controls, backslashes and letters of other alphabets, so none may occur.
+PLAIN = re.compile(r"[!#-\[\]-~]+", re.ASCII)
+AUTHORITY = re.compile(
+    r"(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII
+)
+PORTS = {"https": 443, "http": 80}
+
+SPECIAL_NETWORKS = [
+    ipaddress.ip_network(network)
+    for network in (
+        "192.88.99.0/24",  # 6to4 relays
+        "2001::/23",  # Teredo and other protocols' own
+        "2002::/16",  # 6to4, which wraps any IPv4 address
+        "3fff::/20",  # documentation
+    )
+]
+# Everything else in IPv6 is private, special, or wraps an IPv4 address (mapped, compatible, NAT64).
+GLOBAL_IPV6 = ipaddress.IPv6Network("2000::/3")
+
+Resolve = Callable[[str, int], list[str]]
+
+
+class AddressRefused(Exception):
+    """The address is not one that we send to; the text says why, without the address."""
+
+
+class Unreachable(Exception):
+    """No answer came; the request may have arrived all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An allowed address; `own_network`: the settings name its host, so it may be a private one."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    own_network: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: the HTTP status, and the seconds that the other side asks to wait."""
+
+    status: int
+    retry_after: float | None
+
+
+def check(url: str) -> Target:
+    """Return where `url` leads when it may be posted to; asks no name server. Raises AddressRefused."""
+    if len(url) > MAX_URL or not PLAIN.fullmatch(url):
+        raise AddressRefused("it is too long or holds unusual characters")
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise AddressRefused("it is not an address") from error
+    scheme, authority = parts.scheme.lower(), AUTHORITY.fullmatch(parts.netloc.lower())
+    if scheme not in PORTS or authority is None:
+        raise AddressRefused("it is not a plain http or https address")
+    host, port = authority["host"], int(authority["port"] or PORTS[scheme])
+    platform = scheme == "https" and port == 443 and _is_platform(host)
+    if not platform and (scheme, host, port) != _named_by_settings():
+        raise AddressRefused("its host is not one of YClients")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(scheme, host, port, path, own_network=not platform)
+
+
+def post(
+    url: str, body: bytes, *, resolve: Resolve | None = None, trusted: ssl.SSLContext | None = None
+) -> Answer:
+    """POST a JSON body and return the answer of whatever status; at most 20 s beside the resolving.
+
+    `resolve` and `trusted` replace the system's name server and the public certificate authorities. Raises
+    AddressRefused, and Unreachable when no whole answer came.
+    """
+    target = check(url)
+    addresses = _checked_addresses(target, resolve or _resolve)
+    connection = _connect(target, addresses, trusted)
+    try:
+        with _limited(connection):
+            return _exchange(connection, target, body)
+    except (HTTPError, HTTPException, OSError, ValueError) as error:
+        raise Unreachable(f"the connection was lost ({type(error).__name__})") from None
+    finally:
+        connection.close()
+
+
+def is_public(address: str) -> bool:
+    """True for an IP address of the open internet, on which YClients can stand."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if ip.is_multicast or ip.is_reserved or not ip.is_global:
+        return False
+    if any(ip in network for network in SPECIAL_NETWORKS):
+        return False
+    return ip.version == 4 or ip in GLOBAL_IPV6
+
+
+def _is_platform(host: str) -> bool:
+    return any(host == domain or host.endswith(f".{domain}") for domain in OWN_DOMAINS)
+
+
+def _named_by_settings() -> tuple[str, str, int]:
+    named = urlsplit(settings.YCLIENTS_API_URL.lower())
+    host = named.hostname or ""
+    written = f"[{host}]" if ":" in host else host
+    return named.scheme, written, named.port or PORTS.get(named.scheme, 0)
+
+
+def _resolve(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _checked_addresses(target: Target, resolve: Resolve) -> list[str]:
+    """Ask the name server once. One bad address among good ones is an attack or a fault: all are refused."""
+    try:
+        addresses = resolve(target.host.strip("[]"), target.port)
+    except (OSError, UnicodeError) as error:
+        raise Unreachable("its name was not resolved") from error
+    if not addresses:
+        raise Unreachable("its name has no address")
+    if not target.own_network and not all(is_public(address) for address in addresses):
+        raise AddressRefused("its name leads into a private network")
+    return addresses[:MAX_ADDRESSES]
+
+
+def _connect(target: Target, addresses: list[str], trusted: ssl.SSLContext | None) -> HTTPConnection:
+    """Return a connection to the first of the checked addresses that answers. Raises Unreachable."""
+    failure = ""
+    for address in addresses:
+        connection = _connection(target, address, trusted)
+        try:
+            connection.connect()
+        except (HTTPError, OSError, ValueError) as error:  # urllib3's CertificateError is a ValueError
+            connection.close()
+            failure = type(error).__name__
+        else:
+            return connection
+    raise Unreachable(f"no connection ({failure})")
+
+
+def _connection(target: Target, address: str, trusted: ssl.SSLContext | None) -> HTTPConnection:
+    if target.scheme == "http":
+        return HTTPConnection(address, target.port, timeout=CONNECT_TIMEOUT)
+    name = target.host.strip("[]")
+    return HTTPSConnection(
+        address,
+        target.port,
+        timeout=CONNECT_TIMEOUT,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=None if trusted else certifi.where(),
+        ssl_context=trusted,
+        server_hostname=name,
+        assert_hostname=name,
+    )
+
+
+@contextmanager
+def _limited(connection: HTTPConnection) -> Iterator[None]:
+    """Cut the line after TOTAL_TIMEOUT, because each byte of a slow answer starts READ_TIMEOUT anew."""
+    line = connection.sock
+    if line is None:
+        raise Unreachable("no connection")
+    line.settimeout(READ_TIMEOUT)
+    timer = threading.Timer(TOTAL_TIMEOUT, _cut, [line])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut(line: socket.socket) -> None:
+    try:
+        line.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        line.close()
+
+
+def _exchange(connection: HTTPConnection, target: Target, body: bytes) -> Answer:
+    usual = target.port == PORTS[target.scheme]
+    headers = {
+        "Host": target.host if usual else f"{target.host}:{target.port}",
+        "Content-Type": "application/json",
+        "Accept": settings.YCLIENTS_ACCEPT,
+        "Accept-Encoding": "identity",
+        "User-Agent": "salon-whatsapp",
+        "Connection": "close",
+    }
+    connection.request("POST", target.path, body=body, headers=headers, preload_content=False)
+    response = connection.getresponse()
+    # Read so that the other side sees a whole exchange, not kept, and not for ever.
+    response.read(MAX_ANSWER, decode_content=False)
+    return Answer(response.status, retry_after(response.headers.get("Retry-After")))
