@@ -13,7 +13,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.utils import translation
 
 from onboarding import admission, events, reading, registrants, words
-from onboarding.feed import Feed
+from onboarding.feed import Feed, end
 from onboarding.registrants import NoPower
 from onboarding.tokens import Registrant
 from whatsapp.database import in_thread
@@ -66,8 +66,7 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
 
     async def disconnect(self, code: int) -> None:
         if self._following:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+            await end(self._following)
 
     def _following_ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception():

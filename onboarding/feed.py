@@ -23,6 +23,13 @@ FIRST_TRY = 2.0
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0
 
 
+async def end(task: "asyncio.Task[None]") -> None:
+    """Cancel a task until it has ended: a Redis client that is just subscribing loses a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.2)
+
+
 class Feed:
     """Wakes `wait` when the session is hinted at; `listening` runs it."""
 
@@ -46,8 +53,7 @@ class Feed:
                     await first_try.wait()
             yield self
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)
 
     def hint(self) -> None:
         """Wake `wait` now: this very connection changed something."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import jwt
 from django.conf import settings
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
@@ -35,13 +34,12 @@ class Visitor:
     def bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 
-    def post(self, path: str, body: Any = None, **options: Any) -> HttpResponse:
+    def post(self, path: str, body: Any = None, **options: Any) -> Any:
         """POST JSON with the bearer token."""
         data = body if isinstance(body, bytes | str) else json.dumps({} if body is None else body)
         options.setdefault("content_type", "application/json")
         headers = options.pop("headers", self.bearer)
-        answer: Any = Client().post(path, data, headers=headers, **options)
-        return answer  # type: ignore[no-any-return]
+        return Client().post(path, data, headers=headers, **options)
 
     def status(self, salon_id: int | None = None) -> Any:
         """GET the status endpoint."""

@@ -15,7 +15,7 @@ from channels.testing import WebsocketCommunicator
 from django.db import OperationalError
 from django.utils import timezone
 
-from onboarding import consumers, reading, throttle
+from onboarding import consumers, reading, throttle, tokens
 from tests.onboarding.cast import PHONE, Visitor, forge, forgeries
 from tests.servers import Redis
 from whatsapp.models import Session
@@ -229,7 +229,7 @@ async def test_a_change_without_a_hint_arrives_by_polling(moscow: Visitor) -> No
 
 async def test_an_older_picture_is_not_shown_again(moscow: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     await in_database(moscow.shows_qr)()
-    late = await in_database(reading.look)(consumers.admission.tokens.verify(moscow.token), viewed=False)
+    late = await in_database(reading.look)(tokens.verify(moscow.token), viewed=False)
     async with Tab(moscow.token) as tab:
         await in_database(moscow.phone_scans)()
         await tab.hear_until("activation")
@@ -298,6 +298,7 @@ async def test_a_fresh_qr_can_be_asked_for(moscow: Visitor, name: str) -> None:
         await tab.say({name: "request-qr"})
         await tab.hear_until("status")
         session = await in_database(lambda: moscow.session)()
+        assert session.pairing_requested_at
         assert session.pairing_requested_at > timezone.now() - timedelta(seconds=20)
         await tab.say({name: "request-qr"})
         assert (await tab.hear_until("error"))[-1]["code"] == "too_soon"
