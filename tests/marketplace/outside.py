@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -29,6 +29,10 @@ class LocalYClients:
             return act(self._sandbox)
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+
+    def wait_for(self, act: Callable[[SandboxYClients], Coroutine[Any, Any, T]]) -> T:
+        """Run what `act` begins where the stand-in lives, to its end."""
+        return asyncio.run_coroutine_threadsafe(act(self._sandbox), self._loop).result(20)
 
     def press_connect(self, *salon_ids: int) -> None:
         """The owner presses "Connect"."""

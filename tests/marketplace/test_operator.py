@@ -19,6 +19,7 @@ from marketplace import operator_format, operator_intake
 from marketplace.models import Company
 from tests.environment import PARTNER_TOKEN
 from tests.marketplace.cast import ALMATY, EKATERINBURG, MOSCOW, make_active
+from whatsapp import messages
 from whatsapp.models import Message, SendingLimits
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -216,7 +217,7 @@ def test_one_message_takes_few_queries(django_assert_max_num_queries: Any) -> No
 def test_nothing_is_kept_when_one_salon_of_the_request_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     make_active()
     make_active(ALMATY)
-    real, calls = operator_intake.messages.queue_messages, []
+    real, calls = messages.queue_messages, []
 
     def second_fails(**named: Any) -> Any:
         calls.append(named)
@@ -224,7 +225,7 @@ def test_nothing_is_kept_when_one_salon_of_the_request_cannot_be(monkeypatch: py
             raise OperationalError("server closed the connection")
         return real(**named)
 
-    monkeypatch.setattr(operator_intake.messages, "queue_messages", second_fails)
+    monkeypatch.setattr(messages, "queue_messages", second_fails)
     targets = [{"id": 1, "phone": "79990000001", "salon_id": MOSCOW}]
     targets += [{"id": 2, "phone": "79990000002", "salon_id": ALMATY}]
     response = post(request(*targets), key=PARTNER_TOKEN)

@@ -1,7 +1,6 @@
 """Posting to addresses that strangers choose: only YClients, only at the IP address that was checked."""
 
 import datetime
-import http.server
 import socket
 import ssl
 import threading
@@ -17,50 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from marketplace import safe_http
 from marketplace.safe_http import AddressRefused, Unreachable
+from tests.marketplace.listener import Listener
 
 REAL = "https://api.yclients.com"
 SECRET_PATH = "/api/v1/sms/delivery/very-secret-token"
-
-
-class Listener:
-    """An HTTP or HTTPS server on loopback that keeps what it got and answers what it is told."""
-
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        self.got: list[tuple[str, dict[str, str], bytes]] = []
-        self.status, self.headers, self.body = 200, {}, b"[]"
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append((self.path, dict(self.headers), body))
-                self.send_response(outer.status)
-                for name, value in outer.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                try:
-                    self.wfile.write(outer.body)
-                except OSError:
-                    return  # the client has read enough
-
-            def log_message(self, *_arguments: Any) -> None:
-                """Says nothing."""
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        if context:
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.port = self.server.server_address[1]
-        threading.Thread(
-            target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        ).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
@@ -210,7 +169,8 @@ def test_a_name_without_an_address_is_unreachable() -> None:
     def unknown(_host: str, _port: int) -> list[str]:
         raise socket.gaierror("unknown")
 
-    for resolve in (unknown, lambda _host, _port: []):
+    answers: list[safe_http.Resolve] = [unknown, lambda _host, _port: []]
+    for resolve in answers:
         with pytest.raises(Unreachable) as error:
             safe_http.post(f"{REAL}{SECRET_PATH}", b"[]", resolve=resolve)
         assert "secret" not in str(error.value)
