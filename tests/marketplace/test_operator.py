@@ -200,7 +200,8 @@ def test_advertising_waits_for_the_day_at_the_salon(
 def test_a_thousand_messages_are_taken_in_one_transaction(django_assert_max_num_queries: Any) -> None:
     make_active()
     targets = [{"id": number, "phone": f"7999{number:07d}"} for number in range(1000)]
-    with django_assert_max_num_queries(16):
+    # SQLite takes them in pieces, because it allows few parameters in one statement.
+    with django_assert_max_num_queries(16 if connection.vendor == "postgresql" else 60):
         response = post(request(*targets))
     assert [row["id"] for row in response.json()] == [str(number) for number in range(1000)]
     rows = kept()
