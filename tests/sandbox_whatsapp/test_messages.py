@@ -10,7 +10,7 @@ from sandbox.whatsapp import SandboxWhatsApp
 from .clients import Client, until
 from .conftest import ANNA, SALON
 
-DELIVERED, READ, SENDER = 1, 4, 3
+DELIVERED, READ = 1, 4
 
 
 def incoming(sandbox: SandboxWhatsApp, phone: str) -> list[dict[str, Any]]:
