@@ -15,14 +15,15 @@ demo: ## The whole story on this machine: open the printed address (port: PORT, 
 	@scripts/setup --without-browser
 	@$(MANAGE) demo
 
-test: fast journeys ## All tests; needs nothing running
+test: setup ## All tests; needs nothing running
+	$(PYTEST) -n 4 --dist worksteal
+	$(PYTEST) -n 2 --dist worksteal -m "not journey" --db sqlite
 
-fast: setup ## The fast tests, on PostgreSQL with Redis and on SQLite
-	$(PYTEST) -n 2 -m "not journey"
-	$(PYTEST) -n 2 -m "not journey" --db sqlite
+fast: setup ## The fast tests, on PostgreSQL with Redis
+	$(PYTEST) -n 2 --dist worksteal -m "not journey"
 
 journeys: setup ## Whole stories against the product's own processes, in a browser
-	$(PYTEST) -m journey
+	$(PYTEST) -n 2 --dist worksteal -m journey
 
 lint: setup ## ruff
 	.venv/bin/ruff check .

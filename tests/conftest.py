@@ -69,7 +69,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The second run, on SQLite, repeats only what touches the database."""
+    """Journeys first, for they are long and mostly wait. The second run, on SQLite, repeats only what
+    touches the database."""
+    items.sort(key=lambda item: "journeys" not in item.path.parts)
     if config.getoption("--db") != "sqlite":
         return
     kept = [item for item in items if _uses_database(item)]

@@ -25,9 +25,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def _sentences(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error is JSON with a sentence."""
+    """Every error is JSON with a sentence, and what is answered is on disk."""
     try:
-        return await handler(request)
+        answer = await handler(request)
+        await asyncio.sleep(0)  # the store commits in the loop's next turn
+        return answer
     except Refused as error:
         return web.json_response({"error": error.sentence}, status=error.status)
     except web.HTTPException as error:

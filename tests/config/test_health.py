@@ -91,7 +91,7 @@ async def test_probing_leaves_nothing_behind_in_the_channel_layer(settings: Sett
     for _ in range(3):
         await ready()
     async with asyncio.timeout(5):
-        while get_channel_layer().channels:
+        while get_channel_layer().channels:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
@@ -167,7 +167,8 @@ def test_metrics_name_what_operators_watch() -> None:
     for name in (
         "whatsapp_sessions", "whatsapp_first_qr_seconds", "whatsapp_lease_losses_total",
         "whatsapp_host_restarts_total", "whatsapp_pools 1.0", "marketplace_companies",
-        "marketplace_webhook_seconds", "marketplace_webhooks_total", "marketplace_webhook_queue_age_seconds 0.0",
+        "marketplace_webhook_seconds", "marketplace_webhooks_total",
+        "marketplace_webhook_queue_age_seconds 0.0",
         "yclients_calls_total", "yclients_call_seconds", "marketplace_activations_total",
     ):  # fmt: skip
         assert name in said, name

@@ -54,8 +54,9 @@ def test_the_pool_is_killed_after_the_scan(scene: Scene, desktop_page: Page) -> 
     ends_well(desktop_page, scene)
 
 
-@pytest.mark.parametrize("name", PRODUCT)
-@pytest.mark.parametrize("fault", ["slow", "slow_answer"])
+@pytest.mark.parametrize(
+    ("name", "fault"), [("worker", "slow_answer"), ("pool", "slow"), ("web", "slow_answer")]
+)
 def test_a_process_is_killed_after_activation_began(
     scene: Scene, desktop_page: Page, name: str, fault: str
 ) -> None:

@@ -72,10 +72,10 @@ class TestTheWayOfAMessage:
             session = await linked_session(running)
             await in_thread(limits.pause, session=session, reason="test")
             await asyncio.sleep(0)
-            day = {"adds_from": "00:00", "adds_until": "00:00"}
+            day: dict[str, object] = {"adds_from": "00:00", "adds_until": "00:00"}
             await in_thread(limits.set_timezone, session=session, timezone_name="UTC")
             await in_thread(_set_limits, session, day)
-            sale, booking = await queue(session, new("Sale", category="adds"), new("Booking"))
+            sale, _booking = await queue(session, new("Sale", category="adds"), new("Booking"))
             await in_thread(limits.unpause, session=session, reason="test")
             await until_status(sale, Status.SENT)
             assert await texts(running) == ["Booking", "Sale"]
@@ -181,9 +181,11 @@ class TestInTheMiddle:
             running.engine.script.lost_answers = [True, True]
             (message,) = await queue(session)
             for attempt in (1, 2):
-                await until_message(
-                    message, lambda row, n=attempt: row.attempts == n and row.status == Status.SENDING
-                )
+
+                def is_tried(row: Message, times: int = attempt) -> bool:
+                    return row.attempts == times and row.status == Status.SENDING
+
+                await until_message(message, is_tried)
                 running.engine.kill_host(str(session.pk))
             row = await until_status(message, Status.UNKNOWN)
             assert row.unknowns == 2
@@ -247,7 +249,7 @@ async def _inbound(session: Session, number: int) -> list[Message]:
         return list(Message.objects.filter(session=session, direction="in").order_by("id"))
 
     async with asyncio.timeout(10):
-        while len(found := await in_thread(rows)) < number:
+        while len(found := await in_thread(rows)) < number:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return found
 

@@ -136,18 +136,6 @@ async def test_a_hanging_host_is_killed_for_want_of_a_heartbeat(make: Callable[.
     assert not runs(pid)
 
 
-async def test_a_host_that_hears_nothing_ends_itself(make: Callable[..., RealWorld]) -> None:
-    """As when the pool is paused: its leases run out, and another pool may link the sessions."""
-    world = make(ping_interval=60.0, silence=4.0)
-    await world.link(ONE)
-    pid = world.pid_of(ONE)
-    exited = await world.ear.next(HostExited)
-    while not exited.sessions:
-        exited = await world.ear.next(HostExited)
-    assert (exited.pid, exited.sessions) == (pid, [ONE])
-    assert not runs(pid)
-
-
 async def test_a_session_in_a_hanging_host_is_stopped_all_the_same(make: Callable[..., RealWorld]) -> None:
     world = make(stop_timeout=0.5)
     await world.link(ONE)
