@@ -1,5 +1,6 @@
 """Statuses go back to YClients: truthful, in order, until they are taken or a day is over."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection
 from django.utils import timezone
 from pytest_django.live_server_helper import LiveServer
@@ -14,6 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 from marketplace import activation, call_slots, callback_queue, callbacks
 from marketplace.models import Company
 from marketplace.operator_reports import Told, to_tell
+from marketplace.worker import Worker
 from sandbox.yclients.notifications import Notification
 from tests.marketplace.cast import MOSCOW, make_active
 from tests.marketplace.listener import Listener
@@ -337,6 +340,21 @@ def test_the_address_is_in_no_log(there: Listener, caplog: pytest.LogCaptureFixt
     assert "statuses not told" in caplog.text
     assert SECRET not in caplog.text
     assert SECRET not in fresh(message).callback_error
+
+
+async def test_the_worker_tells_what_is_due_within_a_second_or_so(there: Listener) -> None:
+    stop = asyncio.Event()
+    worker = asyncio.create_task(Worker().run(stop))
+    message = (await sync_to_async(queue)(there))[0]
+    async with asyncio.timeout(10):
+        while not there.got:  # noqa: ASYNC110  the server of another thread has no event to wait for
+            await asyncio.sleep(0.02)
+        await sync_to_async(goes_on)(message, "sent")
+        while len(there.got) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    stop.set()
+    await worker
+    assert statuses(there) == [("n1", 8), ("n1", 4)]
 
 
 # --- With YClients --------------------------------------------------------------------------------
