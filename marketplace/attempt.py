@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from marketplace import lifecycle
 from marketplace.activation_errors import (
     FOREIGN_KEY,
     GAVE_UP,
@@ -26,6 +27,7 @@ from marketplace.activation_errors import (
     REFUSED,
     RUNNING,
     UNCLEAR,
+    ActivationError,
     ActivationRefused,
     ActivationUnfinished,
     AlreadyRunning,
@@ -36,7 +38,6 @@ from marketplace.metrics import ACTIVATIONS
 from marketplace.models import Company, MarketplaceEvent, WrongStatus
 from marketplace.redirects import safe_redirect
 from marketplace.yclients import Activation, Installation, YClients
-from whatsapp import services
 from whatsapp.encryption import lookup_digest
 
 log = structlog.get_logger("activation")
@@ -44,6 +45,7 @@ log = structlog.get_logger("activation")
 CALL_PATIENCE = 12.0  # seconds for one call to YClients with its retries
 CLAIM = timedelta(seconds=30)  # longer than any one step; renewed before each
 LONGEST = 25.0  # seconds after which the rest is left to the worker
+PAUSES = (0.5, 1.5, 0.0)  # seconds after each call without a clear answer
 MAX_ATTEMPTS = 90  # with LONGEST_PAUSE well over the 12 hours that an installation waits for us
 LONGEST_PAUSE = 600.0
 
@@ -78,15 +80,17 @@ class Attempt:
         if installation and (done := self._settled(installation)):
             return done
         self._store_key(offered=installation is None or installation.status == "pending")
-        while True:
+        for pause in PAUSES:
             self._renew()
             try:
                 return self._activated(self._send())
             except YClientsError as error:
                 if done := self._after_failure(error):
                     return done
-            if time.monotonic() >= self.ends:
-                self._postpone("YClients still waits after a call without a clear answer")
+            if time.monotonic() + pause >= self.ends:
+                break
+            time.sleep(pause)
+        raise self._postponed("YClients still waits after calls without a clear answer")
 
     def release(self) -> None:
         """Let others claim the salon."""
@@ -112,7 +116,7 @@ class Attempt:
         except YClientsError as error:
             if error.status == 403:
                 self._fail(NOT_INSTALLING, error)
-            self._postpone(str(error))
+            raise self._postponed(str(error)) from error
 
     def _settled(self, installation: Installation) -> ActivationResult | None:
         """End the attempt where YClients' word is enough for it; None when the key has to be sent."""
@@ -153,7 +157,7 @@ class Attempt:
         """Find out what a failed call came to: a result, an exception, or None to send the same key again."""
         log.warning("activation call failed", salon_id=self.company.salon_id, cause=str(error))
         if error.kind in (Kind.BUSY, Kind.UNCONFIGURED):
-            self._postpone(str(error))
+            raise self._postponed(str(error))
         if error.permanent and error.status != 403 and not self.sent_before:
             self._fail(REFUSED, error)
         self.sent_before = True
@@ -171,7 +175,8 @@ class Attempt:
             with transaction.atomic():
                 self._move(
                     to=Status.ACTIVE,
-                    only_if=Q(status=Status.ACTIVATING, api_key_digest=self.company.api_key_digest),
+                    # Whoever withdrew or destroyed the key meanwhile has the last word.
+                    only_if=Q(api_key_digest=self.company.api_key_digest),
                     activated_at=timezone.now(),
                     activation_error="",
                     activation_attempts=0,
@@ -181,6 +186,8 @@ class Attempt:
                 self.company.note(
                     MarketplaceEvent.Type.INTEGRATION_ACTIVATED, by=self.cause, yclients=str(said.status)
                 )
+                if said.status == "freezed":
+                    lifecycle.freeze(self.company, by="yclients status")
         except WrongStatus as error:
             if self.company.status != Status.ACTIVE:
                 log.warning("activation came too late", salon_id=self.company.salon_id, cause=str(error))
@@ -196,21 +203,21 @@ class Attempt:
         ACTIVATIONS.labels("refused").inc()
         raise ActivationRefused(message)
 
-    def _postpone(self, cause: str) -> NoReturn:
-        """Leave the rest to the worker, the key with it; after MAX_ATTEMPTS to a person."""
+    def _postponed(self, cause: str) -> ActivationError:
+        """Leave the rest to the worker, the key with it; after MAX_ATTEMPTS to a person. To be raised."""
         if self.company.activation_attempts >= MAX_ATTEMPTS:
             self._end(GAVE_UP)
             ACTIVATIONS.labels("gave_up").inc()
-            raise ActivationRefused(GAVE_UP)
+            return ActivationRefused(GAVE_UP)
         # The pause is never zero: the claim is free again in a moment.
         longest = min(LONGEST_PAUSE, 2.0 ** min(self.company.activation_attempts, 10))
         pause = 1 + random.uniform(0, longest)  # noqa: S311 spreads load, guards nothing
         self._mine().update(
             activation_next_at=timezone.now() + timedelta(seconds=pause), activation_error=UNCLEAR
         )
-        self._tell_pages()
+        lifecycle.tell_pages(self.company)
         log.warning("activation postponed", salon_id=self.company.salon_id, seconds=round(pause), cause=cause)
-        raise ActivationUnfinished(UNCLEAR)
+        return ActivationUnfinished(UNCLEAR)
 
     def _end(self, message: str, error: YClientsError | None = None, **changes: Any) -> None:
         said = {"http_status": error.status, "yclients_message": error.message} if error else {}
@@ -239,8 +246,4 @@ class Attempt:
             only_if=only_if,
             **changes,
         )
-        self._tell_pages()
-
-    def _tell_pages(self) -> None:
-        if self.company.session is not None:
-            services.mark_changed(session=self.company.session)
+        lifecycle.tell_pages(self.company)

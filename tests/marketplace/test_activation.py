@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from marketplace import activation
+from marketplace import activation, attempt
 from marketplace.activation_errors import FOREIGN_KEY, NOT_INSTALLING, REFUSED
 from marketplace.attempt import MAX_ATTEMPTS, Attempt
 from marketplace.lifecycle import uninstall
@@ -171,10 +171,10 @@ def test_a_lost_answer_and_then_silence_is_settled_later_by_the_same_key(
     monkeypatch.setattr(activation, "CALL_PATIENCE", 1.0)
     ask = Attempt._ask
 
-    def then_down(attempt: Attempt) -> Any:
-        if attempt.sent_before:
+    def then_down(at_work: Attempt) -> Any:
+        if at_work.sent_before:
             yclients.fault("down")
-        return ask(attempt)
+        return ask(at_work)
 
     yclients.fault("drop_after", endpoint="activation")
     with monkeypatch.context() as hook:
@@ -242,8 +242,8 @@ def test_an_uninstall_during_the_call_wins(
 ) -> None:
     send = Attempt._send
 
-    def removed_meanwhile(attempt: Attempt) -> Any:
-        done = send(attempt)
+    def removed_meanwhile(at_work: Attempt) -> Any:
+        done = send(at_work)
         with transaction.atomic():
             uninstall(Company.objects.select_for_update().get(pk=connected.pk), by="test")
         return done
@@ -288,6 +288,54 @@ def test_after_very_many_attempts_a_person_is_asked_and_the_key_is_kept(
         activate(connected)
     connected.refresh_from_db()
     assert (connected.status, connected.api_key) == ("activation_failed", "k1")
+
+
+@pytest.mark.parametrize("status", ["pending_whatsapp", "activation_failed", "activating"])
+def test_a_key_that_was_taken_long_ago_is_found_out_without_another_call(
+    connected: Company, yclients: LocalYClients, status: str
+) -> None:
+    yclients.do(
+        lambda there: there.marketplace.activate(
+            salon_id=MOSCOW, api_key="k1", webhook_urls=[], channels=["whatsapp"]
+        )
+    )
+    Company.objects.update(status=status, api_key="k1", api_key_digest=lookup_digest("k1"), key_offered=True)
+    assert activate(connected).yclients_response == {"status": "active"}
+    assert_active_once(connected, yclients)
+    assert yclients.calls("callback_redirect") == []
+
+
+def test_a_salon_frozen_before_its_answer_arrived_is_active_and_frozen(
+    connected: Company, yclients: LocalYClients
+) -> None:
+    yclients.do(
+        lambda there: there.marketplace.activate(
+            salon_id=MOSCOW, api_key="k1", webhook_urls=[], channels=["whatsapp"]
+        )
+    )
+    yclients.change(MOSCOW, "freeze")
+    Company.objects.update(
+        status="activating", api_key="k1", api_key_digest=lookup_digest("k1"), key_offered=True
+    )
+    activate(connected)
+    connected.refresh_from_db()
+    assert (connected.status, connected.api_key) == ("frozen", "k1")
+    assert (events("integration_activated"), events("frozen")) == (1, 1)
+
+
+def test_a_broken_yclients_is_asked_a_few_times_and_then_left_in_peace(
+    connected: Company, yclients: LocalYClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "PAUSES", (0.01, 0.01, 0.0))
+    yclients.fault("500", endpoint="activation", until_lifted=True)
+    with pytest.raises(activation.ActivationUnfinished):
+        activate(connected)
+    assert len(yclients.calls("callback_redirect")) == 3
+    assert activation.due(limit=9) == []
+    yclients.heal()
+    forget_pause(connected)
+    activate(connected)
+    assert_active_once(connected, yclients)
 
 
 def test_support_may_ask_for_another_try(connected: Company, yclients: LocalYClients) -> None:
