@@ -1,0 +1,219 @@
+"""The page in a browser, with sessions in states that a test writes: reloads, tabs, words, sizes."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, Request, WebSocketRoute, expect
+
+from tests.journeys.story import OTHER_PHONE, OTHER_SALON, SALON, press_connect, set_the_scene
+from tests.scene import Scene
+
+QR = "https://wa.me/settings/linked_devices#2@ref{n},bm9pc2U=,aWRlbnRpdHk=,c2VjcmV0,1"
+LINKED: dict[str, Any] = {"jid": "79990001122:1@s.whatsapp.net", "phone": "79990001122"}
+
+
+@pytest.fixture
+def scene(make_scene: Callable[..., Scene]) -> Scene:
+    """Only the web process runs: what a pool would do is written by the test."""
+    scene = make_scene(WS_CONNECTS_PER_MINUTE="100")
+    scene.start("web")
+    set_the_scene(scene)
+    set_the_scene(scene, salon=OTHER_SALON, phone=OTHER_PHONE)
+    beat = datetime.now(UTC) + timedelta(hours=1)
+    scene.query(
+        "INSERT INTO whatsapp_pool (name, started_at, heartbeat_at, capacity, sessions, hosts, rss_bytes)"
+        " VALUES ('test', %s, %s, 1, 0, 0, 0)",
+        beat,
+        beat,
+    )
+    return scene
+
+
+def write(scene: Scene, salon: int = SALON, **columns: Any) -> None:
+    """Change the salon's session as a pool does; the page notices by polling the row."""
+    assigned = ", ".join(f"{name} = %s" for name in columns)
+    scene.query(
+        f"UPDATE whatsapp_session SET {assigned}, version = version + 1 WHERE id ="  # noqa: S608
+        " (SELECT session_id FROM marketplace_company WHERE salon_id = %s)",
+        *columns.values(),
+        salon,
+    )
+
+
+def show_qr(scene: Scene, n: int = 1, salon: int = SALON) -> None:
+    from whatsapp.encryption import encrypt
+
+    expires = datetime.now(UTC) + timedelta(seconds=60)
+    write(scene, salon, status="qr", qr=encrypt(QR.format(n=n).encode()).decode(), qr_expires_at=expires)
+
+
+def show_code(scene: Scene) -> None:
+    from whatsapp.encryption import encrypt
+
+    expires = datetime.now(UTC) + timedelta(seconds=50)
+    code = encrypt(b"6R4J-8Q3R").decode()
+    write(scene, status="pairing_code", pairing_code=code, pairing_code_expires_at=expires)
+
+
+def close_sockets(page: Page, code: int) -> None:
+    """Every WebSocket of the page is closed with this code, as the server would close it."""
+
+    def close(socket: WebSocketRoute) -> None:
+        socket.close(code=code)
+
+    page.route_web_socket("**/*", close)
+
+
+def test_a_reload_goes_on_and_the_address_holds_no_token(scene: Scene, desktop_page: Page) -> None:
+    press_connect(desktop_page, scene)
+    expect(desktop_page).to_have_url(f"{scene.url}/marketplace/onboarding#company_{SALON}")
+    show_qr(scene)
+    expect(desktop_page.locator("#qr svg")).to_be_visible()
+    desktop_page.reload()
+    expect(desktop_page.locator("#qr svg")).to_be_visible()
+    expect(desktop_page).to_have_url(f"{scene.url}/marketplace/onboarding#company_{SALON}")
+
+
+def test_two_salons_in_two_tabs_stay_apart(scene: Scene, desktop_page: Page) -> None:
+    press_connect(desktop_page, scene)
+    other = desktop_page.context.new_page()
+    press_connect(other, scene, salon=OTHER_SALON)
+    for page in (desktop_page, other):
+        page.reload()
+    show_qr(scene, salon=OTHER_SALON)
+    expect(other.locator("#qr svg")).to_be_visible()
+    expect(desktop_page.locator("#qr svg")).to_have_count(0)
+    expect(desktop_page).to_have_url(re.compile(f"#company_{SALON}$"))
+
+
+def test_the_page_asks_nobody_else_and_breaks_no_rule_of_its_own(scene: Scene, desktop_page: Page) -> None:
+    complaints: list[str] = []
+    asked: list[Request] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    press_connect(desktop_page, scene)
+    desktop_page.on("console", hear)
+    desktop_page.on("pageerror", lambda error: complaints.append(str(error)))
+    desktop_page.on("request", lambda request: asked.append(request))
+    press_connect(desktop_page, scene)
+    show_qr(scene)
+    expect(desktop_page.locator("#qr svg")).to_be_visible()
+    write(scene, status="connected", qr="", **LINKED)
+    expect(desktop_page.locator("#panel-activate")).to_be_visible()
+    assert complaints == []
+    hosts = {request.url.split("/")[2] for request in asked} - {scene.yclients.url.split("/")[2]}
+    assert hosts == {scene.url.split("/")[2]}
+
+
+def test_a_phone_is_offered_the_code_first(scene: Scene, phone_page: Page) -> None:
+    press_connect(phone_page, scene)
+    expect(phone_page.get_by_label("Номер WhatsApp на телефоне салона")).to_be_visible()
+    phone_page.get_by_role("button", name="Получить код").click()
+    expect(phone_page.locator("#phone-error")).to_have_text("Сначала укажите номер телефона.")
+    phone_page.get_by_label("Номер WhatsApp").fill("12")
+    phone_page.get_by_role("button", name="Получить код").click()
+    expect(phone_page.locator("#phone-error")).to_contain_text("Это не похоже на номер телефона")
+    phone_page.get_by_label("Номер WhatsApp").fill("8 999 000-11-22")
+    phone_page.get_by_role("button", name="Получить код").click()
+    expect(phone_page.locator("#get-code")).to_be_disabled()
+    show_code(scene)
+    expect(phone_page.locator("#code")).to_contain_text("6R4J-8Q3R")
+    expect(phone_page.locator("#code-for")).to_have_text("Код для номера +7 999 000-11-22")
+    phone_page.get_by_role("radio", name="QR-код").check()
+    expect(phone_page.locator("#way-qr")).to_be_visible()
+
+
+def test_a_keyboard_switches_and_asks(scene: Scene, desktop_page: Page) -> None:
+    press_connect(desktop_page, scene)
+    desktop_page.get_by_role("radio", name="QR-код").focus()
+    desktop_page.keyboard.press("ArrowRight")
+    expect(desktop_page.locator("#way-code")).to_be_visible()
+    desktop_page.keyboard.press("Tab")
+    desktop_page.keyboard.type("12")
+    desktop_page.keyboard.press("Enter")
+    expect(desktop_page.locator("#phone-error")).to_be_visible()
+
+
+def test_each_end_is_told_with_a_next_step(scene: Scene, desktop_page: Page) -> None:
+    press_connect(desktop_page, scene)
+    write(scene, status="conflict", **LINKED)
+    expect(desktop_page.locator("#trouble-title")).to_have_text("WhatsApp подключён в другом месте")
+    expect(desktop_page.locator("#trouble-title")).to_be_focused()
+    expect(desktop_page.get_by_role("button", name="Подключить снова")).to_be_visible()
+    write(scene, status="banned", banned_until=datetime.now(UTC) + timedelta(days=1))
+    expect(desktop_page.locator("#trouble-text")).to_contain_text("WhatsApp ограничил этот номер до")
+    write(scene, status="connected")
+    scene.query("UPDATE marketplace_company SET status = 'activation_failed' WHERE salon_id = %s", SALON)
+    expect(desktop_page.get_by_role("button", name="Попробовать ещё раз")).to_be_visible()
+    scene.query("UPDATE marketplace_company SET status = 'frozen' WHERE salon_id = %s", SALON)
+    expect(desktop_page.locator("#trouble-title")).to_have_text("Приложение приостановлено")
+    scene.query("UPDATE marketplace_company SET status = 'uninstalled' WHERE salon_id = %s", SALON)
+    expect(desktop_page.locator("#trouble-title")).to_have_text("Приложение удалено")
+
+
+@pytest.mark.parametrize(
+    ("code", "place", "words"),
+    [
+        (4401, "#trouble-title", "Срок действия ссылки истёк"),
+        (4403, "#notice", "Страница открыта с незнакомого нам адреса"),
+        (4429, "#notice", "Страницу открывали слишком часто"),
+    ],
+)
+def test_a_refused_channel_is_explained(
+    scene: Scene, desktop_page: Page, code: int, place: str, words: str
+) -> None:
+    close_sockets(desktop_page, code)
+    press_connect(desktop_page, scene)
+    expect(desktop_page.locator(place)).to_contain_text(words)
+
+
+def test_silence_is_said_after_thirty_polls(scene: Scene, desktop_page: Page) -> None:
+    close_sockets(desktop_page, 1011)
+    desktop_page.clock.install()
+    press_connect(desktop_page, scene)
+    again = desktop_page.get_by_role("button", name="Проверить ещё раз")
+    for _ in range(60):
+        with desktop_page.expect_response("**/marketplace/api/status/*"):
+            desktop_page.clock.run_for(1000)
+        if again.is_visible():
+            break
+    expect(desktop_page.locator("#notice")).to_contain_text("Новостей давно не было")
+    again.click()
+    show_qr(scene)
+    with desktop_page.expect_response("**/marketplace/api/status/*"):
+        desktop_page.clock.run_for(3000)
+    expect(desktop_page.locator("#qr svg")).to_be_visible()
+    expect(again).to_be_hidden()
+
+
+def test_the_language_can_be_switched_and_is_kept(scene: Scene, open_page: Callable[..., Page]) -> None:
+    page = open_page(locale="en-GB")
+    press_connect(page, scene)
+    expect(page.get_by_role("heading", name="Linking WhatsApp")).to_be_visible()
+    page.get_by_role("button", name="Русский").click()
+    expect(page.get_by_role("heading", name="Подключение WhatsApp")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Подключение WhatsApp")).to_be_visible()
+    show_qr(scene)
+    expect(page.locator("#qr-left")).to_contain_text("Код действует ещё")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_runs_out_of_the_screen(scene: Scene, desktop_page: Page, width: int) -> None:
+    desktop_page.set_viewport_size({"width": width, "height": 800})
+    press_connect(desktop_page, scene)
+    show_qr(scene)
+    for way in ("По номеру", "QR-код"):
+        desktop_page.get_by_role("radio", name=way).check()
+        assert desktop_page.evaluate("document.documentElement.scrollWidth") <= width
+    small = desktop_page.evaluate(
+        "[...document.querySelectorAll('button, .button, .switch label, input.field')]"
+        ".filter(e => e.offsetParent && e.getBoundingClientRect().height < 44).map(e => e.outerHTML)"
+    )
+    assert small == []
