@@ -91,7 +91,7 @@ async def test_probing_leaves_nothing_behind_in_the_channel_layer(settings: Sett
     for _ in range(3):
         await ready()
     async with asyncio.timeout(5):
-        while get_channel_layer().channels:  # noqa: ASYNC110
+        while get_channel_layer().channels:
             await asyncio.sleep(0)
 
 
