@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config import support
@@ -38,7 +38,7 @@ COMPANY_SECRETS = ("api_key", "webhook_secret")
 
 def _said(text: str) -> str:
     """Errors are kept as English msgids."""
-    return _now(text) if text else ""
+    return gettext(text) if text else ""
 
 
 def _salon(company: Company) -> str:
@@ -230,7 +230,7 @@ class SalonSessionAdmin(SessionAdmin):
 
     def describe(self, row: Session) -> str:
         named = ", ".join(_salon(company) for company in row.companies.all())
-        return f"{named or _now('no salon')}: {mask_phone(row.phone) or str(row.pk)[:8]}"
+        return f"{named or gettext('no salon')}: {mask_phone(row.phone) or str(row.pk)[:8]}"
 
 
 admin.site.unregister(Session)
