@@ -249,7 +249,7 @@ async def _inbound(session: Session, number: int) -> list[Message]:
         return list(Message.objects.filter(session=session, direction="in").order_by("id"))
 
     async with asyncio.timeout(10):
-        while len(found := await in_thread(rows)) < number:  # noqa: ASYNC110
+        while len(found := await in_thread(rows)) < number:
             await asyncio.sleep(0.02)
     return found
 

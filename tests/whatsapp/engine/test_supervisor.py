@@ -38,7 +38,7 @@ ONE, TWO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 
 async def until(condition: Callable[[], object], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  # what is waited for happens in other processes
+        while not condition():  # what is waited for happens in other processes
             await asyncio.sleep(0.02)
 
 
