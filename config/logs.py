@@ -23,9 +23,7 @@ __all__ = ["hide_secrets", "logging_settings", "mask_phone", "mask_text", "scrub
 def mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog processor: mask every value of a line."""
     return {
-        name: value
-        if name in ("timestamp", "level", "logger", "request_id")
-        else mask_value(name, value)
+        name: value if name in ("timestamp", "level", "logger", "request_id") else mask_value(name, value)
         for name, value in event.items()
     }
 

@@ -347,7 +347,7 @@ async def test_the_worker_tells_what_is_due_within_a_second_or_so(there: Listene
     worker = asyncio.create_task(Worker().run(stop))
     message = (await sync_to_async(queue)(there))[0]
     async with asyncio.timeout(10):
-        while not there.got:  the server of another thread has no event to wait for
+        while not there.got:  # the server of another thread has no event to wait for
             await asyncio.sleep(0.02)
         await sync_to_async(goes_on)(message, "sent")
         while len(there.got) < 2:

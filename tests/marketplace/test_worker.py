@@ -36,7 +36,7 @@ async def at_work(*workers: Worker) -> AsyncIterator[None]:
 async def until(is_so: Callable[[], Any], seconds: float = 10) -> None:
     """Return when `is_so`, asked in a thread, is true."""
     async with asyncio.timeout(seconds):
-        while not await sync_to_async(is_so)():  a database has no event to wait for
+        while not await sync_to_async(is_so)():  # a database has no event to wait for
             await asyncio.sleep(0.05)
 
 
