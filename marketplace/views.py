@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from marketplace import bodies, effects, webhooks
 from marketplace.metrics import WEBHOOK_SECONDS, WEBHOOKS
+from marketplace.models import InboundWebhook
 
 log = structlog.get_logger("webhooks")
 
@@ -42,7 +43,7 @@ def _take(body: dict[str, Any], kind: str, secret: str) -> HttpResponse:
     try:
         received = webhooks.receive(body=body, secret=secret)
         WEBHOOKS.labels(kind, received.outcome).inc()
-        if received.webhook is not None and received.outcome == webhooks.Outcome.KEPT:
+        if received.webhook is not None and received.webhook.state == InboundWebhook.State.RECEIVED:
             effects.apply(webhook=received.webhook)
     except bodies.BadBody as error:
         return _refuse(kind, "invalid", 400, str(error))

@@ -18,7 +18,7 @@ from django.db.models import F
 from django.utils import timezone
 from rest_framework.serializers import BaseSerializer
 
-from marketplace import bodies
+from marketplace import bodies, effects
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
 from marketplace.serializers import EntitySerializer, LifecycleSerializer
 from whatsapp import hints
@@ -115,6 +115,7 @@ def _receive_lifecycle(body: dict[str, Any], *, on_address_of: Company | None) -
         raise Refused("lifecycle event on another salon's address")
     cleaned = bodies.clean(body, secret=settings.YCLIENTS_PARTNER_TOKEN)
     since = _last_change(salon_id, besides=OWN_EFFECT.get(event))
+    does_something = event in effects.EFFECTS_OF
     return _keep(
         InboundWebhook(
             kind=Kind.LIFECYCLE,
@@ -123,7 +124,8 @@ def _receive_lifecycle(body: dict[str, Any], *, on_address_of: Company | None) -
             company=Company.objects.filter(salon_id=salon_id).first(),
             name=event,
             body=cleaned,
-            next_attempt_at=timezone.now() + TAKEOVER,
+            state=State.RECEIVED if does_something else State.IGNORED,
+            next_attempt_at=timezone.now() + TAKEOVER if does_something else None,
         )
     )
 
