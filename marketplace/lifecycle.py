@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from marketplace.models import Company, MarketplaceEvent
-from whatsapp import services
+from whatsapp import limits, services
 from whatsapp.models import Session
 
 # How often YClients is asked whether a frozen salon has paid.
@@ -81,6 +81,7 @@ def freeze(company: Company, *, by: str) -> bool:
         activation_next_at=now + CHECK_FROZEN_EVERY,
     )
     company.note(MarketplaceEvent.Type.FROZEN, by=by)
+    settle_sending(company)
     tell_pages(company)
     return True
 
@@ -91,8 +92,19 @@ def unfreeze(company: Company, *, by: str) -> bool:
         return False
     company.move(to=Status.ACTIVE, sources=[Status.FROZEN], frozen_at=None, activation_next_at=None)
     company.note(MarketplaceEvent.Type.UNFROZEN, by=by)
+    settle_sending(company)
     tell_pages(company)
     return True
+
+
+def settle_sending(company: Company) -> None:
+    """Hold back what waits to be sent while every salon of the number is frozen, and let it go after that."""
+    session = company.session
+    if session is None:
+        return
+    served = session.companies.exclude(status__in=[Status.FROZEN, Status.UNINSTALLED]).exists()
+    change = limits.unpause if served else limits.pause
+    change(session=session, reason=f"salon {company.salon_id} is {company.status}")
 
 
 def tell_pages(company: Company) -> None:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from marketplace import lifecycle
 from marketplace.call_errors import YClientsError
 from marketplace.models import Company, MarketplaceEvent
 from marketplace.signing import MarketplaceUser
@@ -172,6 +173,8 @@ def _begin(company: Company, *, user: MarketplaceUser, learned: _Learned, who: d
             to=Status.PENDING_WHATSAPP, sources=[before], **{**_fresh(company, user=user), **changes}
         )
     company.session = session
+    if before == Status.FROZEN:
+        lifecycle.settle_sending(company)
     company.note(MarketplaceEvent.Type.REGISTRATION_STARTED, **who, status_before=before)
 
 

@@ -121,6 +121,16 @@ def test_an_uninstall_that_cannot_be_told_from_a_late_copy_waits_for_yclients(
     assert company.status == "uninstalled"
 
 
+def test_messages_wait_while_every_salon_of_the_number_is_frozen() -> None:
+    first = make_active()
+    make_active(ALMATY, session=first.session)
+    paused = []
+    for event, salon in (("freeze", MOSCOW), ("freeze", ALMATY), ("payment", ALMATY)):
+        post(lifecycle_body(event, salon_id=salon))
+        paused.append(Session.objects.get().sending_paused)
+    assert paused == [False, True, False]
+
+
 def test_a_freeze_during_an_activation_is_applied_after_it() -> None:
     company = make_active(status="activating")
     assert post(lifecycle_body("freeze")).status_code == 200
