@@ -328,6 +328,22 @@ def test_an_operation_needs_the_csrf_token(salon: SimpleNamespace, support_user:
     assert Session.objects.get().wanted == "linked"
 
 
+def test_pages_with_forms_let_the_browser_name_its_origin(support: Client) -> None:
+    for client, address in (
+        (Client(), "/admin/login/"),
+        (support, "/admin/"),
+        (support, "/admin/whatsapp/session/"),
+    ):
+        assert client.get(address)["Referrer-Policy"] == "same-origin", address
+
+
+def test_a_form_without_its_token_is_refused_in_words(support_user: User) -> None:
+    answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "anna"})
+    assert answer.status_code == 403
+    assert "support-refused" in answer.content.decode()
+    assert "<style" not in answer.content.decode()
+
+
 @pytest.mark.parametrize("keys", [[], ["nonsense"], ["00000000-0000-0000-0000-000000000000"]])
 def test_an_unknown_session_is_not_found(keys: list[str], support: Client) -> None:
     assert support.post(operate("session", "unlink"), {"id": keys}).status_code == 404
