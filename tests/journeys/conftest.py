@@ -102,9 +102,11 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Scene]:
     scene.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A running Chromium. Without one these tests are skipped, but fail where CI should have installed it."""
+    """A running Chromium, ended with its file: playwright keeps an event loop running in this thread, in
+    which other tests could not ask the database. Without one these tests are skipped, but fail where CI
+    should have installed it."""
     try:
         path = find_browser()
     except NoBrowserError as missing:

@@ -77,7 +77,7 @@ def test_two_at_once_make_one_activation_and_both_learn_its_result(
     def one(_number: int) -> str:
         try:
             company = Company.objects.get(pk=connected.pk)
-            return activate(company, wait=8).redirect_url
+            return activate(company, wait=60).redirect_url
         finally:
             connection.close()
 
