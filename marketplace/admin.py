@@ -53,9 +53,9 @@ class CompanyAdmin(OperableAdmin):
     operations = (RETRY_ACTIVATION,)
     list_display = ("salon", "status_word", "whatsapp", "phone_masked", "error", "registered", "activated")
     list_filter = (
-        "status",
-        ("session__status", admin.ChoicesFieldListFilter),
-        ("registered_at", admin.DateFieldListFilter),
+        ("status", support.titled(_("Status"))),
+        ("session__status", support.titled(_("WhatsApp"), admin.ChoicesFieldListFilter)),
+        ("registered_at", support.titled(_("Registered"), admin.DateFieldListFilter)),
     )
     list_select_related = ("session",)
     search_fields = (
@@ -139,8 +139,8 @@ class MarketplaceEventAdmin(ReadMostlyAdmin):
     hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
     list_display = ("type_word", "salon", "data_line", "created")
     list_filter = (
-        ("event_type", admin.AllValuesFieldListFilter),
-        ("created_at", admin.DateFieldListFilter),
+        ("event_type", support.titled(_("Event"), admin.AllValuesFieldListFilter)),
+        ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
     )
     list_select_related = ("company",)
     search_fields = ("=salon_id", "company__title", "event_type")
@@ -175,7 +175,11 @@ class InboundWebhookAdmin(OperableAdmin):
     hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
     operations = (REPLAY_WEBHOOK,)
     list_display = ("name", "state_word", "kind", "salon", "attempts", "repeats", "received", "applied")
-    list_filter = ("state", "kind", ("received_at", admin.DateFieldListFilter))
+    list_filter = (
+        ("state", support.titled(_("State"))),
+        ("kind", support.titled(_("Kind"))),
+        ("received_at", support.titled(_("Received"), admin.DateFieldListFilter)),
+    )
     list_select_related = ("company",)
     search_fields = ("=salon_id", "company__title", "name")
     private = {"body_full": "body_masked"}
@@ -230,7 +234,8 @@ class SalonSessionAdmin(SessionAdmin):
 
     def describe(self, row: Session) -> str:
         named = ", ".join(_salon(company) for company in row.companies.all())
-        return f"{named or gettext('no salon')}: {mask_phone(row.phone) or str(row.pk)[:8]}"
+        salon = named or gettext("no salon")
+        return f"{salon}: {mask_phone(row.phone) or str(row.pk)[:8]}"
 
 
 admin.site.unregister(Session)
