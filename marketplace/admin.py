@@ -53,9 +53,9 @@ class CompanyAdmin(OperableAdmin):
     operations = (RETRY_ACTIVATION,)
     list_display = ("salon", "status_word", "whatsapp", "phone_masked", "error", "registered", "activated")
     list_filter = (
-        ("status", support.titled(_("Status"))),
-        ("session__status", support.titled(_("WhatsApp"), admin.ChoicesFieldListFilter)),
-        ("registered_at", support.titled(_("Registered"), admin.DateFieldListFilter)),
+        "status",
+        ("session__status", admin.ChoicesFieldListFilter),
+        ("registered_at", admin.DateFieldListFilter),
     )
     list_select_related = ("session",)
     search_fields = (
@@ -139,8 +139,8 @@ class MarketplaceEventAdmin(ReadMostlyAdmin):
     hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
     list_display = ("type_word", "salon", "data_line", "created")
     list_filter = (
-        ("event_type", support.titled(_("Event"), admin.AllValuesFieldListFilter)),
-        ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
+        ("event_type", admin.AllValuesFieldListFilter),
+        ("created_at", admin.DateFieldListFilter),
     )
     list_select_related = ("company",)
     search_fields = ("=salon_id", "company__title", "event_type")
@@ -175,11 +175,7 @@ class InboundWebhookAdmin(OperableAdmin):
     hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
     operations = (REPLAY_WEBHOOK,)
     list_display = ("name", "state_word", "kind", "salon", "attempts", "repeats", "received", "applied")
-    list_filter = (
-        ("state", support.titled(_("State"))),
-        ("kind", support.titled(_("Kind"))),
-        ("received_at", support.titled(_("Received"), admin.DateFieldListFilter)),
-    )
+    list_filter = ("state", "kind", ("received_at", admin.DateFieldListFilter))
     list_select_related = ("company",)
     search_fields = ("=salon_id", "company__title", "name")
     private = {"body_full": "body_masked"}
