@@ -27,7 +27,7 @@ _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="hot-door")
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+Application = Any  # the ASGI types of Django and Channels differ in what they call a message
 
 
 class Gone(Exception):

@@ -14,13 +14,14 @@ from urllib.parse import urlencode
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
@@ -103,6 +104,18 @@ def _without_secrets(name: str, value: Any, phones: bool) -> Any:
     return value
 
 
+def titled(title: Text, kind: Any = admin.FieldListFilter) -> Any:
+    """A list filter of `kind` under a title of its own, where the field's name would be shown."""
+
+    class Titled(admin.FieldListFilter):
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            made = kind.create(*args, **kwargs) if kind is admin.FieldListFilter else kind(*args, **kwargs)
+            made.title = title
+            return made
+
+    return Titled
+
+
 def moment_column(field: str, label: Text) -> Column:
     """A list column and detail field for a time."""
 
@@ -119,6 +132,17 @@ def state_column(field: str, label: Text, tones: Mapping[str, str]) -> Column:
     @admin.display(description=label, ordering=field)
     def show(_self: Any, row: Any) -> str:
         return state(getattr(row, f"get_{field}_display")(), tones.get(getattr(row, field), "off"))
+
+    return show
+
+
+def plain_column(field: str, label: Text) -> Column:
+    """A list column and detail field for a value under a translated name, which the model's own lacks."""
+
+    @admin.display(description=label, ordering=field)
+    def show(_self: Any, row: Any) -> str:
+        value = getattr(row, field)
+        return NOTHING if value in (None, "") else str(value)
 
     return show
 
@@ -169,6 +193,17 @@ class ReadMostlyAdmin(ModelAdmin):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """May act, and see private fields: the change permission of the model."""
         return super().has_change_permission(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return super().changelist_view(
+            request, {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        context = {"title": capfirst(self.opts.verbose_name), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer(*self.hidden)

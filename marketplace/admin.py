@@ -3,21 +3,18 @@
 API keys and webhook secrets are never read here.
 """
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config import support
-from config.logs import mask_phone, mask_text
+from config.logs import mask_text
 from config.operations import OperableAdmin
 from config.support import ReadMostlyAdmin
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
 from marketplace.operations import REPLAY_WEBHOOK, RETRY_ACTIVATION
-from whatsapp.admin import STATUS_TONES, SessionAdmin
+from marketplace.salon_sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
+from whatsapp.admin import STATUS_TONES
 from whatsapp.models import Session
 
 COMPANY_TONES = {
@@ -33,16 +30,11 @@ EVENT_TONES = {
     "whatsapp_logged_out": "bad", "uninstalled": "bad",
 }  # fmt: skip
 SESSION_SECRETS = ("session__qr", "session__pairing_code")
-COMPANY_SECRETS = ("api_key", "webhook_secret")
 
 
 def _said(text: str) -> str:
     """Errors are kept as English msgids."""
     return gettext(text) if text else ""
-
-
-def _salon(company: Company) -> str:
-    return f"{company.title} ({company.salon_id})" if company.title else str(company.salon_id)
 
 
 @admin.register(Company)
@@ -53,9 +45,9 @@ class CompanyAdmin(OperableAdmin):
     operations = (RETRY_ACTIVATION,)
     list_display = ("salon", "status_word", "whatsapp", "phone_masked", "error", "registered", "activated")
     list_filter = (
-        "status",
-        ("session__status", admin.ChoicesFieldListFilter),
-        ("registered_at", admin.DateFieldListFilter),
+        ("status", support.titled(_("Status"))),
+        ("session__status", support.titled(_("WhatsApp"), admin.ChoicesFieldListFilter)),
+        ("registered_at", support.titled(_("Registered"), admin.DateFieldListFilter)),
     )
     list_select_related = ("session",)
     search_fields = (
@@ -68,19 +60,30 @@ class CompanyAdmin(OperableAdmin):
     )
     digits_search = ("phone", "session__phone", "marketplace_user_phone")
     ordering = ("-updated_at",)
-    private = {"phone": "phone_masked", "marketplace_user_phone": "user_phone_masked"}
+    private = {"phone_full": "phone_masked", "user_phone": "user_phone_masked"}
     fieldsets = [
-        (None, {"fields": ["salon_id", "title", "status_word", "whatsapp", "related", "error_block"]}),
-        (_("Salon"), {"fields": ["phone", "email", "address", "timezone_name"]}),
+        (None, {"fields": ["number", "name", "status_word", "whatsapp", "related", "error_block"]}),
+        (_("Salon"), {"fields": ["phone_full", "mail", "place", "time_zone"]}),
         (_("Who connected it"), {"fields": [
-            "marketplace_user_id", "marketplace_user_name", "marketplace_user_phone",
-            "marketplace_user_email"]}),
+            "user_id", "user_name", "user_phone",
+            "user_email"]}),
         (_("Activation"), {"fields": [
-            "has_api_key", "activation_attempts", "activation_next", "activation_claimed", "redirect"]}),
+            "has_api_key", "tries", "activation_next", "activation_claimed", "redirect"]}),
         (_("Times"), {"fields": [
             "registered", "activated", "frozen", "uninstalled", "created", "updated"]}),
     ]  # fmt: skip
 
+    number = support.plain_column("salon_id", _("number in YClients"))
+    name = support.plain_column("title", _("name"))
+    phone_full = support.plain_column("phone", _("phone"))
+    mail = support.plain_column("email", _("email"))
+    place = support.plain_column("address", _("address"))
+    time_zone = support.plain_column("timezone_name", _("time zone"))
+    user_id = support.plain_column("marketplace_user_id", _("number"))
+    user_name = support.plain_column("marketplace_user_name", _("name"))
+    user_phone = support.plain_column("marketplace_user_phone", _("phone"))
+    user_email = support.plain_column("marketplace_user_email", _("email"))
+    tries = support.plain_column("activation_attempts", _("attempts"))
     status_word = support.state_column("status", _("status"), COMPANY_TONES)
     phone_masked = support.masked_phone_column("phone", _("phone"))
     user_phone_masked = support.masked_phone_column("marketplace_user_phone", _("phone"))
@@ -95,7 +98,7 @@ class CompanyAdmin(OperableAdmin):
 
     @admin.display(description=_("salon"), ordering="title")
     def salon(self, company: Company) -> str:
-        return _salon(company)
+        return salon_name(company)
 
     @admin.display(description=_("WhatsApp"), ordering="session__status")
     def whatsapp(self, company: Company) -> str:
@@ -129,7 +132,7 @@ class CompanyAdmin(OperableAdmin):
         return company.redirect_url.partition("?")[0] or support.NOTHING
 
     def describe(self, row: Company) -> str:
-        return _salon(row)
+        return salon_name(row)
 
 
 @admin.register(MarketplaceEvent)
@@ -139,8 +142,8 @@ class MarketplaceEventAdmin(ReadMostlyAdmin):
     hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
     list_display = ("type_word", "salon", "data_line", "created")
     list_filter = (
-        ("event_type", admin.AllValuesFieldListFilter),
-        ("created_at", admin.DateFieldListFilter),
+        ("event_type", support.titled(_("Event"), admin.AllValuesFieldListFilter)),
+        ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
     )
     list_select_related = ("company",)
     search_fields = ("=salon_id", "company__title", "event_type")
@@ -156,7 +159,9 @@ class MarketplaceEventAdmin(ReadMostlyAdmin):
 
     @admin.display(description=_("salon"), ordering="salon_id")
     def salon(self, event: MarketplaceEvent) -> str:
-        return support.link(event.company, _salon(event.company)) if event.company else str(event.salon_id)
+        return (
+            support.link(event.company, salon_name(event.company)) if event.company else str(event.salon_id)
+        )
 
     @admin.display(description=_("data"))
     def data_line(self, event: MarketplaceEvent) -> str:
@@ -174,17 +179,24 @@ class InboundWebhookAdmin(OperableAdmin):
 
     hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
     operations = (REPLAY_WEBHOOK,)
-    list_display = ("name", "state_word", "kind", "salon", "attempts", "repeats", "received", "applied")
-    list_filter = ("state", "kind", ("received_at", admin.DateFieldListFilter))
+    list_display = ("title", "state_word", "sort", "salon", "tries", "again", "received", "applied")
+    list_filter = (
+        ("state", support.titled(_("State"))),
+        ("kind", support.titled(_("Kind"))),
+        ("received_at", support.titled(_("Received"), admin.DateFieldListFilter)),
+    )
     list_select_related = ("company",)
     search_fields = ("=salon_id", "company__title", "name")
     private = {"body_full": "body_masked"}
     fieldsets = [
-        (None, {"fields": ["name", "kind", "state_word", "salon", "received", "applied"]}),
-        (_("Attempts"), {"fields": ["attempts", "repeats", "next_attempt", "last_error_block"]}),
+        (None, {"fields": ["title", "sort", "state_word", "salon", "received", "applied"]}),
+        (_("Attempts"), {"fields": ["tries", "again", "next_attempt", "last_error_block"]}),
         (_("Body"), {"fields": ["body_full"]}),
     ]
 
+    title = support.plain_column("name", _("event"))
+    tries = support.plain_column("attempts", _("attempts"))
+    again = support.plain_column("repeats", _("arrived again"))
     state_word = support.state_column("state", _("state"), WEBHOOK_TONES)
     received = support.moment_column("received_at", _("received"))
     applied = support.moment_column("applied_at", _("applied"))
@@ -195,7 +207,11 @@ class InboundWebhookAdmin(OperableAdmin):
     def salon(self, webhook: InboundWebhook) -> str:
         if webhook.company is None:
             return str(webhook.salon_id or support.NOTHING)
-        return support.link(webhook.company, _salon(webhook.company))
+        return support.link(webhook.company, salon_name(webhook.company))
+
+    @admin.display(description=_("kind"), ordering="kind")
+    def sort(self, webhook: InboundWebhook) -> str:
+        return webhook.get_kind_display()
 
     @admin.display(description=_("body"))
     def body_full(self, webhook: InboundWebhook) -> str:
@@ -206,32 +222,7 @@ class InboundWebhookAdmin(OperableAdmin):
         return support.json_block(webhook.body, phones=False)
 
     def describe(self, row: InboundWebhook) -> str:
-        return f"{row.name}, {_salon(row.company) if row.company else row.salon_id}, #{row.pk}"
-
-
-class SalonSessionAdmin(SessionAdmin):
-    """Sessions with the salons that use them."""
-
-    list_display = ["number", "salons", *SessionAdmin.list_display[1:]]
-    search_fields = [*SessionAdmin.search_fields, "=companies__salon_id", "companies__title"]
-    fieldsets = [
-        (None, {"fields": ["salons", *SessionAdmin.fieldsets[0][1]["fields"]]}),
-        *SessionAdmin.fieldsets[1:],
-    ]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        deferred = Company.objects.defer(*COMPANY_SECRETS)
-        return super().get_queryset(request).prefetch_related(Prefetch("companies", deferred))
-
-    @admin.display(description=_("salons"))
-    def salons(self, session: Session) -> str:
-        links = [support.link(company, _salon(company)) for company in session.companies.all()]
-        return support.joined(links) or support.NOTHING
-
-    def describe(self, row: Session) -> str:
-        named = ", ".join(_salon(company) for company in row.companies.all())
-        salon = named or gettext("no salon")
-        return f"{salon}: {mask_phone(row.phone) or str(row.pk)[:8]}"
+        return f"{row.name}, {salon_name(row.company) if row.company else row.salon_id}, #{row.pk}"
 
 
 admin.site.unregister(Session)

@@ -32,24 +32,49 @@ class SessionAdmin(OperableAdmin):
 
     hidden = ("qr", "pairing_code")
     operations = (RESTART, STOP, RESUME, UNLINK)
-    list_display = ["number", "status_word", "wanted_word", "phone_masked", "pool", "seen", "error"]
-    list_filter = ("status", "wanted", ("connected_at", admin.DateFieldListFilter))
+    list_display = ["number", "status_and_wanted", "phone_masked", "seen", "error"]
+    list_filter = (
+        ("status", support.titled(_("Status"))),
+        ("wanted", support.titled(_("Wanted"))),
+        ("connected_at", support.titled(_("Connected"), admin.DateFieldListFilter)),
+    )
     search_fields = ["id__istartswith", "push_name", "jid", "lease_owner"]
     digits_search = ("phone",)
     ordering = ("-updated_at",)
-    private = {"phone": "phone_masked", "jid": "jid_masked", "pairing_phone": "pairing_phone_masked"}
+    private = {
+        "phone_full": "phone_masked",
+        "jid_full": "jid_masked",
+        "pairing_phone_full": "pairing_phone_masked",
+    }
     fieldsets = [
         (
             None,
-            {"fields": ["id", "status_word", "wanted_word", "phone", "push_name", "jid", "last_error_block"]},
+            {
+                "fields": [
+                    "whole_id",
+                    "status_word",
+                    "wanted_word",
+                    "phone_full",
+                    "name",
+                    "jid_full",
+                    "last_error_block",
+                ]
+            },
         ),
         (_("Times"), {"fields": ["connected", "seen", "paired", "viewed", "banned", "created", "updated"]}),
-        (_("Pool"), {"fields": ["pool", "lease", "attempts", "next_attempt", "restart_requested"]}),
-        (_("Pairing"), {"fields": ["pairing_requested", "pairing_phone", "pairing_error"]}),
+        (_("Pool"), {"fields": ["pool", "lease", "tries", "next_attempt", "restart_requested"]}),
+        (_("Pairing"), {"fields": ["pairing_requested", "pairing_phone_full", "pairing_failure"]}),
         (_("Stored credentials"), {"fields": ["stored"]}),
         (_("History"), {"fields": ["history"]}),
     ]
 
+    whole_id = support.plain_column("id", _("number"))
+    phone_full = support.plain_column("phone", _("phone"))
+    name = support.plain_column("push_name", _("name in WhatsApp"))
+    jid_full = support.plain_column("jid", _("JID"))
+    tries = support.plain_column("attempts", _("attempts"))
+    pairing_phone_full = support.plain_column("pairing_phone", _("pairing phone"))
+    pairing_failure = support.plain_column("pairing_error", _("pairing error"))
     status_word = support.state_column("status", _("status"), STATUS_TONES)
     wanted_word = support.state_column("wanted", _("wanted"), WANTED_TONES)
     phone_masked = support.masked_phone_column("phone", _("phone"))
@@ -69,6 +94,13 @@ class SessionAdmin(OperableAdmin):
     @admin.display(description=_("session"), ordering="id")
     def number(self, session: Session) -> str:
         return str(session.pk)[:8]
+
+    @admin.display(description=_("status"), ordering="status")
+    def status_and_wanted(self, session: Session) -> str:
+        """What is wanted is said only where it is not the usual."""
+        if session.wanted == Session.Wanted.LINKED:
+            return self.status_word(session)
+        return format_html("{}<br>{}", self.status_word(session), self.wanted_word(session))
 
     @admin.display(description=_("JID"))
     def jid_masked(self, session: Session) -> str:
@@ -121,15 +153,19 @@ class SessionAdmin(OperableAdmin):
 class SessionEventAdmin(ReadMostlyAdmin):
     """What happened to sessions; append-only."""
 
-    list_display = ("kind", "session_link", "detail_masked", "pool", "created")
-    list_display_links = ("kind",)
-    list_filter = ("kind", ("created_at", admin.DateFieldListFilter))
+    list_display = ("word", "session_link", "detail_masked", "holder", "created")
+    list_filter = (
+        ("kind", support.titled(_("Kind"), admin.AllValuesFieldListFilter)),
+        ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
+    )
     search_fields = ("session__id__istartswith", "kind", "detail", "pool")
     digits_search = ("session__phone",)
     list_select_related = ("session",)
     hidden = ("session__qr", "session__pairing_code")
-    fieldsets = [(None, {"fields": ["kind", "session_link", "detail_masked", "pool", "created"]})]
+    fieldsets = [(None, {"fields": ["word", "session_link", "detail_masked", "holder", "created"]})]
 
+    word = support.plain_column("kind", _("event"))
+    holder = support.plain_column("pool", _("pool"))
     created = support.moment_column("created_at", _("time"))
 
     @admin.display(description=_("session"))
@@ -148,13 +184,16 @@ class SessionEventAdmin(ReadMostlyAdmin):
 class PoolAdmin(ReadMostlyAdmin):
     """The processes that hold the sessions."""
 
-    list_display = ("name", "alive", "sessions", "capacity", "hosts", "memory", "heartbeat", "started")
+    list_display = ("number", "alive", "held", "places", "engines", "memory", "heartbeat", "started")
     search_fields = ("name",)
     ordering = ("-heartbeat_at",)
     fieldsets = [
-        (None, {"fields": ["name", "alive", "held", "capacity", "hosts", "memory", "heartbeat", "started"]})
+        (None, {"fields": ["number", "alive", "held", "places", "engines", "memory", "heartbeat", "started"]})
     ]
 
+    number = support.plain_column("name", _("name"))
+    places = support.plain_column("capacity", _("capacity"))
+    engines = support.plain_column("hosts", _("engine hosts"))
     heartbeat = support.moment_column("heartbeat_at", _("heartbeat"))
     started = support.moment_column("started_at", _("started"))
 

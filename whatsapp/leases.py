@@ -6,6 +6,7 @@ claim raises the row's token; a write that carries an older token changes nothin
 
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -76,12 +77,13 @@ def claim(*, owner: str, limit: int, seconds: float) -> list[Lease]:
     ]
 
 
-def renew(*, owner: str, seconds: float) -> dict[uuid.UUID, int]:
-    """Prolong every lease of this pool in one statement; return the session ids and tokens it holds.
+def renew(*, owner: str, seconds: float, sessions: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Prolong this pool's leases of `sessions` in one statement; return the ids and tokens it holds of them.
 
-    A lease that has run out but that nobody took is prolonged too: it was fenced all the time.
+    Only what the pool works on: a lease prolonged for a session that it has let go would keep every pool
+    from it. One that has run out but that nobody took is prolonged too: it was fenced all the time.
     """
-    held = Session.objects.filter(lease_owner=owner)
+    held = Session.objects.filter(lease_owner=owner, pk__in=sessions)
     held.update(lease_expires_at=Now() + timedelta(seconds=seconds))
     return dict(held.values_list("pk", "lease_token"))
 

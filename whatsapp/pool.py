@@ -125,9 +125,15 @@ class SessionPool:
     def _take(self, lease: Lease) -> None:
         runner = SessionRunner(lease=lease, engine=self.engine, pacer=self._pacer, facts=self.facts)
         self.runners[lease.session_id] = runner
-        task = asyncio.create_task(runner.run(), name=f"session:{lease.session_id}")
+        former = self._tasks.get(lease.session_id)
+        task = asyncio.create_task(self._run(runner, former), name=f"session:{lease.session_id}")
         self._tasks[lease.session_id] = task
         task.add_done_callback(lambda _task: self._forget(lease.session_id, runner))
+
+    async def _run(self, runner: SessionRunner, former: asyncio.Task[None] | None) -> None:
+        if former:
+            await asyncio.wait({former})  # what was given up here must have ended before it starts anew
+        await runner.run()
 
     def _forget(self, session_id: uuid.UUID, runner: SessionRunner) -> None:
         if self.runners.get(session_id) is runner:
@@ -136,12 +142,13 @@ class SessionPool:
 
     async def _keep_leases(self) -> None:
         """Renew every third of a lease; stop what could not be renewed, before anything else."""
+        seconds = self.settings.lease
         while True:
             started = time.monotonic()
+            alive = [session_id for session_id, runner in self.runners.items() if not runner.lost]
             try:
                 held = await asyncio.wait_for(
-                    in_thread(leases.renew, owner=self.name, seconds=self.settings.lease),
-                    self.settings.lease / 3,
+                    in_thread(leases.renew, owner=self.name, seconds=seconds, sessions=alive), seconds / 3
                 )
             except (DatabaseError, TimeoutError) as error:
                 log.warning("leases not renewed", error=repr(error).partition("\\n")[0][:200])
@@ -149,6 +156,8 @@ class SessionPool:
                 await asyncio.sleep(min(1.0, self.settings.lease / 10))
                 continue
             for session_id, runner in list(self.runners.items()):
+                if session_id not in alive:
+                    continue  # claimed meanwhile, or given up
                 if held.get(session_id) == runner.lease.token:
                     runner.lease.deadline = started + self.settings.lease
                 elif runner.lease.deadline < started + self.settings.lease:

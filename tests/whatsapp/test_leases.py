@@ -115,7 +115,15 @@ def test_renewing_tells_which_leases_are_still_held() -> None:
     held = {lease.session_id: lease.token for lease in claim("pool-a")}
     expire(taken)
     claim("pool-b")
-    assert leases.renew(owner="pool-a", seconds=30) == {kept.pk: held[kept.pk]}
+    assert leases.renew(owner="pool-a", seconds=30, sessions=held) == {kept.pk: held[kept.pk]}
+
+
+def test_a_session_that_the_pool_let_go_is_not_kept_from_others() -> None:
+    session = wanted_session()
+    claim("pool-a")
+    expire(session)
+    assert leases.renew(owner="pool-a", seconds=30, sessions=[]) == {}
+    assert len(claim("pool-b")) == 1
 
 
 def test_a_released_session_can_be_claimed_at_once() -> None:

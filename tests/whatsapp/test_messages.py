@@ -11,7 +11,7 @@ from tests.whatsapp.letters import CLIENT, new
 from whatsapp import inbox, messages, numbers, outbox, telling
 from whatsapp.engine.protocol import NumberResult
 from whatsapp.leases import Lease, LeaseLost
-from whatsapp.models import Message, Session
+from whatsapp.models import KnownNumber, Message, Session
 
 pytestmark = pytest.mark.django_db
 Status = Message.Status
@@ -114,7 +114,7 @@ class TestClaiming:
     def test_the_answer_is_remembered_for_a_day(self, session: Session, lease: Lease) -> None:
         numbers.record([answer(CLIENT)])
         assert numbers.known(CLIENT) is not None
-        numbers.KnownNumber.objects.update(checked_at=timezone.now() - timedelta(hours=25))
+        KnownNumber.objects.update(checked_at=timezone.now() - timedelta(hours=25))
         assert numbers.known(CLIENT) is None
         one(session)
         assert outbox.claim(lease, unchecked_too=False).to_check == (CLIENT,)
