@@ -119,7 +119,7 @@ def test_a_slow_answer_leaves_the_outcome_unknown(yclients: LocalYClients) -> No
 
 def test_a_server_that_is_not_there_surely_did_nothing(settings: Any) -> None:
     settings.YCLIENTS_MARKETPLACE_URL = "http://127.0.0.1:9/marketplace"
-    error = failure(lambda: activate(patience=0.6))
+    error = failure(lambda: activate(patience=20))
     assert (error.kind, error.outcome_unknown) == (Kind.NETWORK, False)
 
 
