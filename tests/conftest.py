@@ -44,6 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
         environment.unit_environment(database_url=database_url, redis_url=redis_url, data_dir=data_dir),
         DJANGO_SETTINGS_MODULE="config.settings",
     )
+    if not sqlite:
+        # Tests leave connections in threads of their own that no request ends.
+        settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"] = 40
     if sqlite:
         # A file, as in production: SQLite's shared in-memory database locks differently.
         settings.DATABASES["default"]["TEST"] = {"NAME": str(data_dir / "test.sqlite3")}

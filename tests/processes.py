@@ -100,7 +100,7 @@ class Process:
         """SIGKILL to this process alone, as the kernel would under memory pressure."""
         self._end(signal.SIGKILL, 5.0)
 
-    def terminate(self, seconds: float = 15.0) -> int:
+    def terminate(self, seconds: float = 30.0) -> int:
         """SIGTERM, and its exit code; ProcessError when it still runs after `seconds`."""
         code = self._end(signal.SIGTERM, seconds)
         return 0 if code is None else code
@@ -235,14 +235,17 @@ class Stack:
         return "\n".join(process.log_tail() for process in self.processes.values())
 
     def close(self) -> None:
-        """Ends everything; what does not end in an orderly way within 10 s is killed and reported."""
+        """Ends everything; what does not end in an orderly way within 30 s is killed and reported.
+
+        Daphne alone gives open live channels 10 s.
+        """
         running = [process for process in reversed(self.processes.values()) if process.running]
         failures = []
         for process in running:
             os.kill(process.pid, signal.SIGTERM)
         for process in running:
             try:
-                process.terminate(10.0)
+                process.terminate(30.0)
             except ProcessError as error:
                 failures.append(str(error))
         if failures:
