@@ -16,7 +16,7 @@ demo: ## The whole story on this machine: open the printed address (port: PORT, 
 	@$(MANAGE) demo
 
 test: setup ## All tests; needs nothing running
-	$(PYTEST) -n 3 --dist worksteal
+	$(PYTEST) -n 2 --dist worksteal
 	$(PYTEST) -n 2 --dist worksteal -m "not journey" --db sqlite
 
 fast: setup ## The fast tests, on PostgreSQL with Redis
