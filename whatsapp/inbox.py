@@ -1,6 +1,5 @@
 """What comes in: receipts for what was sent, and what clients write. Facts, written down without a lease."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from django.db.models import Value
@@ -16,17 +15,14 @@ from whatsapp.telling import to_be_told
 Status = Message.Status
 
 
-def record_receipts(*, session_id: str, message_ids: Iterable[str], kind: str, at: float) -> set[str]:
+def record_receipts(*, session_id: str, message_ids: list[str], kind: str, at: float) -> set[str]:
     """Note that these messages were `delivered` or `read` at `at` (seconds since the epoch).
 
     Returns the ids that are known. A status never goes back, and what was read was delivered.
     """
     rows = Message.objects.filter(
-        session_id=session_id, direction=Message.Direction.OUT, wa_message_id__in=list(message_ids)
+        session_id=session_id, direction=Message.Direction.OUT, wa_message_id__in=message_ids
     )
-    known = set(rows.values_list("wa_message_id", flat=True))
-    if not known:
-        return known
     now = timezone.now()
     moment = min(datetime.fromtimestamp(at, UTC), now)
     arrived = Greatest("sent_at", Value(moment))  # WhatsApp's clock has whole seconds, ours has not
@@ -43,7 +39,8 @@ def record_receipts(*, session_id: str, message_ids: Iterable[str], kind: str, a
     if changed:
         metrics.MESSAGES.labels(outcome=Status.DELIVERED).inc(changed)
         telling.wake_soon()
-    return known
+    named = set(message_ids)
+    return named if changed == len(named) else set(rows.values_list("wa_message_id", flat=True))
 
 
 def record_incoming(event: Incoming) -> bool:

@@ -18,7 +18,7 @@ from whatsapp import metrics, numbers, telling
 from whatsapp.leases import Lease, LeaseLost
 from whatsapp.limits import Limits, limits_of
 from whatsapp.messages import finish_waiting
-from whatsapp.models import Message, SendingLimits, Session
+from whatsapp.models import Message, Session
 from whatsapp.policy import CHECK_BATCH, SEND_FAILURES_MOST
 from whatsapp.telling import to_be_told
 
@@ -65,7 +65,8 @@ def _locked(lease: Lease) -> Session:
     thousand messages must not hold up the one that is to be sent."""
     try:
         return (
-            Session.objects.select_for_update(no_key=True)
+            Session.objects.select_for_update(no_key=True, of=("self",))
+            .select_related("limits")
             .defer("qr", "pairing_code")
             .get(pk=lease.session_id, lease_owner=lease.owner, lease_token=lease.token)
         )
@@ -74,7 +75,7 @@ def _locked(lease: Lease) -> Session:
 
 
 def _limits(session: Session, now: datetime) -> Limits:
-    return limits_of(session=session, row=SendingLimits.objects.filter(session=session).first(), now=now)
+    return limits_of(session=session, row=getattr(session, "limits", None), now=now)
 
 
 def take_over(lease: Lease) -> int:
@@ -91,7 +92,7 @@ def take_over(lease: Lease) -> int:
 def standing(lease: Lease) -> Standing:
     """Read the session's limits and count what it has sent."""
     now = timezone.now()
-    session = Session.objects.defer("qr", "pairing_code").get(pk=lease.session_id)
+    session = Session.objects.select_related("limits").defer("qr", "pairing_code").get(pk=lease.session_id)
     limits = _limits(session, now)
     sent = Message.objects.filter(session_id=lease.session_id, sending_at__gte=limits.day_began(now))
     lately = Message.objects.filter(
