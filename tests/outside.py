@@ -64,6 +64,18 @@ class YClients(Control):
         answer = self.post("/control/webhooks/entity", salon_id=salon_id, events=list(events), **how)
         return list(answer["deliveries"])
 
+    def notify(self, salon_id: int, text: str, *phones: str, **how: Any) -> list[Any]:
+        """Sends one request with a message for each phone; the notifications as they stand at once."""
+        targets = [{"phone": phone} for phone in phones]
+        answer = self.post(
+            "/control/notifications", **{"salon_id": salon_id, "text": text, "destinations": targets, **how}
+        )
+        return list(answer["notifications"])
+
+    def notification(self, notification_id: str) -> Any:
+        """The notification with its `statuses` as they came, oldest first."""
+        return self.get(f"/control/notifications/{notification_id}")
+
     def fault(self, kind: str, **more: Any) -> Any:
         """Plans a fault: `endpoint`, `times`, `until_lifted`, `seconds`."""
         return self.post("/control/faults", kind=kind, **more)
@@ -100,6 +112,10 @@ class WhatsApp(Control):
     def send(self, phone: str, to: str, text: str) -> Any:
         """The person writes a text to another number."""
         return self.post(f"/phones/{phone}/send", to=to, text=text)
+
+    def read(self, phone: str) -> int:
+        """The person opens every chat; how many messages were unread."""
+        return int(self.post(f"/phones/{phone}/read")["read"])
 
     def fault(self, kind: str, phone: str | None = None, **more: Any) -> Any:
         """Causes trouble now or for the next login, see sandbox/whatsapp."""

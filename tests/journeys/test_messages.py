@@ -1,0 +1,180 @@
+"""A notification from YClients to the client's phone and back, and what happens when something breaks."""
+
+import contextlib
+import itertools
+import os
+import signal
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.databases import create_database, drop_database
+from tests.journeys.conftest import SCENES
+from tests.linking import is_active, link_salon
+from tests.processes import Stack, wait_until
+from tests.scene import PRODUCT, Scene, production_scene
+from tests.server import temporary_folder
+from tests.servers import start_redis
+
+SALON, SALON_PHONE = 501, "79990001122"
+TEXT = (
+    "Здравствуйте, Ирина! 💇‍♀️\nЖдём вас завтра в 12:10 — «Стрижка» у Анны.\n\n"
+    "Адрес: ул. Ленина, 5 <вход со двора> & 100 % уюта"
+)
+PRICE = {"payment_sum": 0, "currency_iso": "RUB", "parts_amount": 1}
+NOTHING = {"payment_sum": None, "currency_iso": None, "parts_amount": None}
+_phones = itertools.count(79991000001)
+
+
+@pytest.fixture(scope="module")
+def linked(server_url: str, migrated_template: str) -> Iterator[Scene]:
+    """One linked salon for all tests of this file, with pacing off."""
+    name = f"journey_messages_{os.getpid()}"
+    with contextlib.ExitStack() as ending:
+        database_url = create_database(server_url, name, template=migrated_template)
+        ending.callback(drop_database, server_url, name)
+        redis = ending.enter_context(start_redis())
+        scene = production_scene(
+            folder=temporary_folder("yclients-whatsapp-journey"),
+            database_url=database_url,
+            redis_url=redis.url,
+            POOL_LEASE_SECONDS="6",
+            SENDING_PACED="false",
+        )
+        ending.callback(scene.close)
+        scene.start(*PRODUCT)
+        link_salon(scene, salon=SALON, phone=SALON_PHONE)
+        yield scene
+
+
+@pytest.fixture
+def scene(linked: Scene, request: pytest.FixtureRequest) -> Scene:
+    """The linked salon, its line up."""
+    scenes: list[Stack] = request.node.stash.setdefault(SCENES, [])
+    scenes.append(linked)
+    linked.whatsapp.fault("clear")
+    wait_until(lambda: is_active(linked, SALON), "the line is up")
+    return linked
+
+
+def new_client(scene: Scene, **how: Any) -> str:
+    """The number of a client who has WhatsApp on a phone of their own."""
+    phone = str(next(_phones))
+    scene.whatsapp.add_phone(phone, "Ирина", **how)
+    return phone
+
+
+def inbox(scene: Scene, phone: str) -> list[str]:
+    """What the client can read on the phone."""
+    return [message["text"] for message in scene.whatsapp.phone(phone)["inbox"]]
+
+
+def told(scene: Scene, notification: Any) -> list[int]:
+    """The statuses that YClients has received, in order."""
+    return [entry["status"] for entry in scene.yclients.notification(notification["id"])["statuses"]]
+
+
+def told_in_the_end(scene: Scene, notification: Any, expected: list[int]) -> None:
+    wait_until(
+        lambda: told(scene, notification) == expected,
+        f"YClients was told {expected}",
+        why=lambda: f"{told(scene, notification)} {row(scene, notification)}",
+    )
+
+
+def row(scene: Scene, notification: Any) -> dict[str, Any]:
+    """How the message stands in the database."""
+    columns = ("status", "error_code", "attempts", "unknowns")
+    statement = f"SELECT {', '.join(columns)} FROM whatsapp_message WHERE id = %s"  # noqa: S608
+    return dict(zip(columns, scene.query(statement, int(notification["ext_id"]))[0], strict=True))
+
+
+def becomes(scene: Scene, notification: Any, status: str) -> None:
+    wait_until(lambda: row(scene, notification)["status"] == status, f"the message is {status}")
+
+
+def test_a_notification_reaches_the_client_and_its_ticks_reach_yclients(scene: Scene) -> None:
+    irina, oleg = new_client(scene), new_client(scene)
+    batch = scene.yclients.notify(SALON, TEXT, irina, f"+7 ({oleg[1:4]}) {oleg[4:7]}-{oleg[7:]}")
+    single = scene.yclients.notify(SALON, "До встречи!", irina, shape={"as_object": True})[0]
+    for one in (*batch, single):
+        assert (one["http_status"], one["error_code"]) == (200, None)
+        told_in_the_end(scene, one, [8, 4, 1])
+        assert row(scene, one)["status"] == "delivered"
+    assert inbox(scene, irina) == [TEXT, "До встречи!"]
+    assert inbox(scene, oleg) == [TEXT]
+    handed, sent, delivered = scene.yclients.notification(single["id"])["statuses"]
+    assert {**handed, "at": ""} == {"at": "", "status": 8, **PRICE}
+    assert {**sent, "at": ""} == {"at": "", "status": 4, **NOTHING}
+    assert {**delivered, "at": ""} == {"at": "", "status": 1, **PRICE}
+    scene.whatsapp.read(irina)
+    becomes(scene, single, "read")
+    assert told(scene, single) == [8, 4, 1]
+
+
+def test_a_repeated_request_reaches_the_client_once(scene: Scene) -> None:
+    irina, own_id = new_client(scene), uuid.uuid4().hex
+    first, second = (
+        scene.yclients.notify(SALON, TEXT, destinations=[{"phone": irina, "id": own_id}])[0] for _ in range(2)
+    )
+    assert first["ext_id"] == second["ext_id"]
+    told_in_the_end(scene, first, [8, 4, 1])
+    assert inbox(scene, irina) == [TEXT]
+
+
+def test_a_number_without_whatsapp_is_said_at_once(scene: Scene) -> None:
+    nobody = new_client(scene, registered=False)
+    one = scene.yclients.notify(SALON, TEXT, nobody)[0]
+    told_in_the_end(scene, one, [8, 2])
+    assert row(scene, one) == {
+        "status": "failed",
+        "error_code": "not_on_whatsapp",
+        "attempts": 0,
+        "unknowns": 0,
+    }
+
+
+def test_a_message_waits_while_the_line_is_down(scene: Scene) -> None:
+    irina = new_client(scene)
+    scene.whatsapp.fault("refuse", seconds=60)
+    scene.whatsapp.fault("drop", SALON_PHONE)
+    wait_until(lambda: not is_active(scene, SALON), "the salon is seen off line")
+    one = scene.yclients.notify(SALON, TEXT, irina)[0]
+    told_in_the_end(scene, one, [8])
+    assert row(scene, one)["status"] == "queued"
+    scene.whatsapp.fault("clear")
+    told_in_the_end(scene, one, [8, 4, 1])
+    assert inbox(scene, irina) == [TEXT]
+
+
+def test_a_host_killed_while_it_sends_leads_to_one_more_try(scene: Scene) -> None:
+    irina = new_client(scene)
+    before = scene.yclients.notify(SALON, "Первое", irina)[0]
+    told_in_the_end(scene, before, [8, 4, 1])
+    scene.whatsapp.fault("slow", SALON_PHONE, seconds=20)  # the acknowledgement is held back
+    one = scene.yclients.notify(SALON, TEXT, irina)[0]
+    wait_until(lambda: inbox(scene, irina) == ["Первое", TEXT], "the phone has it")
+    assert row(scene, one)["status"] == "sending"
+    kill_hosts(scene)
+    scene.whatsapp.fault("clear")
+    told_in_the_end(scene, one, [8, 4, 1])
+    assert row(scene, one) == {"status": "delivered", "error_code": "", "attempts": 2, "unknowns": 1}
+    assert inbox(scene, irina) == ["Первое", TEXT, TEXT]
+
+
+def test_what_a_client_writes_is_stored(scene: Scene) -> None:
+    irina = new_client(scene)
+    scene.whatsapp.send(irina, SALON_PHONE, "Можно перенести на час? 🙏\nСпасибо")
+    statement = "SELECT direction, text, status FROM whatsapp_message WHERE phone = %s"
+    wait_until(lambda: bool(scene.query(statement, irina)), "the message is stored")
+    assert scene.query(statement, irina) == [("in", "Можно перенести на час? 🙏\nСпасибо", "received")]
+
+
+def kill_hosts(scene: Scene) -> None:
+    """The engine's processes die at once, as by a fault in the library."""
+    pool = scene.processes["pool"].pid
+    for child in Path(f"/proc/{pool}/task/{pool}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)
