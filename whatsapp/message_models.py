@@ -5,6 +5,7 @@ The row is the queue: a message waits as `queued` until the pool that holds its 
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -87,6 +88,7 @@ class Message(models.Model):
     delivered_at = models.DateTimeField(null=True, blank=True)
     read_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True, help_text=_("failed, expired or unknown"))
+    pruned_at = models.DateTimeField(null=True, blank=True, help_text=_("text and phone were removed"))
 
     class Meta:
         verbose_name = _("message")
@@ -152,6 +154,20 @@ class Message(models.Model):
             models.Index(fields=["phone", "-id"], name="message_by_phone"),
             models.Index(fields=["session", "-id"], name="message_by_session"),
             models.Index(fields=["created_at"], name="message_by_age"),
+            # Support staff's lists and counts of what is seldom and matters.
+            models.Index(
+                fields=["status", "-id"],
+                condition=Q(status__in=["failed", "expired", "unknown"]),
+                name="message_not_arrived",
+            ),
+            models.Index(fields=["-id"], condition=Q(callback_state="dead"), name="message_callback_dead"),
+            models.Index(
+                fields=["source", "-id"],
+                condition=Q(source__in=["welcome", "test", "support", "optout"]),
+                name="message_of_rare_source",
+            ),
+            # The search by a phone's last digits; a range of reversed ones needs no operator class.
+            models.Index(Reverse("phone"), name="message_by_phone_end"),
         ]
 
     def __str__(self) -> str:

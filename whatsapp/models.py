@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from whatsapp.encryption import EncryptedBinaryField, EncryptedTextField
 from whatsapp.message_models import KnownNumber, Message, SendingLimits
+from whatsapp.troubles import Trouble
 
 __all__ = [
     "BUMP",
@@ -83,10 +84,16 @@ class Session(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True)
+    trouble = models.CharField(
+        max_length=16, choices=Trouble.choices, blank=True, help_text=_("stays until the link is up again")
+    )
     banned_until = models.DateTimeField(null=True, blank=True)
 
     paired_at = models.DateTimeField(null=True, blank=True)
     connected_at = models.DateTimeField(null=True, blank=True)
+    stable_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("when the linked device first stood for a minute")
+    )
     last_seen_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -170,6 +177,7 @@ class SessionEvent(models.Model):
     kind = models.CharField(max_length=32)
     detail = models.CharField(max_length=500, blank=True)
     pool = models.CharField(max_length=64, blank=True)
+    host = models.CharField(max_length=64, blank=True, help_text=_("engine host that last held the session"))
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -191,7 +199,9 @@ class Pool(models.Model):
     capacity = models.PositiveIntegerField()
     sessions = models.PositiveIntegerField(default=0)
     hosts = models.PositiveIntegerField(default=0)
-    rss_bytes = models.PositiveBigIntegerField(default=0)
+    rss_bytes = models.PositiveBigIntegerField(default=0, help_text=_("memory of the engine hosts"))
+    own_rss_bytes = models.PositiveBigIntegerField(default=0, help_text=_("memory of the pool's own process"))
+    engine_hosts = models.JSONField(default=list, blank=True, help_text=_("the hosts one by one"))
 
     class Meta:
         verbose_name = _("session pool")
