@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from marketplace.opt_out_models import OptOut as OptOut
 from whatsapp.encryption import EncryptedTextField
 from whatsapp.models import Session
 
