@@ -22,6 +22,7 @@ from whatsapp.database import in_thread
 from whatsapp.engine import Engine
 from whatsapp.engine import protocol as said
 from whatsapp.facts import Facts, writing
+from whatsapp.lease_watch import LeaseWatch
 from whatsapp.leases import Lease
 from whatsapp.models import Pool, Session
 from whatsapp.pacing import Pacer
@@ -54,7 +55,6 @@ class SessionPool:
         self.runners: dict[uuid.UUID, SessionRunner] = {}
         self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._pacer = Pacer(settings.start_interval)
-        self._renewed_at = time.monotonic()
         self.facts = Facts()
         self._swept_at = 0.0
         self._listener = hints.Listener(hints.POOLS)
@@ -63,16 +63,20 @@ class SessionPool:
         """Work until `stop` is set, then give everything back. Raises what a side task died of."""
         log.info("pool started", pool=self.name, capacity=self.settings.capacity)
         await self._beat_until_it_succeeds(stop)
+        watch = LeaseWatch(
+            owner=self.name, seconds=self.settings.lease, engine=self.engine, runners=self.runners
+        )
         try:
             async with self._listener, asyncio.TaskGroup() as group:
                 side = [
-                    group.create_task(self._keep_leases(), name="leases"),
+                    group.create_task(watch.keep(), name="leases"),
+                    group.create_task(watch.enforce(), name="lease ends"),
                     group.create_task(self._claim_and_watch(), name="claims"),
                     group.create_task(self._dispatch_events(), name="events"),
                     group.create_task(self._heartbeat(), name="heartbeat"),
                 ]
                 await stop.wait()
-                for task in (side[1], side[3]):
+                for task in (side[2], side[4]):
                     task.cancel()
                 await self._stop_runners()
                 for task in side:
@@ -139,44 +143,6 @@ class SessionPool:
         if self.runners.get(session_id) is runner:
             del self.runners[session_id]
             del self._tasks[session_id]
-
-    async def _keep_leases(self) -> None:
-        """Renew every third of a lease; stop what could not be renewed, before anything else."""
-        seconds = self.settings.lease
-        while True:
-            started = time.monotonic()
-            alive = [session_id for session_id, runner in self.runners.items() if not runner.lost]
-            try:
-                held = await asyncio.wait_for(
-                    in_thread(leases.renew, owner=self.name, seconds=seconds, sessions=alive), seconds / 3
-                )
-            except (DatabaseError, TimeoutError) as error:
-                log.warning("leases not renewed", error=repr(error).partition("\\n")[0][:200])
-                await self._stop_what_ran_out()
-                await asyncio.sleep(min(1.0, self.settings.lease / 10))
-                continue
-            for session_id, runner in list(self.runners.items()):
-                if session_id not in alive:
-                    continue  # claimed meanwhile, or given up
-                if held.get(session_id) == runner.lease.token:
-                    runner.lease.deadline = started + self.settings.lease
-                elif runner.lease.deadline < started + self.settings.lease:
-                    self._abandon(session_id, "taken by another pool")
-            await asyncio.sleep(self.settings.lease / 3)
-
-    async def _stop_what_ran_out(self) -> None:
-        """A third of the lease is kept for stopping: nobody may start a session while it still runs here."""
-        margin = self.settings.lease / 3
-        for session_id, runner in list(self.runners.items()):
-            if time.monotonic() >= runner.lease.deadline - margin:
-                self._abandon(session_id, "not renewed in time")
-
-    def _abandon(self, session_id: uuid.UUID, reason: str) -> None:
-        runner = self.runners[session_id]
-        if not runner.done and not runner.lost:
-            metrics.LEASE_LOSSES.inc()
-            log.error("lease lost", session=str(session_id), pool=self.name, reason=reason)
-            runner.abandon()
 
     async def _dispatch_events(self) -> None:
         async for event in self.engine.events():

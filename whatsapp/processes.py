@@ -24,11 +24,12 @@ def make_engine() -> Engine:
     return NeonizeEngine(
         EngineSettings(
             shard_size=settings.POOL_SHARD_SIZE,
-            # Leases are renewed every third of their length: a pool that is paused right before it would
-            # renew has two thirds left, and its hosts are gone after half.
+            # A paused pool had at least two thirds of its leases left when it last spoke to its hosts.
             silence=settings.POOL_LEASE_SECONDS / 2,
             ping_interval=min(5.0, settings.POOL_LEASE_SECONDS / 8),
             ping_timeout=min(10.0, settings.POOL_LEASE_SECONDS / 3),
+            # What is stopped for want of a lease must have ended when the lease has.
+            stop_timeout=min(8.0, settings.POOL_LEASE_SECONDS / 5),
             proxy_url=settings.WHATSAPP_PROXY_URL or None,
             ca_file=settings.WHATSAPP_CA_FILE or None,
             noise_root=settings.WHATSAPP_NOISE_ROOT or None,

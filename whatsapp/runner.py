@@ -106,6 +106,8 @@ class SessionRunner:
         """Work until done. An unforeseen fault is logged, and the session given back for later."""
         self._task = asyncio.current_task()
         try:
+            if self.lost:  # while it waited for its turn
+                raise LeaseLost(self.session)
             await self._work()
         except asyncio.CancelledError:
             if not self.lost:

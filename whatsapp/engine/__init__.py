@@ -48,8 +48,8 @@ class EngineSettings:
 
     `proxy_url` and `ca_file` lead the library to WhatsApp through a proxy or to another server that
     speaks the protocol; `noise_root` (64 hex digits) replaces the root key that the library trusts and is
-    accepted only with `sandbox`. A host that hears nothing for `silence`
-    seconds, not even a ping, ends itself.
+    accepted only with `sandbox`. A host that gets no ping for `silence`
+    seconds ends itself.
     """
 
     shard_size: int = 50
@@ -101,6 +101,10 @@ class Engine(Protocol):
 
     async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
         """Answered by NumbersChecked."""
+
+    def permit(self, until: float) -> None:
+        """Let sessions run until this moment of the monotonic clock, unless a later call moves it: then
+        their hosts end by themselves, whatever state this process is in. Without a call they run on."""
 
     async def close(self) -> None:
         """Stop everything; bounded by `close_timeout`, then the hosts are killed."""

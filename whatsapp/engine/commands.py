@@ -57,9 +57,13 @@ class CheckNumbers:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Ask a host whether it lives and what it costs."""
+    """Ask a host whether it lives and what it costs.
+
+    Without another ping it ends itself at `until`, a moment of the machine's monotonic clock.
+    """
 
     nonce: int
+    until: float
 
 
 @dataclass(frozen=True, slots=True)

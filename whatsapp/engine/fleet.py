@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -39,6 +40,7 @@ class Fleet:
         self._choosing = asyncio.Lock()
         self._young_deaths = 0
         self._closing = False
+        self.permitted_until = math.inf  # monotonic; hosts with sessions end then
 
     def infos(self) -> list[HostInfo]:
         """The hosts that run now; may be called from any thread."""
@@ -124,7 +126,9 @@ class Fleet:
         if self._closing:
             raise EngineError("The engine is closing.")
         try:
-            host = await HostProcess.spawn(self._settings, self._on_message, self._gone)
+            host = await HostProcess.spawn(
+                self._settings, self._on_message, self._gone, lambda: self.permitted_until
+            )
         except OSError as error:
             raise EngineError(f"No engine host could be started: {error.strerror}.") from error
         self._hosts[host.id] = host

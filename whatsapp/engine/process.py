@@ -48,6 +48,7 @@ class HostProcess:
         process: asyncio.subprocess.Process,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        permitted_until: Callable[[], float],
     ) -> None:
         self.id = f"host-{os.getpid()}-{next(_ids)}"
         self.kind: Literal["spare", "pairing", "shard"] = "spare"
@@ -64,6 +65,7 @@ class HostProcess:
         self._handle = os.pidfd_open(process.pid)
         self._reader = reader
         self._writer = writer
+        self._permitted_until = permitted_until
         self._reason: str | None = None
         self._pongs = asyncio.Event()
         self._nonce = 0
@@ -78,6 +80,7 @@ class HostProcess:
         settings: EngineSettings,
         on_message: Callable[[HostProcess, Message], Awaitable[None]],
         on_exit: Callable[[HostProcess, HostExited], Awaitable[None]],
+        permitted_until: Callable[[], float],
     ) -> HostProcess:
         """Start a host. It loads the library for about a second; commands wait for it in the line."""
         ours, theirs = socket.socketpair()
@@ -96,7 +99,7 @@ class HostProcess:
             )
             unless_started.pop_all()
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_LIMIT)
-        host = cls(settings, process, reader, writer)
+        host = cls(settings, process, reader, writer, permitted_until)
         host._tasks = [
             asyncio.create_task(host._run(on_message, on_exit), name=f"{host.id} line"),
             asyncio.create_task(host._read_output(), name=f"{host.id} output"),
@@ -196,12 +199,17 @@ class HostProcess:
         while True:
             self._nonce += 1
             self._pongs.clear()
-            self.send(Ping(self._nonce))
+            self.send(Ping(self._nonce, self._good_until()))
             if not await self._pong_arrives():
                 self.expect_exit("no heartbeat")
                 self._signal()
                 return
             await asyncio.sleep(self._settings.ping_interval)
+
+    def _good_until(self) -> float:
+        """What the host's next ping permits; one without sessions holds nothing that could harm."""
+        silent = time.monotonic() + self._settings.silence
+        return min(silent, self._permitted_until()) if self.sessions else silent
 
     async def _pong_arrives(self) -> bool:
         """Whether the host answers in time. While our own reader waits for the pool, an answer may lie

@@ -70,6 +70,9 @@ class NeonizeEngine:
     async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
         self._tell_when_linked(CheckNumbers(session, ref, phones))
 
+    def permit(self, until: float) -> None:
+        self._keeper.fleet.permitted_until = until
+
     async def close(self) -> None:
         self._closing = True
         if self._maintenance is not None:

@@ -1,28 +1,61 @@
-"""A host whose supervisor is paused: the line stays open, but nobody speaks any more."""
+"""A host whose supervisor is paused or has lost its right: the line stays open, but it must end."""
 
 import os
 import socket
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from whatsapp.engine import EngineSettings
 from whatsapp.engine.launch import host_command, host_environment
 from whatsapp.engine.protocol import Ping, encode
 
+SILENCE = 2.0  # seconds
 
-def test_a_host_that_hears_nothing_ends_itself() -> None:
-    """Its pool's leases run out meanwhile, and another pool may link the sessions."""
-    settings = EngineSettings(silence=1.0)
+
+@contextmanager
+def running_host() -> Iterator[tuple["subprocess.Popen[str]", socket.socket]]:
+    """A host and our end of its line."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         os.set_inheritable(theirs.fileno(), True)
         host = subprocess.Popen(
-            host_command(settings, theirs.fileno()),
-            env=host_environment(settings),
+            host_command(EngineSettings(silence=SILENCE), theirs.fileno()),
+            env=host_environment(EngineSettings()),
             pass_fds=[theirs.fileno()],
             stderr=subprocess.PIPE,
             text=True,
         )
-        ours.sendall(encode(Ping(1)))
+        try:
+            yield host, ours
+        finally:
+            host.kill()
+            host.communicate()
+
+
+def test_a_host_that_hears_nothing_ends_itself() -> None:
+    """Its pool's leases run out meanwhile, and another pool may link the sessions."""
+    with running_host() as (host, _line):
         _, errors = host.communicate(timeout=60)
     assert host.returncode == 1
-    assert "nothing heard from the supervisor" in errors
+    assert "not permitted to go on" in errors
+
+
+def test_a_host_that_is_pinged_and_asked_nothing_goes_on() -> None:
+    with running_host() as (host, line):
+        line.sendall(encode(Ping(1, time.monotonic() + 120)))
+        line.settimeout(60)
+        assert line.recv(1000)
+        try:
+            host.wait(2 * SILENCE)
+        except subprocess.TimeoutExpired:
+            return
+    raise AssertionError(f"it ended with code {host.returncode}")
+
+
+def test_a_host_ends_at_the_moment_that_the_last_ping_named() -> None:
+    with running_host() as (host, line):
+        line.sendall(encode(Ping(1, time.monotonic() + 120)))
+        line.sendall(encode(Ping(2, time.monotonic() + 0.1)))
+        assert host.wait(60) == 1

@@ -10,12 +10,12 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from whatsapp.engine.host.line import Line
+from whatsapp.engine.host.permit import Permit
 from whatsapp.engine.protocol import Command
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--parent", type=int, required=True, help="process id of the supervisor")
     parser.add_argument("--device-name", required=True, help="what the phone's list of devices shows")
     parser.add_argument("--log-level", default="WARNING")
-    parser.add_argument("--silence", type=float, default=15.0, help="seconds without a word, then end")
+    parser.add_argument("--silence", type=float, default=15.0, help="seconds without a ping, then end")
     parser.add_argument("--sandbox", action="store_true", help="allow another server than WhatsApp's own")
     parser.add_argument("--noise-root", type=bytes.fromhex, help="root key to trust instead, 64 hex digits")
     options = parser.parse_args(arguments)
@@ -57,11 +57,11 @@ def main(arguments: Sequence[str]) -> None:
     os.umask(0o077)  # Key stores are for this user only.
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     runner = None
-    line = Line(socket.socket(fileno=options.fd), lambda: runner.count() if runner else 0)
+    permit = Permit(options.silence)
+    line = Line(socket.socket(fileno=options.fd), lambda: runner.count() if runner else 0, permit)
     # Loading the library takes about a second; the host answers pings meanwhile.
-    heard = Heard(options.silence)
-    threading.Thread(target=_read, args=[line, commands, heard], name="reader", daemon=True).start()
-    threading.Thread(target=heard.end_when_forgotten, name="silence", daemon=True).start()
+    threading.Thread(target=_read, args=[line, commands], name="reader", daemon=True).start()
+    threading.Thread(target=permit.end_when_over, name="permit", daemon=True).start()
     if version("neonize") != LIBRARY_VERSION:
         sys.exit(f"neonize {LIBRARY_VERSION} is needed, {version('neonize')} is installed")
     from whatsapp.engine.host import library, trust
@@ -87,28 +87,8 @@ def _fail(failure: threading.ExceptHookArgs) -> None:
     os._exit(1)
 
 
-class Heard:
-    """When the supervisor last said something.
-
-    A supervisor that is paused, not dead, keeps the line open while its leases run out and another pool
-    takes its sessions over; a host that hears nothing must be gone before that.
-    """
-
-    def __init__(self, silence: float) -> None:
-        self.silence = silence
-        self.last = time.monotonic()
-
-    def end_when_forgotten(self) -> None:
-        """End this process after `silence` seconds without a word; runs on a thread of its own."""
-        while time.monotonic() - self.last < self.silence:
-            time.sleep(min(0.5, self.silence / 4))
-        sys.stderr.write("nothing heard from the supervisor, ending\n")
-        os._exit(1)
-
-
-def _read(line: Line, commands: queue.SimpleQueue[Command], heard: Heard) -> None:
+def _read(line: Line, commands: queue.SimpleQueue[Command]) -> None:
     for command in line.commands():
-        heard.last = time.monotonic()
         commands.put(command)
     os._exit(0)  # The supervisor has hung up.
 

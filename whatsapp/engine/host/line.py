@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from whatsapp.engine.host.permit import Permit
 from whatsapp.engine.protocol import Command, Event, Ping, Pong, decode, encode
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -21,9 +22,10 @@ class Line:
     would link the same devices.
     """
 
-    def __init__(self, connection: socket.socket, count_sessions: Callable[[], int]) -> None:
+    def __init__(self, connection: socket.socket, count_sessions: Callable[[], int], permit: Permit) -> None:
         self._connection = connection
         self._count_sessions = count_sessions
+        self._permit = permit
         self._writing = threading.Lock()
 
     def write(self, event: Event) -> None:
@@ -41,6 +43,7 @@ class Line:
             for raw in lines:
                 message = decode(raw)
                 if isinstance(message, Ping):
+                    self._permit.extend(message.until)
                     self.write(self._pong(message.nonce))
                 else:
                     yield message  # type: ignore[misc]  # the supervisor sends commands only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -91,6 +92,7 @@ class Core:
     ) -> None:
         self.script = Script()
         self.sent: list[SentText] = []
+        self.permitted_until = math.inf  # remembered only: there is no process to end
         self._pace = pace
         self._qr_lifetimes = qr_lifetimes
         self._pairing_code_lifetime = pairing_code_lifetime

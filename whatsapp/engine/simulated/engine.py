@@ -102,6 +102,9 @@ class SimulatedEngine(World):
             return
         self._mailbox.put(NumbersChecked(session, ref, [self._number(phone) for phone in phones]))
 
+    def permit(self, until: float) -> None:
+        self.permitted_until = until
+
     async def close(self) -> None:
         for session in list(self._lines):
             await self.stop(session)
