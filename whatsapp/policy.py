@@ -6,6 +6,9 @@ from datetime import time, timedelta
 from typing import Any
 
 STABLE_AFTER = 60.0  # seconds of an unbroken line, after which earlier failures are forgotten
+# Lines that broke before they were stable, in a row. So often the library may come back by itself at once;
+# after that every new connection waits as after a failure.
+QUICK_RETURNS_MOST = 3
 BACKOFF_FIRST, BACKOFF_MOST = 1.0, 300.0  # seconds
 PAIRING_FAILURES_MOST = 5
 UNLINK_ATTEMPTS_MOST = 6
@@ -17,7 +20,14 @@ NO_CODES: dict[str, Any] = {
     "pairing_code": "",
     "pairing_code_expires_at": None,
 }
-NO_DEVICE: dict[str, Any] = {"jid": "", "lid": "", "phone": "", "push_name": "", **NO_CODES}
+NO_DEVICE: dict[str, Any] = {
+    "jid": "",
+    "lid": "",
+    "phone": "",
+    "push_name": "",
+    "stable_at": None,
+    **NO_CODES,
+}
 
 
 def backoff(attempts: int) -> float:
