@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Q
 from django.utils import timezone
 
-from whatsapp import metrics, services
+from whatsapp import metrics, policy, services, troubles
 from whatsapp.engine import protocol as said
 from whatsapp.models import Session
 from whatsapp.policy import BAN_OF_UNKNOWN_LENGTH, NO_CODES, PAIRING_FAILURES_MOST, backoff
+from whatsapp.troubles import Trouble
 
 if TYPE_CHECKING:
     from whatsapp.runner import SessionRunner
 
 SETTLING = timedelta(minutes=2)
+EARLY = timedelta(minutes=15)  # a device that is removed so soon, and before it was stable, never worked
 Status, Wanted = Session.Status, Session.Wanted
 
 
@@ -111,7 +113,7 @@ async def on_connected(runner: SessionRunner, event: said.Connected) -> None:
         # First the key store, then the word that the salon is linked: the word alone would die with
         # this machine.
         await runner.copy()
-        changes.update(NO_CODES, pairing_error="", pairing_phone="", paired_at=now)
+        changes.update(NO_CODES, pairing_error="", pairing_phone="", paired_at=now, stable_at=None)
         metrics.PAIRINGS.inc()
     elif runner.row.paired_at and now - runner.row.paired_at < SETTLING:
         await runner.copy()  # the key store is complete now, the one of the scan was not
@@ -122,6 +124,7 @@ async def on_connected(runner: SessionRunner, event: said.Connected) -> None:
         connected_at=now,
         last_seen_at=now,
         last_error="",
+        trouble="",
         banned_until=None,
         note="linked" if new else "connected",
         **changes,
@@ -130,33 +133,54 @@ async def on_connected(runner: SessionRunner, event: said.Connected) -> None:
 
 
 async def on_disconnected(runner: SessionRunner, event: said.Disconnected) -> None:
-    runner.connected_since = None
-    if runner.row.is_linked:
-        await runner.write(
-            status=Status.RECONNECTING,
-            last_error=event.reason,
-            last_seen_at=timezone.now(),
-            note="disconnected",
-            detail=event.reason,
-        )
+    """The library comes back by itself at once. A line that breaks before it is stable counts as a failure,
+    and after some of them the library's haste ends: the pool decides when the next connection is made."""
+    since, runner.connected_since = runner.connected_since, None
+    row = runner.row
+    if not row.is_linked:
+        return
+    early = since is not None and time.monotonic() - since < policy.STABLE_AFTER
+    if early and row.attempts >= policy.QUICK_RETURNS_MOST:
+        await runner.off_line()
+        await runner.try_later(f"the line breaks again and again: {event.reason}", Trouble.UNSTABLE)
+        return
+    await runner.write(
+        status=Status.RECONNECTING,
+        attempts=row.attempts + early,
+        last_error=event.reason,
+        trouble=Trouble.NETWORK,
+        last_seen_at=timezone.now(),
+        note="disconnected",
+        detail=event.reason,
+    )
 
 
 async def on_connect_failed(runner: SessionRunner, event: said.ConnectFailed) -> None:
     runner.connected_since = None
     await runner.sender.line_gone(event.reason)
     if event.permanent:
-        await runner.rest(status=Status.FAILED, note="failed", error=event.reason)
+        await runner.rest(status=Status.FAILED, note="failed", error=event.reason, trouble=Trouble.REFUSED)
     else:
-        await runner.try_later(event.reason)
+        await runner.try_later(event.reason, troubles.of_failure(event.reason))
 
 
 async def on_logged_out(runner: SessionRunner, event: said.LoggedOut) -> None:
-    await runner.lose_device(note="logged_out", detail=event.reason)
+    row = runner.row
+    young = row.paired_at is not None and timezone.now() - row.paired_at < EARLY
+    early = not row.is_linked or (row.stable_at is None and young)
+    await runner.lose_device(
+        note="link_died_early" if early else "logged_out",
+        detail=event.reason,
+        trouble=troubles.of_logout(event.reason, early=early),
+    )
 
 
 async def on_replaced(runner: SessionRunner, _event: said.Replaced) -> None:
     await runner.rest(
-        status=Status.CONFLICT, note="replaced", error="another connection of the same device took over"
+        status=Status.CONFLICT,
+        note="replaced",
+        error="another connection of the same device took over",
+        trouble=Trouble.REPLACED,
     )
 
 
@@ -168,6 +192,7 @@ async def on_banned(runner: SessionRunner, event: said.Banned) -> None:
         note="banned",
         error=f"banned by WhatsApp: {event.reason}",
         detail=f"code {event.code}, {seconds:.0f} s",
+        trouble=Trouble.BANNED,
         banned_until=until,
         next_attempt_at=until,
     )
@@ -176,21 +201,31 @@ async def on_banned(runner: SessionRunner, event: said.Banned) -> None:
 async def on_outdated(runner: SessionRunner, _event: said.ClientOutdated) -> None:
     runner.log.error("WhatsApp refuses this version of the library: update neonize")
     await runner.rest(
-        status=Status.FAILED, note="client_outdated", error="WhatsApp refuses this version of the library"
+        status=Status.FAILED,
+        note="client_outdated",
+        error="WhatsApp refuses this version of the library",
+        trouble=Trouble.OUTDATED,
     )
 
 
 async def on_keepalive_timeout(runner: SessionRunner, _event: said.KeepAliveTimeout) -> None:
     if runner.row.status == Status.CONNECTED:
         await runner.write(
-            status=Status.RECONNECTING, last_error="WhatsApp does not answer", note="line_silent"
+            status=Status.RECONNECTING,
+            last_error="WhatsApp does not answer",
+            trouble=Trouble.SILENT,
+            note="line_silent",
         )
 
 
 async def on_keepalive_restored(runner: SessionRunner, _event: said.KeepAliveRestored) -> None:
     if runner.row.status == Status.RECONNECTING and runner.connected_since is not None:
         await runner.write(
-            status=Status.CONNECTED, last_error="", last_seen_at=timezone.now(), note="line_restored"
+            status=Status.CONNECTED,
+            last_error="",
+            trouble="",
+            last_seen_at=timezone.now(),
+            note="line_restored",
         )
 
 

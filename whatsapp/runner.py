@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import Q
 from django.utils import timezone
 
-from whatsapp import leases, messages, metrics, reactions, vault
+from whatsapp import leases, messages, metrics, policy, reactions, vault
 from whatsapp.database import in_thread
 from whatsapp.engine import Engine, EngineError
 from whatsapp.engine.protocol import ConnectFailed, SessionEvent
@@ -25,8 +25,9 @@ from whatsapp.facts import Facts
 from whatsapp.leases import Lease, LeaseLost
 from whatsapp.models import Session
 from whatsapp.pacing import Pacer
-from whatsapp.policy import NO_CODES, NO_DEVICE, STABLE_AFTER, UNLINK_ATTEMPTS_MOST, backoff
+from whatsapp.policy import NO_CODES, NO_DEVICE, UNLINK_ATTEMPTS_MOST, backoff
 from whatsapp.sending import Sender
+from whatsapp.troubles import Trouble
 from whatsapp.unlinking import remove_device
 
 log = structlog.get_logger("pool")
@@ -156,7 +157,8 @@ class SessionRunner:
             self._woken.clear()
 
     def _stable_at(self) -> float | None:
-        return self.connected_since + STABLE_AFTER if self.connected_since and self.row.attempts else None
+        unproven = self.row.attempts or self.row.stable_at is None
+        return self.connected_since + policy.STABLE_AFTER if self.connected_since and unproven else None
 
     def _copy_at(self) -> float | None:
         return self._copied_at + COPY_INTERVAL if self.connected_since else None
@@ -166,11 +168,18 @@ class SessionRunner:
         if self.retry_at is not None and now >= self.retry_at:
             await self.connect()
         if (at := self._stable_at()) is not None and now >= at:
-            await self.write(attempts=0, next_attempt_at=None)
+            await self._note_stable()
         if (at := self._copy_at()) is not None and now >= at:
             await self.copy()
         if not self.done:
             await self.sender.act()
+
+    async def _note_stable(self) -> None:
+        """The line has stood for a minute: earlier failures are forgotten."""
+        if self.row.stable_at is None:
+            await self.write(attempts=0, next_attempt_at=None, stable_at=timezone.now(), note="stable")
+        else:
+            await self.write(attempts=0, next_attempt_at=None)
 
     # --- the row -------------------------------------------------------------------------------
 
@@ -242,8 +251,19 @@ class SessionRunner:
             return
         try:
             path = await self.database(vault.prepare, self.session)
-        except (vault.CredentialsMissing, vault.CredentialsDamaged) as error:
-            await self.lose_device(note="credentials_unusable", detail=str(error))
+        except vault.CredentialsMissing as error:
+            await self.lose_device(
+                note="credentials_unusable", detail=str(error), trouble=Trouble.CREDENTIALS
+            )
+            return
+        except vault.CredentialsDamaged as error:
+            # Kept: with the right encryption key they may be readable again.
+            await self.rest(
+                status=Status.FAILED,
+                note="credentials_unusable",
+                error=str(error),
+                trouble=Trouble.CREDENTIALS,
+            )
             return
         status = Status.RECONNECTING if self.row.connected_at else Status.CONNECTING
         await self.write(status=status, last_error="", **NO_CODES)
@@ -296,7 +316,7 @@ class SessionRunner:
         attempts = self.row.attempts + 1
         if removed or attempts >= UNLINK_ATTEMPTS_MOST:
             detail = "" if removed else "WhatsApp was not told; the device may still be listed on the phone"
-            await self.lose_device(note="unlinked", detail=detail)
+            await self.lose_device(note="unlinked", detail=detail, trouble=Trouble.UNLINKED)
             return
         await self.off_line()
         await self.write(
@@ -333,7 +353,7 @@ class SessionRunner:
         await self.engine.stop(self.session)
         await self.sender.close()
 
-    async def try_later(self, reason: str) -> None:
+    async def try_later(self, reason: str, trouble: Trouble = Trouble.NETWORK) -> None:
         """Note a failure that may pass, and when the next attempt comes."""
         attempts = self.row.attempts + 1
         wait = backoff(attempts)
@@ -342,6 +362,7 @@ class SessionRunner:
             status=Status.RECONNECTING if self.row.is_linked else Status.STARTING,
             attempts=attempts,
             last_error=reason,
+            trouble=trouble if self.row.is_linked else self.row.trouble,
             next_attempt_at=timezone.now() + timedelta(seconds=wait),
             note="connect_failed",
             detail=f"{reason}; next attempt in {wait:.0f} s",
@@ -357,7 +378,7 @@ class SessionRunner:
         )
         await self.give_back()
 
-    async def lose_device(self, *, note: str, detail: str) -> None:
+    async def lose_device(self, *, note: str, detail: str, trouble: Trouble) -> None:
         """The link is gone for good: destroy the credentials, forget the device, rest."""
         await self.off_line()
         await self.database(vault.destroy, self.session)
@@ -367,6 +388,7 @@ class SessionRunner:
             attempts=0,
             next_attempt_at=None,
             last_error=detail,
+            trouble=trouble,
             banned_until=None,
             note=note,
             detail=detail,

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 import phonenumbers
 import structlog
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
-from whatsapp import hints
+from whatsapp import hints, policy
 from whatsapp.models import BUMP, Pool, Session, SessionEvent
 
 log = structlog.get_logger("whatsapp")
@@ -21,6 +21,9 @@ POOL_SILENCE = timedelta(seconds=15)  # a pool beats every 5 s
 VIEW_LASTS = timedelta(seconds=45)  # pages tell every 10 s that somebody looks
 MIN_BETWEEN_ATTEMPTS = timedelta(seconds=3)  # a double click, or two tabs at once
 MIN_BETWEEN_CODES = timedelta(seconds=10)
+MIN_BETWEEN_RETURNS = timedelta(seconds=10)  # two programs must not be made to fight by one button
+
+STANDSTILL = (Session.Status.CONFLICT, Session.Status.FAILED)  # linked, and nothing is tried by itself
 
 
 class AlreadyLinked(Exception):
@@ -56,7 +59,11 @@ class Snapshot:
     pairing_phone: str
     pairing_error: str
     last_error: str
+    trouble: str  # a word of `troubles.Trouble`, empty when the link is up
     banned_until: datetime | None
+    stable: bool  # the line has stood for a minute
+    proven: bool  # the linked device has been stable at least once
+    stopped: bool  # a device is linked, and support staff have taken it off line
 
 
 def create_session() -> Session:
@@ -87,8 +94,19 @@ def snapshot(*, session: Session) -> Snapshot:
         pairing_phone=session.pairing_phone,
         pairing_error=session.pairing_error,
         last_error=session.last_error,
+        trouble=session.trouble,
         banned_until=session.banned_until,
+        stable=is_stable(session=session),
+        proven=session.is_linked and session.stable_at is not None,
+        stopped=session.is_linked and session.wanted == Session.Wanted.STOPPED,
     )
+
+
+def is_stable(*, session: Session) -> bool:
+    """The line is up and has been for a minute without a break; a fresh one may still die."""
+    if not session.is_connected or session.connected_at is None:
+        return False
+    return session.connected_at <= timezone.now() - timedelta(seconds=policy.STABLE_AFTER)
 
 
 def is_viewed(*, session: Session) -> bool:
@@ -103,8 +121,10 @@ def view(*, session: Session) -> None:
     """
     now = timezone.now()
     asleep = Session.objects.filter(pk=session.pk, jid="").filter(~Q(wanted=Session.Wanted.LINKED))
+    # What was given up as failed under a page's eyes waits for its button, or for another visit.
+    given_up = Q(status=Session.Status.FAILED, viewed_at__gt=now - VIEW_LASTS)
     # A device that is just being removed must be gone before another is offered.
-    woken = asleep.exclude(wanted=Session.Wanted.UNLINKED).update(
+    woken = asleep.exclude(given_up | Q(wanted=Session.Wanted.UNLINKED)).update(
         wanted=Session.Wanted.LINKED,
         viewed_at=now,
         pairing_requested_at=now,
@@ -125,12 +145,17 @@ def view(*, session: Session) -> None:
 def request_qr(*, session: Session) -> None:
     """Ask for a fresh QR code: a new pairing attempt, also while one runs.
 
-    For a linked session that stands still (replaced elsewhere, failed) it asks to connect again.
+    For a linked session that stands still (replaced elsewhere, failed) it asks to connect again; one that
+    support staff have stopped stays so.
     Raises AlreadyLinked when a device is linked and nothing stands still; TooSoon for a repeat.
     """
     session.refresh_from_db()
     if session.is_linked:
-        if session.status in (Session.Status.CONFLICT, Session.Status.FAILED):
+        still = session.status in STANDSTILL
+        if still and session.wanted == Session.Wanted.LINKED:
+            since = session.restart_requested_at
+            if since and timezone.now() - since < MIN_BETWEEN_RETURNS:
+                raise TooSoon(int(MIN_BETWEEN_RETURNS.total_seconds()))
             restart(session=session, reason="asked on the page")
             return
         raise AlreadyLinked(f"session {session.pk} has a linked device")
@@ -154,6 +179,8 @@ def _request_pairing(*, session: Session, phone: str, spacing: timedelta) -> Non
     now = timezone.now()
     if session.wanted == Session.Wanted.UNLINKED:
         raise TooSoon(5)
+    if session.status == Session.Status.BANNED and session.banned_until and session.banned_until > now:
+        raise TooSoon(int((session.banned_until - now).total_seconds()) + 1)
     free = Q(pairing_requested_at__isnull=True) | Q(pairing_requested_at__lt=now - spacing)
     if phone:  # the page's own first QR attempt does not count against a code
         free |= Q(pairing_phone="")
@@ -217,16 +244,23 @@ def stop(*, session: Session, reason: str) -> None:
 
 
 def resume(*, session: Session, reason: str) -> None:
-    """Undo `stop`: bring a linked session back on line. Does nothing for an unlinked one."""
+    """Undo `stop`: bring a linked session back on line, a banned one when its time is over.
+
+    Does nothing for an unlinked one.
+    """
+    now = timezone.now()
     resumed = (
         Session.objects.filter(pk=session.pk, wanted=Session.Wanted.STOPPED)
         .exclude(jid="")
         .update(
             wanted=Session.Wanted.LINKED,
-            next_attempt_at=None,
+            restart_requested_at=Case(
+                When(status__in=STANDSTILL, then=Value(now)), default=F("restart_requested_at")
+            ),
+            next_attempt_at=F("banned_until"),
             attempts=0,
             version=BUMP,
-            updated_at=timezone.now(),
+            updated_at=now,
         )
     )
     if resumed:

@@ -50,7 +50,7 @@ ADVICE: dict[str, Promise] = {
     ),
     Trouble.CREDENTIALS: _(
         "If an encryption key is missing, tell the operators to put it back and restart the session. "
-        "Otherwise the owner links the phone anew."
+        "Otherwise unlink the device, and the owner links the phone anew."
     ),
     Trouble.LOGGED_OUT: _("The owner opens the page from YClients and links the phone anew."),
     Trouble.PHONE_GONE: _(

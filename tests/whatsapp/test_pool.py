@@ -104,8 +104,8 @@ class TestLine:
         async with running_pool() as running:
             row = await linked_session(running)
             running.engine.drop(str(row.pk), back_after=None)
-            row = await until(row, lambda now: now.attempts > 0)
-            assert row.next_attempt_at is not None
+            row = await until(row, lambda now: now.next_attempt_at)
+            assert row.attempts > 0
             await until(row, lambda now: now.status == Status.CONNECTED)
 
     async def test_a_dead_host_takes_the_session_down_only_for_a_moment(self) -> None:
