@@ -1,0 +1,110 @@
+"""Several pools on machines of their own: whatever ends one, its salons are linked elsewhere, without a code,
+and never twice at a time."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.databases import create_database, drop_database
+from tests.pool_processes import Pools
+from tests.scene import production_scene
+from tests.server import temporary_folder
+from tests.servers import start_redis
+
+LEASE = 6
+SALONS = 3
+NAMES = ("north", "south")
+
+
+@pytest.fixture(scope="module")
+def pools(server_url: str, migrated_template: str) -> Iterator[Pools]:
+    """Three linked salons; the two pools are started by the tests."""
+    name = f"journey_pools_{os.getpid()}"
+    with ExitStack() as closing:
+        database = create_database(server_url, name, template=migrated_template)
+        closing.callback(drop_database, server_url, name)
+        redis = closing.enter_context(start_redis())
+        scene = production_scene(
+            folder=temporary_folder("yclients-whatsapp-pools"),
+            database_url=database,
+            redis_url=redis.url,
+            POOL_LEASE_SECONDS=str(LEASE),
+        )
+        pools = closing.enter_context(Pools(scene))
+        closing.callback(scene.close)
+        for pool in NAMES:
+            pools.add(pool)
+        scene.start(*NAMES)
+        pools.link(SALONS)
+        yield pools
+
+
+@pytest.fixture(autouse=True)
+def _never_twice(pools: Pools) -> Iterator[None]:
+    """Both pools run before each test; after it, every salon is linked, never had two connections, and was
+    never asked for another code."""
+    pools.scene.start(*NAMES)
+    pools.wait_linked(pools.phones)
+    yield
+    pools.wait_linked(pools.phones)
+    assert pools.most_at_once() == 1
+    assert pools.links_by_code() == [1] * SALONS
+
+
+def busier(pools: Pools) -> tuple[str, str]:
+    """The pool with the most sessions, and the other one."""
+    first, second = sorted(NAMES, key=lambda name: -len(pools.held_by(name)))
+    return first, second
+
+
+def taken_over(pools: Pools, held: list[str], heir: str) -> float:
+    """Seconds until the other pool has claimed them all; then they are linked there."""
+    started = time.monotonic()
+    pools.until(lambda: set(held) <= set(pools.leased_by(heir)), f"claimed by {heir}")
+    seconds = time.monotonic() - started
+    pools.wait_linked(held, by=heir)
+    return seconds
+
+
+def test_a_killed_pools_salons_are_linked_elsewhere_within_two_leases(pools: Pools) -> None:
+    victim, heir = busier(pools)
+    held = pools.held_by(victim)
+    pools.scene.kill(victim)
+    assert taken_over(pools, held, heir) < 2 * LEASE
+
+
+def test_a_pool_told_to_stop_hands_over_within_seconds(pools: Pools) -> None:
+    victim, heir = busier(pools)
+    held = pools.held_by(victim)
+    assert pools.scene.terminate(victim) == 0
+    assert taken_over(pools, held, heir) < LEASE / 2  # the leases were given back, not waited for
+
+
+def test_a_paused_pools_hosts_end_before_another_pool_links_its_salons(pools: Pools) -> None:
+    victim, heir = busier(pools)
+    held = pools.held_by(victim)
+    process = pools.scene.processes[victim]
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        assert taken_over(pools, held, heir) < 2 * LEASE
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    pools.until(lambda: process.said("lease lost"), "the woken pool knows that it lost them")
+    assert set(held) <= set(pools.held_by(heir))
+
+
+def test_a_pool_cut_off_from_the_database_lets_go_before_another_pool_links(pools: Pools) -> None:
+    victim, heir = busier(pools)
+    held = pools.held_by(victim)
+    pools.cables[victim].cut()
+    try:
+        assert taken_over(pools, held, heir) < 2 * LEASE
+        assert pools.scene.processes[victim].said("not renewed in time")
+    finally:
+        pools.cables[victim].mend()
+    pools.scene.terminate(heir)
+    pools.wait_linked(pools.phones, by=victim)  # it works again

@@ -1,0 +1,166 @@
+"""Ends session pools at random moments, again and again, and prints what became of the salons.
+
+    .venv/bin/python -m tests.soak.pools --rounds 20
+
+Real processes: PostgreSQL, Redis, pools on machines of their own (own key stores, own line to the database),
+engine hosts, and the local WhatsApp server, by whose own counters nobody is ever linked twice at a time.
+One round: a pool that holds salons is killed, paused, cut off from PostgreSQL, told to stop or loses its
+hosts, or all pools are killed at once; then every salon must be linked again without a new code.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.pool_processes import Pools
+from tests.scene import production_scene
+from tests.server import temporary_folder
+from tests.servers import start_postgres, start_redis
+
+NAMES = ("north", "south", "west")
+
+
+class Storm:
+    """The trouble and its figures; `lease` in seconds."""
+
+    def __init__(self, pools: Pools, *, lease: int, seed: int) -> None:
+        self.pools = pools
+        self.lease = lease
+        self.random = random.Random(seed)
+        self.seconds: dict[str, list[float]] = {}
+        self.kinds: dict[str, Callable[[str], None]] = {
+            "kill": self._kill,
+            "pause": self._pause,
+            "cut off": self._cut_off,
+            "stop": self._stop,
+            "cut off, then pause": self._cut_off_and_pause,
+            "kill a host": self._kill_host,
+            "kill all": self._kill_all,
+        }
+
+    def round(self, number: int) -> None:
+        """One trouble at a random moment, until every salon is linked again."""
+        pools = self.pools
+        pools.scene.start(*NAMES)
+        pools.wait_linked(pools.phones)
+        time.sleep(self.random.uniform(0, self.lease / 2))  # somewhere between two renewals
+        victim = self.random.choice([name for name in NAMES if pools.held_by(name)])
+        kind = list(self.kinds)[number % len(self.kinds)]
+        held = pools.held_by(victim)
+        before = pools.tokens()
+        started = time.monotonic()
+        self.kinds[kind](victim)
+        if kind in ("kill a host", "kill all"):
+            held = list(pools.phones)
+        pools.until(lambda: self._again(held, before, kind), f"linked again after {kind}")
+        self.seconds.setdefault(kind, []).append(time.monotonic() - started)
+        self._undo(victim)
+        pools.wait_linked(pools.phones)
+        assert pools.most_at_once() == 1, f"two connections of one device after {kind}"
+
+    def _again(self, held: list[str], before: dict[str, int], kind: str) -> bool:
+        """Linked under a later lease than before, except after what leaves the lease where it was."""
+        tokens = self.pools.tokens()
+        moved = kind == "kill a host" or all(tokens[session] > before[session] for session in held)
+        return moved and self.pools.are_linked(held)
+
+    def _kill(self, victim: str) -> None:
+        self.pools.scene.kill(victim)
+
+    def _pause(self, victim: str) -> None:
+        os.kill(self.pools.scene.processes[victim].pid, signal.SIGSTOP)
+
+    def _cut_off(self, victim: str) -> None:
+        self.pools.cables[victim].cut()
+
+    def _stop(self, victim: str) -> None:
+        self.pools.scene.terminate(victim)
+
+    def _cut_off_and_pause(self, victim: str) -> None:
+        self._cut_off(victim)
+        time.sleep(self.random.uniform(0, self.lease))
+        self._pause(victim)
+
+    def _kill_host(self, victim: str) -> None:
+        hosts = children(self.pools.scene.processes[victim].pid)
+        for pid in hosts:
+            os.kill(pid, signal.SIGKILL)
+        phones = {self.pools.phones[session] for session in self.pools.held_by(victim)}
+        self.pools.until(lambda: not phones <= self.pools.up(), "the hosts' salons are off line")
+
+    def _kill_all(self, _victim: str) -> None:
+        for name in NAMES:
+            self.pools.scene.kill(name)
+        self.pools.scene.start(*NAMES)
+
+    def _undo(self, victim: str) -> None:
+        self.pools.cables[victim].mend()
+        process = self.pools.scene.processes[victim]
+        if process.running:
+            os.kill(process.pid, signal.SIGCONT)
+
+    def figures(self) -> dict[str, object]:
+        """Seconds until linked again, and what must be 1 and 0."""
+        return {
+            "rounds": sum(map(len, self.seconds.values())),
+            "salons": len(self.pools.phones),
+            "lease_seconds": self.lease,
+            "seconds_until_linked_again": {
+                kind: {"p50": round(statistics.median(took), 1), "max": round(max(took), 1)}
+                for kind, took in self.seconds.items()
+            },
+            "most_connections_of_one_device_at_once": self.pools.most_at_once(),
+            "codes_asked_for_again": sum(self.pools.links_by_code()) - len(self.pools.phones),
+        }
+
+
+def children(pid: int) -> list[int]:
+    """The engine hosts of a pool."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def main() -> None:
+    """Print one JSON object of figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--salons", type=int, default=6)
+    parser.add_argument("--lease", type=int, default=6, help="seconds")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    with ExitStack() as closing:
+        postgres = closing.enter_context(start_postgres())
+        redis = closing.enter_context(start_redis())
+        scene = production_scene(
+            folder=temporary_folder("soak-pools"),
+            database_url=postgres.create_database("soak"),
+            redis_url=redis.url,
+            POOL_LEASE_SECONDS=str(options.lease),
+            POOL_CAPACITY=str(max(1, options.salons)),
+            POOL_SHARD_SIZE="3",
+        )
+        pools = closing.enter_context(Pools(scene))
+        closing.callback(scene.close)
+        scene.manage("migrate")
+        for name in NAMES:
+            pools.add(name)
+        scene.start(*NAMES)
+        pools.link(options.salons)
+        storm = Storm(pools, lease=options.lease, seed=options.seed)
+        for number in range(options.rounds):
+            storm.round(number)
+            print(f"round {number + 1}: {list(storm.kinds)[number % len(storm.kinds)]}", flush=True)
+        print(json.dumps(storm.figures(), indent=2))
+
+
+if __name__ == "__main__":
+    main()
