@@ -5,12 +5,14 @@ page, no language. A few threads of their own serve them, so that a burst of web
 database connections than there are nor makes people's pages wait.
 """
 
+import asyncio
+import functools
 import io
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from asgiref.sync import sync_to_async
@@ -19,12 +21,17 @@ from django.db import close_old_connections
 from django.http import HttpResponse, JsonResponse
 from django.urls import Resolver404, resolve
 
+from config.batches import Batches
+from marketplace import views
+
 log = structlog.get_logger("web")
 
 PREFIXES = ("/webhook/yclients", "/yclients/messages")
 LARGEST_BODY = 4 * 1024 * 1024  # bytes; each view has a limit of its own below this
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="hot-door")
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Any  # the ASGI types of Django and Channels differ in what they call a message
@@ -52,14 +59,16 @@ class HotDoors:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=uuid.uuid4().hex[:12])
         try:
-            body = await _read(receive)
+            response = await _answer(scope, await _read(receive))
         except Gone:
             return
         except TooLarge:
-            response: HttpResponse = _refusal(413, "The body is too large.")
-        else:
-            # A client that leaves now changes nothing: the thread ends its work all the same.
-            response = await sync_to_async(_answer, thread_sensitive=False, executor=_threads)(scope, body)
+            response = _refusal(413, "The body is too large.")
+        except Resolver404:
+            response = _refusal(404, "There is nothing at this address.")
+        except Exception:
+            log.exception("request failed", path=scope["path"])
+            response = _refusal(500, "Something went wrong here; try again later.")
         milliseconds = round((time.monotonic() - started) * 1000, 1)
         log.info(
             "request",
@@ -84,23 +93,43 @@ async def _read(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def _answer(scope: dict[str, Any], body: bytes) -> HttpResponse:
-    close_old_connections()
-    try:
-        view, args, kwargs = resolve(scope["path"])
-        # The length as it was read: a chunked body has none of its own.
-        headers = [pair for pair in scope["headers"] if pair[0].lower() != b"content-length"]
-        headers.append((b"content-length", str(len(body)).encode()))
-        request = ASGIRequest({**scope, "headers": headers}, io.BytesIO(body))
-        response: HttpResponse = view(request, *args, **kwargs)
-        return response
-    except Resolver404:
-        return _refusal(404, "There is nothing at this address.")
-    except Exception:
-        log.exception("request failed", path=scope["path"])
-        return _refusal(500, "Something went wrong here; try again later.")
-    finally:
+async def _answer(scope: dict[str, Any], body: bytes) -> HttpResponse:
+    """Raises Resolver404. A client that leaves now changes nothing: threads end their work all the same."""
+    view, args, kwargs = resolve(scope["path"])
+    if view is not views.webhook or scope["method"] != "POST":
+        return await _in_thread(_call, view, args, kwargs, scope, body)
+    taken = await asyncio.wrap_future(_webhooks.submit(views.Knock(body, **kwargs)))
+    return taken.response if taken.due is None else await _in_thread(views.finish, taken)
+
+
+def _call(view: Any, args: Any, kwargs: Any, scope: dict[str, Any], body: bytes) -> HttpResponse:
+    # The length as it was read: a chunked body has none of its own.
+    headers = [pair for pair in scope["headers"] if pair[0].lower() != b"content-length"]
+    headers.append((b"content-length", str(len(body)).encode()))
+    request = ASGIRequest({**scope, "headers": headers}, io.BytesIO(body))
+    response: HttpResponse = view(request, *args, **kwargs)
+    return response
+
+
+async def _in_thread(work: Callable[..., HttpResponse], *args: Any) -> HttpResponse:
+    # asgiref's own wrapper, because hints push from inside through the loop that waits here.
+    return await sync_to_async(_with_connection(work), thread_sensitive=False, executor=_threads)(*args)
+
+
+def _with_connection(work: Callable[Given, Result]) -> Callable[Given, Result]:
+    @functools.wraps(work)
+    def wrapped(*args: Given.args, **kwargs: Given.kwargs) -> Result:
         close_old_connections()
+        try:
+            return work(*args, **kwargs)
+        finally:
+            close_old_connections()
+
+    return wrapped
+
+
+# A commit of many webhooks costs hardly more than of one: a burst is kept by a few.
+_webhooks = Batches(_with_connection(views.take_all), name="webhooks", threads=2, largest=64)
 
 
 def _refusal(status: int, sentence: str) -> HttpResponse:

@@ -1,6 +1,7 @@
 """The webhook doors: read, keep, apply, answer."""
 
-from typing import Any
+import time
+from dataclasses import dataclass
 
 import structlog
 from django.db import DatabaseError, InterfaceError
@@ -19,6 +20,22 @@ class TooLarge(Exception):
     """The body is longer than bodies.MAX_BYTES."""
 
 
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """A body at the door, and the secret in the address that it came to, if any."""
+
+    raw: bytes
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is to be answered, once the effect of `due` has been tried."""
+
+    response: JsonResponse
+    due: InboundWebhook | None = None
+
+
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def webhook(request: HttpRequest, secret: str = "") -> HttpResponse:
@@ -29,31 +46,66 @@ def webhook(request: HttpRequest, secret: str = "") -> HttpResponse:
     if request.method != "POST":
         return JsonResponse({"success": True})
     try:
-        body = bodies.read(_read_limited(request))
+        raw = _read_limited(request)
     except TooLarge:
-        return _refuse("unknown", "invalid", 413, "The body is larger than 1 MiB.")
-    except bodies.BadBody as error:
-        return _refuse("unknown", "invalid", 400, str(error))
-    kind = webhooks.kind_of(body)
-    with WEBHOOK_SECONDS.labels(kind).time():
-        return _take(body, kind, secret)
+        return _too_large()
+    [taken] = take_all([Knock(raw, secret)])
+    return finish(taken)
 
 
-def _take(body: dict[str, Any], kind: str, secret: str) -> HttpResponse:
+def take_all(knocks: list[Knock]) -> list[Taken]:
+    """Check and keep bodies by one commit; the answers in their order. Effects are left to `finish`."""
+    started = time.monotonic()
+    taken: list[Taken | None] = [None] * len(knocks)
+    arrivals: dict[int, webhooks.Arrival] = {}
+    for place, knock in enumerate(knocks):
+        try:
+            if len(knock.raw) > bodies.MAX_BYTES:
+                taken[place] = Taken(_too_large())
+            else:
+                arrivals[place] = webhooks.Arrival(bodies.read(knock.raw), knock.secret)
+        except bodies.BadBody as error:
+            taken[place] = Taken(_refuse("unknown", "invalid", 400, str(error)))
+    for place, answer in zip(arrivals, _received(list(arrivals.values())), strict=True):
+        kind = webhooks.kind_of(arrivals[place].body)
+        taken[place] = _taken(answer, kind)
+        WEBHOOK_SECONDS.labels(kind).observe(time.monotonic() - started)
+    return [one for one in taken if one is not None]
+
+
+def finish(taken: Taken) -> HttpResponse:
+    """Try the effect that is due, if there is one; what goes wrong with it is tried again by the worker."""
+    if taken.due is not None:
+        effects.apply(webhook=taken.due)
+    return taken.response
+
+
+def _received(arrivals: list[webhooks.Arrival]) -> list[webhooks.Answer]:
     try:
-        received = webhooks.receive(body=body, secret=secret)
-        WEBHOOKS.labels(kind, received.outcome).inc()
-        if received.webhook is not None and received.webhook.state == InboundWebhook.State.RECEIVED:
-            effects.apply(webhook=received.webhook)
-    except bodies.BadBody as error:
-        return _refuse(kind, "invalid", 400, str(error))
-    except webhooks.Refused as error:
-        log.warning("webhook refused", kind=kind, cause=str(error))
-        return _refuse(kind, "refused", 403, "This sender may not say this here.")
-    except (DatabaseError, InterfaceError):
-        log.exception("webhook not kept", kind=kind)
-        return _refuse(kind, "unavailable", 503, "Not kept: try again later.")
-    return JsonResponse({"success": True, "status": received.outcome})
+        return webhooks.receive_all(arrivals)
+    except (DatabaseError, InterfaceError) as error:
+        log.exception("webhooks not kept", bodies=len(arrivals))
+        return [DatabaseError(str(error))] * len(arrivals)
+
+
+def _taken(answer: webhooks.Answer, kind: str) -> Taken:
+    if isinstance(answer, bodies.BadBody):
+        return Taken(_refuse(kind, "invalid", 400, str(answer)))
+    if isinstance(answer, webhooks.Refused):
+        log.warning("webhook refused", kind=kind, cause=str(answer))
+        return Taken(_refuse(kind, "refused", 403, "This sender may not say this here."))
+    if isinstance(answer, DatabaseError):
+        log.warning("webhook not kept", kind=kind, cause=type(answer).__name__)
+        return Taken(_refuse(kind, "unavailable", 503, "Not kept: try again later."))
+    WEBHOOKS.labels(kind, answer.outcome).inc()
+    kept = answer.webhook
+    is_due = kept.kind == InboundWebhook.Kind.LIFECYCLE and kept.state == InboundWebhook.State.RECEIVED
+    response = JsonResponse({"success": True, "status": answer.outcome})
+    return Taken(response, due=kept if is_due else None)
+
+
+def _too_large() -> JsonResponse:
+    return _refuse("unknown", "invalid", 413, "The body is larger than 1 MiB.")
 
 
 def _read_limited(request: HttpRequest) -> bytes:

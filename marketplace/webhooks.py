@@ -8,17 +8,17 @@ import hmac
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db import DatabaseError
+from django.db.models import Max
 from django.utils import timezone
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import Serializer, ValidationError
 
 from marketplace import bodies, effects
+from marketplace.keeping import Received, keep_all
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
 from marketplace.serializers import EntitySerializer, LifecycleSerializer
 from whatsapp import hints
@@ -44,38 +44,73 @@ STANDING = (
 )
 OWN_EFFECT = {"uninstall": Type.UNINSTALLED, "freeze": Type.FROZEN, "payment": Type.UNFROZEN}
 
+# Making the fields costs more than checking with them, and they keep nothing of what they check.
+LIFECYCLE = LifecycleSerializer()
+ENTITY = EntitySerializer()
+
 
 class Refused(Exception):
     """The sender may not say this here."""
 
 
-class Outcome(StrEnum):
-    """What became of an authentic body."""
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A body as it came, and the secret in the address that it came to, if any."""
 
-    KEPT = "kept"
-    REPEAT = "repeat"
+    body: dict[str, Any]
+    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """A body that is now in the database, perhaps from before."""
+class Checked:
+    """A body whose sender may say it, and what of it makes its key."""
 
-    outcome: Outcome
-    webhook: InboundWebhook | None
+    kind: Kind
+    salon_id: int
+    name: str
+    body: dict[str, Any]
+    key: tuple[Any, ...]
+
+
+Answer = Received | Refused | bodies.BadBody | DatabaseError
 
 
 def receive(*, body: dict[str, Any], secret: str = "") -> Received:
     """Check who sent `body` and keep it once. `secret` is the one in the address, if any.
 
-    Raises bodies.BadBody, Refused.
+    Raises bodies.BadBody, Refused, DatabaseError.
     """
-    kind = _kind(body)
-    company = Company.objects.filter(webhook_secret_digest=lookup_digest(secret)).first() if secret else None
-    if kind == Kind.LIFECYCLE:
-        return _receive_lifecycle(body, on_address_of=company)
-    if company is None:
-        raise Refused("entity event without a salon's address")
-    return _receive_entity(body, company)
+    [answer] = receive_all([Arrival(body, secret)])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def receive_all(arrivals: list[Arrival]) -> list[Answer]:
+    """Check and keep several bodies with the statements and the one commit of a single body.
+
+    Returns for each what `receive` would return or raise. Raises DatabaseError when none could be kept.
+    """
+    addresses = Company.objects.only("salon_id", "webhook_secret_digest").in_bulk(
+        [lookup_digest(arrival.secret) for arrival in arrivals if arrival.secret],
+        field_name="webhook_secret_digest",
+    )
+    answers: list[Answer | Checked] = [_checked(arrival, addresses) for arrival in arrivals]
+    rows = _rows([answer for answer in answers if isinstance(answer, Checked)])
+    kept = iter(keep_all(rows) if rows else [])
+    return [next(kept) if isinstance(answer, Checked) else answer for answer in answers]
+
+
+def _checked(arrival: Arrival, addresses: dict[str, Company]) -> Checked | Refused | bodies.BadBody:
+    company = addresses.get(lookup_digest(arrival.secret)) if arrival.secret else None
+    try:
+        if _kind(arrival.body) == Kind.LIFECYCLE:
+            return _checked_lifecycle(arrival.body, on_address_of=company)
+        if company is None:
+            raise Refused("entity event without a salon's address")
+        return _checked_entity(arrival.body, company)
+    except (Refused, bodies.BadBody) as error:
+        return error
 
 
 def replay(*, webhook: InboundWebhook) -> None:
@@ -103,54 +138,59 @@ def _kind(body: dict[str, Any]) -> str:
     raise bodies.BadBody("The body is neither a lifecycle event nor an entity event.")
 
 
-def _receive_lifecycle(body: dict[str, Any], *, on_address_of: Company | None) -> Received:
+def _checked_lifecycle(body: dict[str, Any], *, on_address_of: Company | None) -> Checked:
     if not _has_our_token(body):
         raise Refused("lifecycle event without our partner token")
     event = body.get("event") or body.get("event_type")
-    said = _envelope(LifecycleSerializer(data={**body, "event": event}))
+    said = _envelope(LIFECYCLE, {**body, "event": event})
     if said["application_id"] != settings.YCLIENTS_APPLICATION_ID:
         raise Refused("lifecycle event of another application")
     salon_id, event = said["salon_id"], said["event"].lower()
     if on_address_of is not None and on_address_of.salon_id != salon_id:
         raise Refused("lifecycle event on another salon's address")
     cleaned = bodies.clean(body, secret=settings.YCLIENTS_PARTNER_TOKEN)
-    since = _last_change(salon_id, besides=OWN_EFFECT.get(event))
-    does_something = event in effects.EFFECTS_OF
-    return _keep(
-        InboundWebhook(
-            kind=Kind.LIFECYCLE,
-            dedupe_key=f"lifecycle:{salon_id}:{event}:{since}:{bodies.digest(cleaned)}",
-            salon_id=salon_id,
-            company=Company.objects.filter(salon_id=salon_id).first(),
-            name=event,
-            body=cleaned,
-            state=State.RECEIVED if does_something else State.IGNORED,
-            next_attempt_at=timezone.now() + TAKEOVER if does_something else None,
-        )
-    )
+    return Checked(Kind.LIFECYCLE, salon_id, event, cleaned, (bodies.digest(cleaned),))
 
 
-def _receive_entity(body: dict[str, Any], company: Company) -> Received:
-    said = _envelope(EntitySerializer(data=body))
+def _checked_entity(body: dict[str, Any], company: Company) -> Checked:
+    said = _envelope(ENTITY, body)
     if said["company_id"] != company.salon_id:
         raise Refused("entity event about another salon")
     cleaned = bodies.clean(body, secret=settings.YCLIENTS_PARTNER_TOKEN)
     data = cleaned.get("data")
     changed = data.get("last_change_date") if isinstance(data, dict) else None
     when = str(changed)[:40] if changed else f"{int(time.time()) // REPEAT_WINDOW}"
-    key = (company.salon_id, said["resource"], said.get("resource_id"), said.get("status"), when)
-    return _keep(
-        InboundWebhook(
-            kind=Kind.ENTITY,
-            # Hashed, because the parts are the sender's and of any length.
-            dedupe_key=f"entity:{company.salon_id}:{bodies.digest([*key, data])}",
-            salon_id=company.salon_id,
-            company=company,
-            name=f"{said['resource']}.{said.get('status') or ''}".rstrip("."),
-            body=cleaned,
-            # Nothing is done with bookings yet: the body is kept, and marked so.
-            state=State.IGNORED,
-        )
+    status = said.get("status")
+    key = (company.salon_id, said["resource"], said.get("resource_id"), status, when, data)
+    name = f"{said['resource']}.{status or ''}".rstrip(".")
+    return Checked(Kind.ENTITY, company.salon_id, name, cleaned, key)
+
+
+def _rows(checked: list[Checked]) -> list[InboundWebhook]:
+    salon_ids = {one.salon_id for one in checked}
+    companies = Company.objects.only("salon_id").in_bulk(salon_ids, field_name="salon_id")
+    changes = _last_changes({one.salon_id for one in checked if one.kind == Kind.LIFECYCLE})
+    return [_row(one, companies.get(one.salon_id), changes) for one in checked]
+
+
+def _row(one: Checked, company: Company | None, changes: dict[int, dict[str, int]]) -> InboundWebhook:
+    now = timezone.now()
+    if one.kind == Kind.ENTITY:
+        # Hashed, because the parts are the sender's and of any length.
+        key = f"entity:{one.salon_id}:{bodies.digest(one.key)}"
+        due_at = None  # nothing is done with bookings yet: the body is kept, and marked so
+    else:
+        key = f"lifecycle:{one.salon_id}:{one.name}:{_since(one, changes)}:{one.key[0]}"
+        due_at = now + TAKEOVER if one.name in effects.EFFECTS_OF else None
+    return InboundWebhook(
+        kind=one.kind,
+        dedupe_key=key,
+        salon_id=one.salon_id,
+        company=company,
+        name=one.name,
+        body=one.body,
+        state=State.RECEIVED if due_at else State.IGNORED,
+        next_attempt_at=due_at,
     )
 
 
@@ -161,34 +201,32 @@ def _has_our_token(body: dict[str, Any]) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), ours.encode())
 
 
-def _envelope(serializer: BaseSerializer[dict[str, Any]]) -> dict[str, Any]:
-    if not serializer.is_valid():
-        raise bodies.BadBody(f"Missing or malformed: {', '.join(sorted(serializer.errors))}.")
-    said: dict[str, Any] = serializer.validated_data
+def _envelope(serializer: Serializer[dict[str, Any]], body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        said: dict[str, Any] = serializer.run_validation(body)
+    except ValidationError as error:
+        named = ", ".join(sorted(error.detail)) if isinstance(error.detail, dict) else "the envelope"
+        raise bodies.BadBody(f"Missing or malformed: {named}.") from error
     return said
 
 
-def _last_change(salon_id: int, *, besides: str | None) -> int:
+def _last_changes(salon_ids: set[int]) -> dict[int, dict[str, int]]:
+    """Return for each salon the id of its last event of each type that changes its standing."""
+    if not salon_ids:
+        return {}
+    events = MarketplaceEvent.objects.filter(salon_id__in=salon_ids, event_type__in=STANDING).order_by()
+    found: dict[int, dict[str, int]] = {}
+    for salon_id, event_type, last in events.values_list("salon_id", "event_type").annotate(Max("id")):
+        found.setdefault(salon_id, {})[event_type] = last
+    return found
+
+
+def _since(one: Checked, changes: dict[int, dict[str, int]]) -> int:
     """Return the id of the last event that changed the salon's standing, 0 without any.
 
     A lifecycle body has no time and no number, so it is a repeat as long as nothing else has happened to the
     salon: after a reinstall the same "uninstall" is new.
     """
-    types = [kind for kind in STANDING if kind != besides]
-    events = MarketplaceEvent.objects.filter(salon_id=salon_id, event_type__in=types)
-    return events.order_by("-id").values_list("id", flat=True).first() or 0
-
-
-def _keep(webhook: InboundWebhook) -> Received:
-    """Insert the row, or count a repeat of the one that has its key."""
-    try:
-        with transaction.atomic():
-            webhook.save(force_insert=True)
-    except IntegrityError:
-        same = InboundWebhook.objects.filter(dedupe_key=webhook.dedupe_key)
-        if not same.update(repeats=F("repeats") + 1):
-            raise
-        log.info("webhook repeated", salon_id=webhook.salon_id, name=webhook.name)
-        return Received(Outcome.REPEAT, same.first())
-    log.info("webhook kept", salon_id=webhook.salon_id, name=webhook.name, webhook=webhook.pk)
-    return Received(Outcome.KEPT, webhook)
+    own = OWN_EFFECT.get(one.name)
+    others = [last for kind, last in changes.get(one.salon_id, {}).items() if kind != own]
+    return max(others, default=0)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.models import QuerySet
 
+from marketplace import views
 from marketplace.models import InboundWebhook
 from tests.environment import PARTNER_TOKEN
 from tests.marketplace.cast import MOSCOW, make_active
@@ -62,7 +64,7 @@ def test_a_database_that_is_away_is_never_answered_with_200(monkeypatch: pytest.
     def away(*_arguments: Any, **_more: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(InboundWebhook, "save", away)
+    monkeypatch.setattr(QuerySet, "bulk_create", away)
     assert post(lifecycle_body("freeze")).status_code == 503
 
 
@@ -107,3 +109,44 @@ def test_copies_that_arrive_at_once_are_kept_once() -> None:
         assert set(threads.map(one, range(12))) == {200}
     assert sorted(InboundWebhook.objects.values_list("repeats", flat=True)) == [5, 5]
     assert events("frozen") == 1
+
+
+def test_bodies_that_come_together_are_each_answered_for_themselves() -> None:
+    make_active()
+    secret = MOSCOW_DOOR.rsplit("/", 1)[-1]
+    record = json.dumps(load("record_update")).encode()
+    probe = json.dumps(lifecycle_body("probe")).encode()
+    forged = json.dumps(lifecycle_body("probe", partner_token="forged")).encode()
+    knocks = [
+        views.Knock(record, secret),
+        views.Knock(b"no json"),
+        views.Knock(probe),
+        views.Knock(forged),
+        views.Knock(record, secret),
+        views.Knock(record),  # an entity event on the address that is everybody's
+    ]
+    taken = views.take_all(knocks)
+    assert [one.response.status_code for one in taken] == [200, 400, 200, 403, 200, 403]
+    assert [json.loads(taken[place].response.content)["status"] for place in (0, 2, 4)] == [
+        "kept",
+        "kept",
+        "repeat",
+    ]
+    assert InboundWebhook.objects.get(kind="entity").repeats == 1
+    assert InboundWebhook.objects.get(kind="lifecycle").repeats == 0
+
+
+def test_one_that_another_process_keeps_at_the_same_moment_is_a_repeat_and_the_others_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = (json.dumps(lifecycle_body(name)).encode() for name in ("probe", "knock"))
+    views.take_all([views.Knock(first)])
+    with monkeypatch.context() as moment_before:
+        moment_before.setattr(QuerySet, "in_bulk", lambda *_arguments, **_named: {})
+        taken = views.take_all([views.Knock(first), views.Knock(second), views.Knock(second)])
+    said = [json.loads(one.response.content)["status"] for one in taken]
+    assert said == ["repeat", "kept", "repeat"]
+    assert list(InboundWebhook.objects.order_by("pk").values_list("name", "repeats")) == [
+        ("probe", 1),
+        ("knock", 1),
+    ]
