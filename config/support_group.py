@@ -4,11 +4,11 @@ from django.contrib.auth.models import Group, Permission
 
 NAME = "Support"
 SEES = {
-    "whatsapp": ("session", "sessionevent", "pool"),
+    "whatsapp": ("session", "sessionevent", "pool", "message"),
     "marketplace": ("company", "marketplaceevent", "inboundwebhook"),
 }
 # The change permission stands for the operations; the pages let nobody edit anything.
-OPERATES = {"session", "company", "inboundwebhook"}
+OPERATES = {"session", "company", "inboundwebhook", "message"}
 
 
 def make_support_group() -> Group:

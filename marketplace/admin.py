@@ -13,9 +13,10 @@ from config.operations import OperableAdmin
 from config.support import ReadMostlyAdmin
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
 from marketplace.operations import REPLAY_WEBHOOK, RETRY_ACTIVATION
+from marketplace.salon_messages import SalonMessageAdmin
 from marketplace.salon_sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
 from whatsapp.admin import STATUS_TONES
-from whatsapp.models import Session
+from whatsapp.models import Message, Session
 
 COMPANY_TONES = {
     "pending_whatsapp": "waiting", "activating": "busy", "active": "good", "activation_failed": "bad",
@@ -110,7 +111,10 @@ class CompanyAdmin(OperableAdmin):
 
     @admin.display(description=_("more"))
     def related(self, company: Company) -> str:
+        session = company.session_id
+        sent = [support.list_link(Message, _("messages"), session__id__exact=session)] if session else []
         return support.joined([
+            *sent,
             support.list_link(MarketplaceEvent, _("events"), salon_id__exact=company.salon_id),
             support.list_link(InboundWebhook, _("webhooks"), salon_id__exact=company.salon_id),
         ])  # fmt: skip
@@ -227,3 +231,5 @@ class InboundWebhookAdmin(OperableAdmin):
 
 admin.site.unregister(Session)
 admin.site.register(Session, SalonSessionAdmin)
+admin.site.unregister(Message)
+admin.site.register(Message, SalonMessageAdmin)

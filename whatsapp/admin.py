@@ -4,7 +4,9 @@ QR texts, pairing codes and key stores are never read here.
 """
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.urls.resolvers import URLPattern
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +16,9 @@ from config.logs import mask_phone, mask_text
 from config.operations import OperableAdmin
 from config.support import ReadMostlyAdmin
 from whatsapp import services
-from whatsapp.models import Pool, Session, SessionEvent, StoredCredentials
+from whatsapp.limits_page import in_force, limits_page
+from whatsapp.message_admin import MessageAdmin
+from whatsapp.models import Message, Pool, Session, SessionEvent, StoredCredentials
 from whatsapp.operations import RESTART, RESUME, STOP, UNLINK
 
 STATUS_TONES = {
@@ -61,6 +65,7 @@ class SessionAdmin(OperableAdmin):
                 ]
             },
         ),
+        (_("Messages"), {"fields": ["messages", "limits"]}),
         (_("Times"), {"fields": ["connected", "seen", "paired", "viewed", "banned", "created", "updated"]}),
         (_("Pool"), {"fields": ["pool", "lease", "tries", "next_attempt", "restart_requested"]}),
         (_("Pairing"), {"fields": ["pairing_requested", "pairing_phone_full", "pairing_failure"]}),
@@ -145,6 +150,24 @@ class SessionAdmin(OperableAdmin):
         every = support.list_link(SessionEvent, _("Whole history"), session__id__exact=session.pk)
         return format_html('<table class="support-history"><tbody>{}</tbody></table><p>{}</p>', rows, every)
 
+    @admin.display(description=_("messages"))
+    def messages(self, session: Session) -> str:
+        return support.list_link(Message, _("messages"), session__id__exact=session.pk)
+
+    @admin.display(description=_("sending limits"))
+    def limits(self, session: Session) -> str:
+        address = reverse("admin:whatsapp_session_limits", args=[session.pk])
+        paused = format_html("{}. ", _("Sending is paused")) if session.sending_paused else ""
+        return format_html('{}{} <a href="{}">{}</a>', paused, in_force(session), address, _("Change"))
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.limits_view)
+        return [path("<path:object_id>/limits/", view, name="whatsapp_session_limits"), *super().get_urls()]
+
+    def limits_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Where the sending limits are set."""
+        return limits_page(self, request, object_id)
+
     def describe(self, row: Session) -> str:
         return f"{str(row.pk)[:8]} {mask_phone(row.phone)}".strip()
 
@@ -209,3 +232,6 @@ class PoolAdmin(ReadMostlyAdmin):
     @admin.display(description=_("sessions"))
     def held(self, pool: Pool) -> str:
         return support.list_link(Session, str(pool.sessions), q=pool.name)
+
+
+admin.site.register(Message, MessageAdmin)

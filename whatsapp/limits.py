@@ -97,3 +97,9 @@ def set_timezone(*, session: Session, timezone_name: str) -> None:
     An unknown name counts as Moscow's.
     """
     SendingLimits.objects.update_or_create(session=session, defaults={"timezone_name": timezone_name[:64]})
+
+
+def limits_were_set(*, session: Session, by: str, changed: str) -> None:
+    """Write to the session's history who changed its limits to what, and let its pool look at them."""
+    SessionEvent.objects.create(session=session, kind="limits_changed", detail=f"{by}: {changed}"[:500])
+    hints.wake_pools()

@@ -1,0 +1,98 @@
+"""Messages in the admin, with the salons they belong to and what YClients was told: what the WhatsApp app
+cannot know."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from config import support
+from config.operations import Operation, Refused
+from config.support import Text
+from marketplace import callback_queue
+from marketplace.models import Company
+from marketplace.operator_reports import Told
+from marketplace.salon_sessions import COMPANY_SECRETS, salon_name
+from whatsapp.long_lists import LARGEST_NUMBER, digits_in
+from whatsapp.message_admin import MessageAdmin
+from whatsapp.models import Message, Session
+
+TOLD_WORDS = {
+    Told.HANDED_OVER: _("handed to the operator"),
+    Told.SENT: _("sent to the phone"),
+    Told.DELIVERED: _("delivered"),
+    Told.NOT_DELIVERED: _("not delivered"),
+    Told.REJECTED: _("rejected by the operator"),
+    Told.NO_FUNDS: _("no funds"),
+}
+
+
+def _why_not_tell(message: Message) -> Text:
+    if message.callback_state != Message.CallbackState.DEAD:
+        return _("Telling it was not given up.")
+    if message.pruned_at is not None:
+        return _("The address was removed with the text, as its time was over.")
+    return ""
+
+
+def _tell(message: Message, _cause: str) -> None:
+    if not callback_queue.replay_callback(message=message):
+        raise Refused(gettext("Telling it was not given up."))
+
+
+TELL_AGAIN = Operation(
+    name="tell-again",
+    label=_("Tell YClients again"),
+    consequence=_(
+        "A worker tells YClients within seconds how the message stands, and tries for another day if it is "
+        "not taken. Nothing is sent to the client."
+    ),
+    perform=_tell,
+    refusal=_why_not_tell,
+)
+
+
+class SalonMessageAdmin(MessageAdmin):
+    """Messages with their salons."""
+
+    operations = (*MessageAdmin.operations, TELL_AGAIN)
+    list_display = [*MessageAdmin.list_display[:1], "salons", *MessageAdmin.list_display[2:]]
+    search_help_text = _("A phone or its last digits, a salon's name or number, a message's number")
+    fieldsets = [
+        (None, {"fields": ["salons", *MessageAdmin.fieldsets[0][1]["fields"]]}),
+        *MessageAdmin.fieldsets[1:3],
+        (MessageAdmin.fieldsets[3][0], {"fields": ["told", *MessageAdmin.fieldsets[3][1]["fields"]]}),
+        *MessageAdmin.fieldsets[4:],
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        deferred = Company.objects.defer(*COMPANY_SECRETS)
+        return super().get_queryset(request).prefetch_related(Prefetch("session__companies", deferred))
+
+    def found_by(self, term: str) -> Q:
+        """Also by the salon's number or a part of its name."""
+        digits = digits_in(term)
+        if not digits:
+            named = Session.objects.filter(companies__title__icontains=term)
+            return self.of_sessions(named) | super().found_by(term)
+        if int(digits) > LARGEST_NUMBER:
+            return super().found_by(term)
+        return super().found_by(term) | self.of_sessions(
+            Session.objects.filter(companies__salon_id=int(digits))
+        )
+
+    @admin.display(description=_("salons"))
+    def salons(self, message: Message) -> str:
+        links = [support.link(company, salon_name(company)) for company in message.session.companies.all()]
+        return support.joined(links) or support.NOTHING
+
+    def salons_of(self, message: Message) -> str:
+        return ", ".join(salon_name(company) for company in message.session.companies.all())
+
+    @admin.display(description=_("was told"))
+    def told(self, message: Message) -> str:
+        said = [f"{told.value} {words}" for told, words in TOLD_WORDS.items() if message.reported & told.flag]
+        return ", ".join(said) or support.NOTHING
