@@ -7,8 +7,7 @@ from typing import Any
 from tests.scene import Scene
 
 ACKNOWLEDGED = ("sent", "delivered", "read")
-ENDED = ("failed", "expired", "unknown")
-FINAL = ("delivered", "read", *ENDED)
+FINAL = (*ACKNOWLEDGED, "failed", "expired", "unknown")
 # What YClients has been told when nothing is left to tell, each status once, by the message's last state. A
 # receipt that came after an outcome was given up adds to what was told before.
 TOLD_OF = {
@@ -42,6 +41,9 @@ class Verdict:
     states: Counter[str] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)  # by session
     missing: int = 0  # not at the phone, and our row says so
+    # The phone has it, WhatsApp's server has said so, and the phone's receipt died with a process: WhatsApp
+    # tells it once, and the library confirms it before anybody could have written it down.
+    receipts_lost: int = 0
     repeated_reports: int = 0
     attempts: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -56,13 +58,14 @@ def rows(scene: Scene) -> list[Row]:
     return [Row(*row) for row in found]
 
 
-def open_rows(scene: Scene) -> int:
-    """How many messages are still under way, or have something left to tell."""
+def open_rows(scene: Scene) -> dict[str, int]:
+    """How many messages are under way, wait for the phone's receipt, or have something left to tell."""
     statement = (
-        "SELECT count(*) FROM whatsapp_message WHERE source = 'operator' AND"
-        " (status NOT IN ('delivered', 'read', 'failed', 'expired', 'unknown') OR callback_state = 'due')"
+        "SELECT count(*) FILTER (WHERE status IN ('queued', 'sending')),"
+        " count(*) FILTER (WHERE status = 'sent'), count(*) FILTER (WHERE callback_state = 'due')"
+        " FROM whatsapp_message WHERE source = 'operator'"
     )
-    return int(scene.query(statement)[0][0])
+    return dict(zip(("under way", "without receipt", "to tell"), scene.query(statement)[0], strict=True))
 
 
 def judge(scene: Scene, *, wanted: set[str], phones: list[str]) -> Verdict:
@@ -99,6 +102,7 @@ def _judge_phone(verdict: Verdict, row: Row, times: int) -> None:
         verdict.missing += 1
         if row.status in ACKNOWLEDGED:
             verdict.wrong.append(f"{row.own_id} is {row.status}, but no phone has it")
+    verdict.receipts_lost += row.status == "sent" and times > 0
     if times > 1:
         verdict.duplicates[row.session] += times - 1
         if times > 1 + row.unknowns:
