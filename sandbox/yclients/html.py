@@ -1,4 +1,4 @@
-"""The look of the sandbox's pages: plain HTML made of escaped text, no scripts."""
+"""The look of the sandbox's pages: plain HTML made of escaped text; all of them work without scripts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 
 from sandbox.yclients.context import Context
-from sandbox.yclients.notifications import STATUS_WORDS, Notification
+from sandbox.yclients.notifications import STATUS_WORDS, Notification, StatusEntry
 from sandbox.yclients.salons import Installation, InstallStatus, Salon
 from sandbox.yclients.sender import Delivery, DeliveryState
 
@@ -37,18 +37,19 @@ DONE = (
 )
 
 
-def page(context: Context, *, title: str, body: str, here: str = "") -> str:
-    """A whole page; `body` is HTML, `title` text."""
+def page(context: Context, *, title: str, body: str, here: str = "", live: bool = False) -> str:
+    """A whole page; `body` is HTML, `title` text. A `live` one keeps its parts marked data-live fresh."""
     base = escape(context.public_url)
     links = "".join(
         f'<a href="{base}{path}"{" aria-current=page" if path == here else ""}>{label}</a>'
-        for path, label in (("/", "Маркетплейс"), ("/notifications", "Уведомления"))
+        for path, label in (("/", "Маркетплейс"), ("/notifications", "Уведомления"), ("/records", "Записи"))
     )
+    script = f'<script src="{base}/static/live.js" defer></script>' if live else ""
     return (
         '<!DOCTYPE html><html lang="ru"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title>"
-        f'<link rel="stylesheet" href="{base}/static/page.css"></head><body>'
+        f'<link rel="stylesheet" href="{base}/static/page.css">{script}</head><body>'
         '<header class="bar"><div class="bar-inner">'
         '<div class="bar-name">YCLIENTS <span>песочница</span></div>'
         f"<nav>{links}</nav></div></header><main>{body}</main></body></html>"
@@ -135,18 +136,33 @@ def notification_list(notifications: Sequence[Notification]) -> str:
 
 
 def _notification_row(item: Notification) -> str:
-    reports = [f"{STATUS_WORDS[entry.status]} ({entry.status})" for entry in item.statuses]
     if item.error_code is not None:
         outcome = f"ошибка {item.error_code}: {item.error_message or ''}"
     elif item.ext_id is not None:
-        outcome = "принято оператором"
+        outcome = "Принято оператором"
     else:
         outcome = f"ответ {item.http_status}" if item.http_status else "нет ответа"
+    reports = "".join(map(_report, item.statuses)) or '<li class="soft small">статусов ещё нет</li>'
     return (
-        f'<li><div class="row"><strong>{escape(item.phone)}</strong>'
+        f'<li data-notification="{escape(item.id)}"><div class="row"><strong>{escape(item.phone)}</strong>'
         f'<span class="soft small">№&nbsp;{item.salon_id} · {escape(item.channel)}</span></div>'
-        f"<div>{escape(item.text)}</div>"
-        f'<div class="soft small">{escape(" → ".join([outcome, *reports]))}</div></li>'
+        f'<div class="said">{escape(item.text)}</div>'
+        f'<div class="soft small">{escape(outcome)}. Полученные статусы:</div>'
+        f'<ol class="track">{reports}</ol></li>'
+    )
+
+
+def _report(entry: StatusEntry) -> str:
+    kind = {1: " badge-active", 2: " badge-pending", 16: " badge-pending", 52: " badge-pending"}
+    price = ""
+    if entry.payment_sum is not None:
+        price = (
+            f" · {entry.payment_sum:g}&nbsp;{escape(entry.currency_iso or '')}, частей: {entry.parts_amount}"
+        )
+    words = f"{STATUS_WORDS[entry.status]} ({entry.status})"
+    return (
+        f'<li><span class="badge{kind.get(entry.status, "")}">{words}</span>'
+        f'<span class="soft small">{price}</span></li>'
     )
 
 

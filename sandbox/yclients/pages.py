@@ -130,9 +130,10 @@ async def notifications(request: web.Request) -> web.Response:
     body = (
         "<h1>Уведомления клиентам</h1>"
         '<p class="soft">YCLIENTS передаёт сообщение приложению, а оно сообщает, что с ним стало.</p>'
-        f"{form}<h2>Отправленные</h2>{html.notification_list(latest)}"
+        f'{form}<h2>Отправленные</h2><div id="sent" data-live>{html.notification_list(latest)}</div>'
     )
-    return _html(html.page(context, title="Уведомления клиентам", body=body, here="/notifications"))
+    text = html.page(context, title="Уведомления клиентам", body=body, here="/notifications", live=True)
+    return _html(text)
 
 
 async def send_notification(request: web.Request) -> web.Response:

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sandbox.yclients import api, billing, control, control_scene, control_sending, delivery, pages
+from sandbox.yclients import (
+    api,
+    billing,
+    control,
+    control_scene,
+    control_sending,
+    delivery,
+    pages,
+    record_pages,
+)
 from sandbox.yclients.context import CONTEXT, Context
 from sandbox.yclients.control import control_errors
 from sandbox.yclients.faults import Fault, FaultKind
@@ -201,6 +210,6 @@ class SandboxYClients:
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[page_errors, api_guard, control_errors])
         application[CONTEXT] = self.context
-        for module in (api, billing, delivery, control, control_scene, control_sending, pages):
+        for module in (api, billing, delivery, control, control_scene, control_sending, pages, record_pages):
             application.add_routes(module.routes())
         return application
