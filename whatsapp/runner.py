@@ -250,7 +250,7 @@ class SessionRunner:
             await self._start_pairing()
             return
         try:
-            path = await self.database(vault.prepare, self.session)
+            keys = await self.database(vault.prepare, self.session)
         except vault.CredentialsMissing as error:
             await self.lose_device(
                 note="credentials_unusable", detail=str(error), trouble=Trouble.CREDENTIALS
@@ -266,8 +266,8 @@ class SessionRunner:
             )
             return
         status = Status.RECONNECTING if self.row.connected_at else Status.CONNECTING
-        await self.write(status=status, last_error="", **NO_CODES)
-        await self.start_engine(path, pairing=False)
+        await self.write(status=status, last_error="", note=keys.note, detail=keys.detail, **NO_CODES)
+        await self.start_engine(keys.path, pairing=False)
 
     async def _start_pairing(self) -> None:
         # The key store is not cleared: a pool killed right after the scan left a linked device in it.
@@ -401,7 +401,10 @@ class SessionRunner:
         """Take a copy of the key store into the vault when it changed since the last one."""
         modified = vault.modified_at(self.session)
         if modified > self._copied_state:
-            await self.database(vault.take_copy, self.lease)
+            try:
+                await self.database(vault.take_copy, self.lease)
+            except vault.StoreDamaged as error:
+                await self.write(note="copy_failed", detail=f"{error}; the last good copy is kept")
             self._copied_state = modified
         self._copied_at = time.monotonic()
 

@@ -20,7 +20,7 @@ async def remove_device(runner: SessionRunner) -> bool:
     """Tell WhatsApp to forget the device; True when it is gone there, False when it could not be told."""
     if runner.connected_since is None:
         try:
-            path = await runner.database(vault.prepare, runner.session)
+            path = (await runner.database(vault.prepare, runner.session)).path
         except (vault.CredentialsMissing, vault.CredentialsDamaged):
             return True  # nothing to log in with, so nothing that could be told
         await runner.start_engine(path, pairing=False)

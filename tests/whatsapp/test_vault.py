@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from whatsapp import leases, vault
 from whatsapp.leases import Lease, LeaseLost
-from whatsapp.models import Session, StoredCredentials
+from whatsapp.models import Message, Session, StoredCredentials
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +56,7 @@ def test_a_copy_taken_while_the_store_is_open_restores_elsewhere(
 ) -> None:
     assert vault.take_copy(lease)
     on_another_machine(settings, tmp_path)
-    assert read(vault.prepare(lease.session_id)) == ["first"]
+    assert read(vault.prepare(lease.session_id).path) == ["first"]
 
 
 def test_the_same_store_is_not_copied_twice(lease: Lease, key_store: sqlite3.Connection) -> None:
@@ -72,7 +72,7 @@ def test_the_local_store_is_kept_while_the_copy_was_taken_from_it(
 ) -> None:
     vault.take_copy(lease)
     write(key_store, "after the copy")
-    assert read(vault.prepare(lease.session_id)) == ["first", "after the copy"]
+    assert read(vault.prepare(lease.session_id).path) == ["first", "after the copy"]
 
 
 def test_a_copy_taken_elsewhere_since_replaces_the_local_store(
@@ -81,16 +81,16 @@ def test_a_copy_taken_elsewhere_since_replaces_the_local_store(
     here = settings.WHATSAPP_STORE_DIR
     vault.take_copy(lease)
     on_another_machine(settings, tmp_path)
-    elsewhere = sqlite3.connect(vault.prepare(lease.session_id))
+    elsewhere = sqlite3.connect(vault.prepare(lease.session_id).path)
     write(elsewhere, "elsewhere")
     elsewhere.close()
     vault.take_copy(lease)
     settings.WHATSAPP_STORE_DIR = here
-    assert read(vault.prepare(lease.session_id)) == ["first", "elsewhere"]
+    assert read(vault.prepare(lease.session_id).path) == ["first", "elsewhere"]
 
 
 def test_a_store_never_copied_is_used_as_it_is(lease: Lease, key_store: sqlite3.Connection) -> None:
-    assert read(vault.prepare(lease.session_id)) == ["first"]
+    assert read(vault.prepare(lease.session_id).path) == ["first"]
 
 
 def test_without_store_and_copy_the_credentials_are_missing(lease: Lease) -> None:
@@ -146,7 +146,7 @@ def test_the_folder_and_a_restored_store_are_private(
 ) -> None:
     vault.take_copy(lease)
     on_another_machine(settings, tmp_path)
-    path = vault.prepare(lease.session_id)
+    path = vault.prepare(lease.session_id).path
     assert path.stat().st_mode & 0o077 == 0
     assert path.parent.stat().st_mode & 0o077 == 0
 
@@ -157,3 +157,79 @@ def test_the_copy_names_who_took_it_and_when(lease: Lease, key_store: sqlite3.Co
     kept = StoredCredentials.objects.get()
     assert kept.taken_by == "pool-a"
     assert kept.taken_at >= before
+
+
+def test_the_copy_of_a_database_from_a_backup_does_not_replace_a_newer_store(
+    lease: Lease, key_store: sqlite3.Connection
+) -> None:
+    vault.take_copy(lease)
+    backup = StoredCredentials.objects.values().get()
+    for value in ("second", "third"):
+        write(key_store, value)
+        vault.take_copy(lease)
+    StoredCredentials.objects.update(**backup)
+    store = vault.prepare(lease.session_id)
+    assert read(store.path) == ["first", "second", "third"]
+    assert store.note == "credentials_older"
+    assert "backup" in store.detail
+
+
+def test_the_store_of_a_former_device_is_not_taken_for_a_newer_one(
+    lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
+) -> None:
+    here = settings.WHATSAPP_STORE_DIR
+    for value in ("second", "third"):
+        write(key_store, value)
+        vault.take_copy(lease)
+    StoredCredentials.objects.all().delete()  # unlinked, and linked anew on another machine
+    on_another_machine(settings, tmp_path)
+    device = sqlite3.connect(vault.store_path(lease.session_id))
+    device.execute("CREATE TABLE keys (value TEXT)")
+    write(device, "another device")
+    device.close()
+    vault.take_copy(lease)
+    settings.WHATSAPP_STORE_DIR = here
+    assert read(vault.prepare(lease.session_id).path) == ["another device"]
+
+
+def test_a_takeover_says_what_the_copy_does_not_know(
+    lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
+) -> None:
+    vault.take_copy(lease)
+    on_another_machine(settings, tmp_path)
+    assert vault.prepare(lease.session_id).note == "credentials_restored"
+    vault.destroy_local(lease.session_id)
+    Message.objects.create(
+        session_id=lease.session_id,
+        phone="79990000002",
+        text="after the copy",
+        status=Message.Status.SENT,
+        wa_message_id="3EB0",
+        sent_at=timezone.now(),
+    )
+    store = vault.prepare(lease.session_id)
+    assert store.note == "credentials_older"
+    assert "1 messages were sent and 0 received since then" in store.detail
+
+
+def test_a_damaged_store_does_not_replace_a_good_copy(lease: Lease, key_store: sqlite3.Connection) -> None:
+    vault.take_copy(lease)
+    good = StoredCredentials.objects.get().checksum
+    key_store.close()
+    vault.destroy_local(lease.session_id)
+    vault.store_path(lease.session_id).write_bytes(b"SQLite format 3\x00" + b"\xff" * 8000)
+    with pytest.raises(vault.StoreDamaged):
+        vault.take_copy(lease)
+    assert StoredCredentials.objects.get().checksum == good
+
+
+def test_a_damaged_copy_is_kept_for_whoever_can_mend_it(
+    lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
+) -> None:
+    vault.take_copy(lease)
+    on_another_machine(settings, tmp_path)
+    keys, settings.FIELD_ENCRYPTION_KEYS = settings.FIELD_ENCRYPTION_KEYS, [Fernet.generate_key().decode()]
+    with pytest.raises(vault.CredentialsDamaged):
+        vault.prepare(lease.session_id)
+    settings.FIELD_ENCRYPTION_KEYS = keys
+    assert read(vault.prepare(lease.session_id).path) == ["first"]
