@@ -11,6 +11,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from marketplace import forwarding_models as forwarding_models
+from marketplace import welcome_models as welcome_models
 from marketplace.opt_out_models import OptOut as OptOut
 from whatsapp.encryption import EncryptedTextField
 from whatsapp.models import Session
@@ -71,6 +73,7 @@ class Company(models.Model):
 
     registered_at = models.DateTimeField(null=True, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)
+    welcomed_at = models.DateTimeField(null=True, blank=True, help_text=_("greeted, or too late for it"))
     frozen_at = models.DateTimeField(null=True, blank=True)
     uninstalled_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

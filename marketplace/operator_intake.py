@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from marketplace import operator_numbers
+from marketplace import operator_numbers, opt_outs
 from marketplace.models import Company
 from marketplace.operator_format import Accepted, Code, Refusal, Wanted
 from marketplace.operator_metrics import OPERATOR_MESSAGES
@@ -148,8 +148,24 @@ def _queue(company: Company, placed: list[tuple[int, Wanted, str]]) -> dict[int,
             ),
         )
     rows = messages.queue_messages(session=session, messages=list(fresh.values()))
+    _end_unwanted(company, rows)
     ext_ids = {own_id: str(row.pk) for own_id, row in zip(fresh, rows, strict=True)}
     return {place: Accepted(one.id, ext_ids[one.id]) for place, one, _phone in placed}
+
+
+def _end_unwanted(company: Company, rows: Sequence[Message]) -> None:
+    """Advertising to a client who opted out is taken and ended at once, so that YClients is told
+    "rejected" as of any other message, and a repeat finds the row."""
+    phones = {row.phone for row in rows if row.category == Message.Category.ADDS}
+    if not phones:
+        return
+    sharing = Company.objects.filter(session__companies=company.pk).values_list("pk", flat=True)
+    unwanted = opt_outs.opted_out_phones(company_ids=list(sharing), phones=phones)
+    if unwanted:
+        ended = [row.pk for row in rows if row.category == Message.Category.ADDS and row.phone in unwanted]
+        messages.finish_waiting(
+            Message.objects.filter(pk__in=ended), error_code=opt_outs.ERROR_CODE, error=opt_outs.ERROR
+        )
 
 
 def _earliest(company: Company, session: Session, categories: set[str]) -> dict[str, datetime | None]:

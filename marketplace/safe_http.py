@@ -1,21 +1,19 @@
-"""POST to an address that a stranger chose, so that it reaches YClients or Altegio and nothing else.
+"""POST to an address that a stranger chose, so that it reaches whom it may reach and nothing else.
 
-An address is allowed by its host, resolved once, refused when any of its IP addresses belongs to a private
-or special network, and connected to at the very address that was checked, so that a name which resolves
-differently a moment later gains nothing. Redirects are not followed, proxies of the environment are not
-used, and the answer's body is thrown away. Errors never hold the address: its path is a secret.
+An address is allowed by its host (`safe_addresses`), resolved once, refused when any of its IP addresses
+belongs to a private or special network, and connected to at the very address that was checked, so that a
+name which resolves differently a moment later gains nothing. Redirects are not followed, proxies of the
+environment are not used, and the answer's body is thrown away. Errors never hold the address: its path is a
+secret.
 """
 
-import ipaddress
-import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
-from urllib.parse import urlsplit
 
 import certifi
 from django.conf import settings
@@ -23,54 +21,28 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from marketplace.call_errors import retry_after
-from marketplace.redirects import OWN_DOMAINS
+from marketplace.safe_addresses import (
+    PORTS,
+    AddressRefused,
+    Target,
+    check,
+    check_public,
+    is_public,
+)
 
-MAX_URL = 2000
+__all__ = ["AddressRefused", "Answer", "Target", "Unreachable", "check", "check_public", "is_public", "post"]
+
 MAX_ADDRESSES = 3
 CONNECT_TIMEOUT = 5.0  # seconds, for each IP address
 READ_TIMEOUT = 10.0  # between two bytes
 TOTAL_TIMEOUT = 20.0  # for everything but the resolving
 MAX_ANSWER = 64 * 1024  # bytes
 
-# Parsers disagree about spaces, controls, backslashes and letters of other alphabets, so none may occur.
-PLAIN = re.compile(r"[!#-\[\]-~]+", re.ASCII)
-AUTHORITY = re.compile(
-    r"(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII
-)
-PORTS = {"https": 443, "http": 80}
-
-SPECIAL_NETWORKS = [
-    ipaddress.ip_network(network)
-    for network in (
-        "192.88.99.0/24",  # 6to4 relays
-        "2001::/23",  # Teredo and other protocols' own
-        "2002::/16",  # 6to4, which wraps any IPv4 address
-        "3fff::/20",  # documentation
-    )
-]
-# Everything else in IPv6 is private, special, or wraps an IPv4 address (mapped, compatible, NAT64).
-GLOBAL_IPV6 = ipaddress.IPv6Network("2000::/3")
-
 Resolve = Callable[[str, int], list[str]]
-
-
-class AddressRefused(Exception):
-    """The address is not one that we send to; the text says why, without the address."""
 
 
 class Unreachable(Exception):
     """No answer came; the request may have arrived all the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An allowed address; `own_network`: the settings name its host, so it may be a private one."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-    own_network: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,67 +53,30 @@ class Answer:
     retry_after: float | None
 
 
-def check(url: str) -> Target:
-    """Return where `url` leads when it may be posted to; asks no name server. Raises AddressRefused."""
-    if len(url) > MAX_URL or not PLAIN.fullmatch(url):
-        raise AddressRefused("it is too long or holds unusual characters")
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise AddressRefused("it is not an address") from error
-    scheme, authority = parts.scheme.lower(), AUTHORITY.fullmatch(parts.netloc.lower())
-    if scheme not in PORTS or authority is None:
-        raise AddressRefused("it is not a plain http or https address")
-    host, port = authority["host"], int(authority["port"] or PORTS[scheme])
-    platform = scheme == "https" and port == 443 and _is_platform(host)
-    if not platform and (scheme, host, port) != _named_by_settings():
-        raise AddressRefused("its host is not one of YClients")
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(scheme, host, port, path, own_network=not platform)
-
-
 def post(
-    url: str, body: bytes, *, resolve: Resolve | None = None, trusted: ssl.SSLContext | None = None
+    url: str,
+    body: bytes,
+    *,
+    headers: Mapping[str, str] | None = None,
+    allowed: Callable[[str], Target] = check,
+    resolve: Resolve | None = None,
+    trusted: ssl.SSLContext | None = None,
 ) -> Answer:
     """POST a JSON body and return the answer of whatever status; at most 20 s beside the resolving.
 
-    `resolve` and `trusted` replace the system's name server and the public certificate authorities. Raises
-    AddressRefused, and Unreachable when no whole answer came.
+    `allowed` says where the address may lead. `resolve` and `trusted` replace the system's name server and
+    the public certificate authorities. Raises AddressRefused, and Unreachable when no whole answer came.
     """
-    target = check(url)
+    target = allowed(url)
     addresses = _checked_addresses(target, resolve or _resolve)
     connection = _connect(target, addresses, trusted)
     try:
         with _limited(connection):
-            return _exchange(connection, target, body)
+            return _exchange(connection, target, body, headers or {})
     except (HTTPError, HTTPException, OSError, ValueError) as error:
         raise Unreachable(f"the connection was lost ({type(error).__name__})") from None
     finally:
         connection.close()
-
-
-def is_public(address: str) -> bool:
-    """True for an IP address of the open internet, on which YClients can stand."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if ip.is_multicast or ip.is_reserved or not ip.is_global:
-        return False
-    if any(ip in network for network in SPECIAL_NETWORKS):
-        return False
-    return ip.version == 4 or ip in GLOBAL_IPV6
-
-
-def _is_platform(host: str) -> bool:
-    return any(host == domain or host.endswith(f".{domain}") for domain in OWN_DOMAINS)
-
-
-def _named_by_settings() -> tuple[str, str, int]:
-    named = urlsplit(settings.YCLIENTS_API_URL.lower())
-    host = named.hostname or ""
-    written = f"[{host}]" if ":" in host else host
-    return named.scheme, written, named.port or PORTS.get(named.scheme, 0)
 
 
 def _resolve(host: str, port: int) -> list[str]:
@@ -216,7 +151,7 @@ def _cut(line: socket.socket) -> None:
         line.close()
 
 
-def _exchange(connection: HTTPConnection, target: Target, body: bytes) -> Answer:
+def _exchange(connection: HTTPConnection, target: Target, body: bytes, more: Mapping[str, str]) -> Answer:
     usual = target.port == PORTS[target.scheme]
     headers = {
         "Host": target.host if usual else f"{target.host}:{target.port}",
@@ -225,6 +160,7 @@ def _exchange(connection: HTTPConnection, target: Target, body: bytes) -> Answer
         "Accept-Encoding": "identity",
         "User-Agent": "salon-whatsapp",
         "Connection": "close",
+        **more,
     }
     connection.request("POST", target.path, body=body, headers=headers, preload_content=False)
     response = connection.getresponse()

@@ -15,7 +15,17 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
-from marketplace import activation, callback_queue, callbacks, connections, effects, reconciliation
+from marketplace import (
+    activation,
+    callback_queue,
+    callbacks,
+    connections,
+    effects,
+    forwarding,
+    inbound,
+    reconciliation,
+    welcome,
+)
 from marketplace.models import Company, InboundWebhook
 from whatsapp import hints
 
@@ -71,6 +81,9 @@ def all_jobs() -> list[Job]:
         Job("webhooks", effects.due, apply_webhook, at_once=2),
         Job("frozen", reconciliation.due, reconciliation.check, at_once=1),
         Job("callbacks", callback_queue.due, callbacks.deliver, at_once=2),
+        Job("inbound", inbound.due, inbound.act, at_once=2),
+        Job("forwarding", forwarding.due, forwarding.deliver, at_once=2),
+        Job("welcome", welcome.due, welcome.greet, at_once=1),
     ]
 
 

@@ -1,0 +1,257 @@
+"""Passes what clients write on to an address that the salon has chosen: the door for a bot.
+
+`keep` makes the rows in the transaction that acts on the message, `deliver` posts them. A worker that dies
+between the post and our note of it posts the same delivery id again, by which the receiver knows it. How the
+receiver checks a delivery is told in docs/forwarding.md. Neither the address nor the secret is ever logged.
+"""
+
+import hashlib
+import hmac
+import json
+import random
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from marketplace import safe_http
+from marketplace.forwarding_metrics import FORWARDED
+from marketplace.forwarding_models import ForwardedMessage, Forwarding
+from marketplace.models import Company
+from whatsapp import hints
+from whatsapp.encryption import UndecryptableError
+from whatsapp.models import Message
+
+log = structlog.get_logger("forwarding")
+
+TRIED_FOR = timedelta(days=1)
+CLAIM = timedelta(seconds=120)
+LONGEST_RUN = 30.0  # seconds after which other salons' messages get their turn
+LONGEST_POST = 60.0  # seconds for one post with its name's resolving and its connections
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0  # seconds before a message is tried again
+LONGEST_REST = 600.0  # seconds in which a receiver that does not answer is left alone
+REFUSALS_IN_A_ROW = 3  # of different messages: then it is not about the message
+BUSY = (429, 503)
+OFF = "forwarding is switched off"
+
+State = ForwardedMessage.State
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a post ended: delivered when `cause` is empty. `rest`: leave the receiver alone for a while."""
+
+    cause: str = ""
+    rest: bool = False
+    retry_after: float = 0.0
+
+
+def new_secret() -> str:
+    """Return a fresh secret for signatures."""
+    return secrets.token_hex(32)
+
+
+def signature(*, secret: str, timestamp: str, body: bytes) -> str:
+    """Return the value of `X-Signature`: HMAC-SHA256 over the timestamp, a dot and the body."""
+    signed = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
+    return f"sha256={signed.hexdigest()}"
+
+
+def keep(*, message: Message, companies: Sequence[Company]) -> int:
+    """Queue the message for each active salon of its number that wants it; once, however often called."""
+    active = [company.pk for company in companies if company.status == Company.Status.ACTIVE]
+    wanting = Forwarding.objects.filter(company_id__in=active, enabled=True).values_list("pk", flat=True)
+    rows = [ForwardedMessage(forwarding_id=pk, message=message) for pk in wanting]
+    ForwardedMessage.objects.bulk_create(rows, ignore_conflicts=True)
+    if rows:
+        hints.wake_workers()
+    return len(rows)
+
+
+def due(*, limit: int) -> list[int]:
+    """Return ids of forwardings that have messages to deliver and that nobody is delivering."""
+    now = timezone.now()
+    waiting = ForwardedMessage.objects.filter(
+        forwarding=OuterRef("pk"), state=State.DUE, next_attempt_at__lte=now
+    )
+    free = Forwarding.objects.filter(_free(now), Exists(waiting), enabled=True)
+    return list(free.order_by("claimed_until", "pk").values_list("pk", flat=True)[:limit])
+
+
+def deliver(forwarding_id: int) -> int:
+    """Deliver what is due to one address, oldest first; return how many messages were taken there."""
+    ends = time.monotonic() + CLAIM.total_seconds()
+    until = timezone.now() + CLAIM
+    if not Forwarding.objects.filter(_free(timezone.now()), pk=forwarding_id, enabled=True).update(
+        claimed_until=until
+    ):
+        return 0
+    try:
+        return _deliver_all(forwarding_id, stop_at=time.monotonic() + LONGEST_RUN, ends=ends)
+    finally:
+        Forwarding.objects.filter(pk=forwarding_id, claimed_until=until).update(claimed_until=None)
+
+
+def switch_off(*, forwarding: Forwarding) -> None:
+    """Deliver no more; what waits is given up, and can be replayed."""
+    with transaction.atomic():
+        Forwarding.objects.filter(pk=forwarding.pk).update(enabled=False)
+        waiting = ForwardedMessage.objects.filter(forwarding=forwarding, state=State.DUE)
+        waiting.update(state=State.DEAD, last_error=OFF)
+
+
+def replay(*, forwarded: ForwardedMessage) -> bool:
+    """Deliver a given up message again, for another day; False when it was not given up."""
+    return bool(_replay(ForwardedMessage.objects.filter(pk=forwarded.pk)))
+
+
+def _replay(rows: QuerySet[ForwardedMessage]) -> int:
+    now = timezone.now()
+    changed = rows.filter(state=State.DEAD).update(
+        state=State.DUE, attempts=0, since=now, next_attempt_at=now, last_error=""
+    )
+    hints.wake_workers()
+    return changed
+
+
+def _free(now: datetime) -> Q:
+    unclaimed = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
+    return unclaimed & (Q(paused_until__isnull=True) | Q(paused_until__lte=now))
+
+
+def _deliver_all(forwarding_id: int, *, stop_at: float, ends: float) -> int:
+    delivered = refused = 0
+    while time.monotonic() < stop_at and time.monotonic() + LONGEST_POST < ends:
+        row = _next(forwarding_id)
+        if row is None:
+            break
+        outcome = _post(row)
+        if not outcome.cause:
+            _note_delivered(row)
+            delivered, refused = delivered + 1, 0
+            continue
+        refused += 1
+        rest = outcome.rest or refused >= REFUSALS_IN_A_ROW
+        _note_failure(row, outcome, rest=rest)
+        if rest:
+            break
+    return delivered
+
+
+def _next(forwarding_id: int) -> ForwardedMessage | None:
+    """Return the oldest due message, with its attempt counted: a crash in the middle counts as one."""
+    now = timezone.now()
+    rows = ForwardedMessage.objects.filter(
+        forwarding_id=forwarding_id, forwarding__enabled=True, state=State.DUE, next_attempt_at__lte=now
+    ).order_by("pk")
+    pk = rows.values_list("pk", flat=True).first()
+    if pk is None:
+        return None
+    again = now + _pause(1, LONGEST_PAUSE)
+    ForwardedMessage.objects.filter(pk=pk, state=State.DUE).update(
+        attempts=F("attempts") + 1, next_attempt_at=again
+    )
+    named = ForwardedMessage.objects.select_related("message__session").defer(
+        "message__callback_url", "message__session__qr", "message__session__pairing_code"
+    )
+    return named.filter(pk=pk).first()
+
+
+def _post(row: ForwardedMessage) -> Outcome:
+    try:
+        target = (
+            Forwarding.objects.select_related("company")
+            .defer("company__api_key", "company__webhook_secret")
+            .get(pk=row.forwarding_id)
+        )
+    except UndecryptableError as error:
+        return Outcome(str(error), rest=True)
+    body = json.dumps(_payload(row, target.company), ensure_ascii=False).encode()
+    timestamp = str(int(time.time()))
+    headers = {
+        "Accept": "application/json",
+        "X-Delivery-Id": str(row.delivery_id),
+        "X-Timestamp": timestamp,
+        "X-Signature": signature(secret=target.secret, timestamp=timestamp, body=body),
+    }
+    try:
+        answer = safe_http.post(target.url, body, headers=headers, allowed=safe_http.check_public)
+    except safe_http.AddressRefused as error:
+        return Outcome(f"the address is not allowed: {error}", rest=True)
+    except safe_http.Unreachable as error:
+        return Outcome(str(error), rest=True)
+    if 200 <= answer.status < 300:
+        return Outcome()
+    return Outcome(f"HTTP {answer.status}", answer.status in BUSY, answer.retry_after or 0.0)
+
+
+def _payload(row: ForwardedMessage, company: Company) -> dict[str, Any]:
+    """What the receiver gets; times in ISO 8601 with their zone. `from.phone` is null while WhatsApp hides
+    it."""
+    message = row.message
+    return {
+        "delivery_id": str(row.delivery_id),
+        "event": "message.received",
+        "salon_id": company.salon_id,
+        "message": {
+            "id": str(message.pk),
+            "from": {"phone": message.phone or None, "lid": message.lid or None},
+            "to": message.session.phone or None,
+            "text": message.text,
+            "note": message.note or None,
+            "sent_at": message.sent_at.isoformat() if message.sent_at else None,
+            "received_at": message.created_at.isoformat(),
+        },
+    }
+
+
+def _note_delivered(row: ForwardedMessage) -> None:
+    now = timezone.now()
+    ForwardedMessage.objects.filter(pk=row.pk, state=State.DUE).update(
+        state=State.DELIVERED, delivered_at=now, last_error=""
+    )
+    Forwarding.objects.filter(pk=row.forwarding_id).update(
+        failures=0, paused_until=None, last_error="", delivered_at=now
+    )
+    FORWARDED.labels("delivered").inc()
+
+
+def _note_failure(row: ForwardedMessage, outcome: Outcome, *, rest: bool) -> None:
+    """Postpone the message; with `rest` every other one for this address too. What is older than a day is
+    given up with it."""
+    now = timezone.now()
+    cause = outcome.cause[:300]
+    again = now + max(_pause(row.attempts, LONGEST_PAUSE), timedelta(seconds=outcome.retry_after))
+    waiting = ForwardedMessage.objects.filter(forwarding_id=row.forwarding_id, state=State.DUE)
+    waiting.filter(pk=row.pk).update(next_attempt_at=again, last_error=cause)
+    late = waiting.filter(since__lte=now - TRIED_FOR)
+    given_up = (late if rest else late.filter(pk=row.pk)).update(state=State.DEAD, last_error=cause)
+    if rest:
+        target = Forwarding.objects.filter(pk=row.forwarding_id)
+        target.update(failures=F("failures") + 1, last_error=cause)
+        failures = target.values_list("failures", flat=True).first() or 1
+        pause = max(
+            _pause(failures, LONGEST_REST), timedelta(seconds=min(outcome.retry_after, LONGEST_PAUSE))
+        )
+        target.update(paused_until=now + pause)
+    FORWARDED.labels("failed").inc()
+    FORWARDED.labels("given_up").inc(given_up)
+    log.warning(
+        "message not forwarded",
+        delivery=str(row.delivery_id),
+        attempts=row.attempts,
+        given_up=given_up,
+        cause=cause,
+    )
+
+
+def _pause(failures: int, longest: float) -> timedelta:
+    pause = min(longest, FIRST_PAUSE * 2 ** min(failures - 1, 20))
+    return timedelta(seconds=pause * random.uniform(0.5, 1))  # noqa: S311 spreads load, guards nothing

@@ -1,0 +1,9 @@
+"""How forwarding to the salons' own addresses goes."""
+
+from prometheus_client import Counter
+
+FORWARDED = Counter(
+    "marketplace_forwarded_total",
+    "Attempts to forward a client's message, and messages given up.",
+    ["outcome"],
+)

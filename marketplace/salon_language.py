@@ -1,0 +1,13 @@
+"""The language in which a salon speaks to its clients and we to the salon."""
+
+from marketplace import operator_numbers
+from marketplace.models import Company
+
+# Where salons speak Russian with their clients as a rule; everywhere else it is English.
+RUSSIAN_SPEAKING = frozenset({"AM", "AZ", "BY", "GE", "KG", "KZ", "MD", "RU", "TJ", "TM", "UA", "UZ"})
+
+
+def language_of(company: Company) -> str:
+    """Return `ru` or `en`, by the country of the salon's phone number, else of its clock."""
+    region = operator_numbers.region_of(phone=company.phone, timezone_name=company.timezone_name)
+    return "ru" if region in RUSSIAN_SPEAKING else "en"

@@ -1,0 +1,34 @@
+"""Clients of the salons who write to them, as the pool writes it down."""
+
+import time
+from itertools import count
+
+from marketplace import inbound
+from marketplace.models import Company
+from whatsapp import inbox
+from whatsapp.engine.protocol import Incoming
+from whatsapp.models import Message
+
+IVAN, OLGA = "79990000000", "79990000001"
+_numbers = count(1)
+
+
+def writes(
+    company: Company, text: str, *, phone: str | None = IVAN, lid: str | None = None, wa_id: str = ""
+) -> Message:
+    """A client writes to the salon's number; return the row that is to be acted on."""
+    wa_id = wa_id or f"WA{next(_numbers)}"
+    inbox.record_incoming(Incoming(str(company.session_id), wa_id, phone, lid, text, None, time.time()))
+    return Message.objects.get(wa_message_id=wa_id)
+
+
+def work() -> None:
+    """Do what the worker would do now."""
+    for pk in inbound.due(limit=100):
+        inbound.act(pk)
+
+
+def told(phone: str = IVAN, source: str = "optout") -> list[str]:
+    """What the client is told, in order."""
+    rows = Message.objects.filter(source=source, phone=phone).order_by("pk")
+    return list(rows.values_list("text", flat=True))
