@@ -34,6 +34,7 @@ class Lease:
     owner: str
     token: int
     deadline: float = field(compare=False)
+    host: str = field(default="", compare=False)  # the engine host that last held the session
 
     @property
     def is_over(self) -> bool:
@@ -112,7 +113,7 @@ def write(
             raise LeaseLost(f"session {lease.session_id}")
         if note:
             SessionEvent.objects.create(
-                session_id=lease.session_id, kind=note, detail=detail[:500], pool=lease.owner
+                session_id=lease.session_id, kind=note, detail=detail[:500], pool=lease.owner, host=lease.host
             )
         hints.session_changed(lease.session_id)
     return True

@@ -15,9 +15,18 @@ FIRST_QR_SECONDS = Histogram(
     buckets=(0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60),
 )
 PAIRINGS = Counter("whatsapp_pairings_total", "Devices linked.")
-DISCONNECTS = Counter("whatsapp_disconnects_total", "Lines lost by reason.", ["reason"])
+DISCONNECTS = Counter(
+    "whatsapp_disconnects_total",
+    "Lines lost and connections that failed, by trouble (network, server, host, replaced, banned, …).",
+    ["reason"],
+)
 LEASE_LOSSES = Counter("whatsapp_lease_losses_total", "Sessions stopped because their lease was lost.")
-HOST_RESTARTS = Counter("whatsapp_host_restarts_total", "Engine hosts replaced by reason.", ["reason"])
+HOST_RESTARTS = Counter(
+    "whatsapp_host_restarts_total", "Engine hosts that died with sessions in them, by reason.", ["reason"]
+)
+HOST_RECYCLES = Counter(
+    "whatsapp_host_recycles_total", "Engine hosts replaced for their age, memory or number of starts."
+)
 MESSAGES = Counter("whatsapp_messages_total", "Messages by what became of them.", ["outcome"])
 SEND_SECONDS = Histogram(
     "whatsapp_send_seconds",

@@ -10,8 +10,9 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 from django.db import DatabaseError
@@ -19,7 +20,7 @@ from django.utils import timezone
 
 from whatsapp import hints, leases, messages, metrics, outbox
 from whatsapp.database import in_thread
-from whatsapp.engine import Engine
+from whatsapp.engine import RECYCLED, Engine
 from whatsapp.engine import protocol as said
 from whatsapp.facts import Facts, writing
 from whatsapp.lease_watch import LeaseWatch
@@ -31,6 +32,7 @@ from whatsapp.runner import SessionRunner
 log = structlog.get_logger("pool")
 SWEEP_INTERVAL = 30.0  # seconds
 FLUSH_TIMEOUT = 1.0  # seconds; a graceful stop has ten in all
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,8 @@ class SessionPool:
                 self.facts.note(fact)  # of a session that was given back meanwhile
 
     def _host_exited(self, event: said.HostExited) -> None:
+        if event.reason == RECYCLED:
+            metrics.HOST_RECYCLES.inc()
         if not event.sessions:
             log.info("engine host ended", host=event.host, reason=event.reason)
             return
@@ -196,6 +200,8 @@ class SessionPool:
                 "sessions": len(self.runners),
                 "hosts": len(hosts),
                 "rss_bytes": sum(host.rss_bytes for host in hosts),
+                "own_rss_bytes": own_rss_bytes(),
+                "engine_hosts": [asdict(host) for host in hosts],
             },
         )
         Pool.objects.filter(heartbeat_at__lt=now - timedelta(days=1)).delete()
@@ -218,3 +224,11 @@ class SessionPool:
             await in_thread(Pool.objects.filter(name=self.name).delete)
         except DatabaseError as error:
             log.warning("database unavailable", task="goodbye", error=str(error).partition("\n")[0])
+
+
+def own_rss_bytes() -> int:
+    """The memory that this process holds; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_SIZE
+    except OSError:
+        return 0

@@ -28,6 +28,7 @@ async def react(runner: SessionRunner, event: said.SessionEvent) -> None:
     """Do what the event calls for; what concerns messages alone is the sender's."""
     reaction = REACTIONS.get(type(event))
     if reaction:
+        runner.lease.host = runner.engine.host_of(runner.session) or runner.lease.host
         await reaction(runner, event)
     else:
         await runner.sender.hear(event)

@@ -214,6 +214,8 @@ class SessionRunner:
         if written:
             for name, value in changes.items():
                 setattr(self.row, name, value)
+            if trouble := changes.get("trouble"):
+                metrics.DISCONNECTS.labels(reason=str(trouble)).inc()
             if note:
                 self.log.info(note, detail=detail)
         return written
@@ -283,6 +285,7 @@ class SessionRunner:
         await self._pacer.wait()
         if self.lease.is_over:
             raise LeaseLost(self.session)
+        self.lease.host = ""
         try:
             await self.engine.start(self.session, path, pairing=pairing)
         except EngineError as error:

@@ -20,6 +20,8 @@ from typing import Literal, Protocol
 
 from whatsapp.engine.protocol import Event
 
+RECYCLED = "recycled"  # why a host ended: it was replaced for its age, its memory or the number of its starts
+
 
 class EngineError(Exception):
     """The engine could not do what was asked; the text says why and holds no secrets."""
@@ -121,3 +123,6 @@ class Engine(Protocol):
 
     def owns(self, session: str) -> bool:
         """Whether the engine holds this session."""
+
+    def host_of(self, session: str) -> str:
+        """The id of the host process that the session is in; empty while it is in none."""

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 
-from whatsapp.engine import EngineError, EngineSettings, HostInfo
+from whatsapp.engine import RECYCLED, EngineError, EngineSettings, HostInfo
 from whatsapp.engine.process import HostProcess
 from whatsapp.engine.protocol import HostExited, HostStarted, Message, Shutdown
 
@@ -87,8 +87,8 @@ class Fleet:
             kept = next((host for host in idle if not host.retiring), None)
             for host in idle:
                 if host is not kept:
+                    host.expect_exit(RECYCLED if host.retiring else "idle")
                     host.retiring = True
-                    host.expect_exit("idle")
                     host.send(Shutdown())
 
     async def close(self) -> None:

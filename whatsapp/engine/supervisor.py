@@ -90,6 +90,10 @@ class NeonizeEngine:
     def owns(self, session: str) -> bool:
         return session in self._keeper.slots
 
+    def host_of(self, session: str) -> str:
+        slot = self._keeper.slots.get(session)
+        return slot.host.id if slot is not None and slot.host is not None else ""
+
     def _held(self, session: str) -> Slot:
         slot = self._keeper.slots.get(session)
         if slot is None or slot.leaving:

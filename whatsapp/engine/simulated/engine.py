@@ -119,6 +119,9 @@ class SimulatedEngine(World):
     def owns(self, session: str) -> bool:
         return session in self._lines
 
+    def host_of(self, session: str) -> str:
+        return self._lines[session].host.id if session in self._lines else ""
+
     def _take(self, session: str, ref: str, phone: str, text: str) -> SentText:
         message = SentText(session, ref, phone, text, f"3EB0{secrets.token_hex(9).upper()}")
         self.sent.append(message)
