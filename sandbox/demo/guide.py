@@ -8,11 +8,15 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from config.asgi import application as product
 from marketplace.models import Company
+from sandbox.demo import state
 from sandbox.whatsapp import Refused, SandboxWhatsApp
 from sandbox.yclients import SandboxYClients
 from whatsapp import services
 from whatsapp.database import in_thread
 
+# The number that YClients' stand-in suggests for notifications and bookings.
+CLIENT_PHONE, CLIENT_NAME = "79990000000", "Иван"
+OPT_OUT = "СТОП"
 PAGE = Path(__file__).with_name("guide.html")
 POLICY = (
     b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
@@ -30,8 +34,10 @@ class Guide:
     def begin(self, *, whatsapp: SandboxWhatsApp, yclients: SandboxYClients, salon_phone: str) -> None:
         """Tell the guide where the stand-ins are and which phone is the salon's."""
         self._whatsapp, self._yclients, self._salon_phone = whatsapp, yclients, salon_phone
-        if not any(phone["phone"] == salon_phone for phone in whatsapp.list_phones()):
-            whatsapp.create_phone(salon_phone, "Салон")
+        known = {phone["phone"] for phone in whatsapp.list_phones()}
+        for number, name in ((salon_phone, "Салон"), (CLIENT_PHONE, CLIENT_NAME)):
+            if number not in known:
+                whatsapp.create_phone(number, name)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "http" and (scope["path"] == "/" or scope["path"].startswith("/demo/")):
@@ -57,28 +63,19 @@ class Guide:
             return _json(200, await self._state(self._whatsapp, self._yclients))
         if (method, path) == ("POST", "/demo/scan"):
             return await self._scan(self._whatsapp)
+        if (method, path) == ("POST", "/demo/answer"):
+            return self._answer_as_client(self._whatsapp)
         return _json(404, {"error": "Здесь ничего нет."})
 
     async def _state(self, whatsapp: SandboxWhatsApp, yclients: SandboxYClients) -> dict[str, Any]:
-        def salons() -> list[dict[str, Any]]:
-            companies = Company.objects.select_related("session").order_by("-updated_at")[:10]
-            return [
-                {
-                    "salon_id": company.salon_id,
-                    "title": company.title,
-                    "status": company.status,
-                    "status_words": str(company.get_status_display()),
-                    "session": company.session.status if company.session else "",
-                    "has_qr": bool(company.session and services.snapshot(session=company.session).qr),
-                }
-                for company in companies
-            ]
-
         return {
             "marketplace_url": yclients.url,
             "phone_url": whatsapp.control_url,
             "salon_phone": self._salon_phone,
-            "salons": await in_thread(salons),
+            "client_phone": CLIENT_PHONE,
+            "salons": await in_thread(state.salons),
+            "messages": await in_thread(state.talk, CLIENT_PHONE),
+            "reports": state.reports(yclients.notifications),
         }
 
     async def _scan(self, whatsapp: SandboxWhatsApp) -> tuple[int, str, bytes]:
@@ -97,6 +94,15 @@ class Guide:
         except Refused as refused:
             return _json(409, {"error": refused.sentence})
         return _json(200, {"phone": self._salon_phone})
+
+    def _answer_as_client(self, whatsapp: SandboxWhatsApp) -> tuple[int, str, bytes]:
+        """The client reads the chat and writes to the salon that no more advertising is wanted."""
+        try:
+            whatsapp.read(CLIENT_PHONE)
+            whatsapp.send(CLIENT_PHONE, self._salon_phone, OPT_OUT)
+        except Refused as refused:
+            return _json(409, {"error": refused.sentence})
+        return _json(200, {"text": OPT_OUT})
 
 
 def _json(status: int, body: dict[str, Any]) -> tuple[int, str, bytes]:

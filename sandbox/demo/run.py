@@ -98,6 +98,7 @@ class Demo:
         settings.WHATSAPP_CA_FILE = str(whatsapp.ca_file)
         settings.WHATSAPP_NOISE_ROOT = whatsapp.noise_root
         settings.WS_CONNECTS_PER_MINUTE = CONNECTS_PER_MINUTE
+        settings.SENDING_PACED = False  # a new number would write every 20 s at most; nobody bans this one
 
     async def _announce(self) -> None:
         await asyncio.sleep(0)  # after the other parts have started
