@@ -1,11 +1,11 @@
 """What YClients sent through us, and what it was told of it."""
 
-from django.db.models import Min
+from django.db.models import Count, Min
 from django.utils import timezone
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
-from config.metrics import DATABASE, DatabaseGauges
+from config.metrics import DATABASE, DatabaseGauges, gauge
 from whatsapp.models import Message
 
 OPERATOR_SECONDS = Histogram(
@@ -34,8 +34,16 @@ CALLBACK_STATUSES = Counter(
 def _read() -> list[GaugeMetricFamily]:
     now = timezone.now()
     due = Message.objects.filter(direction="out", callback_state="due", callback_next_at__lte=now)
-    oldest = due.aggregate(oldest=Min("callback_next_at"))["oldest"]
+    waiting = due.aggregate(due=Count("pk"), oldest=Min("callback_next_at"))
+    oldest = waiting["oldest"]
+    dead = Message.objects.filter(callback_state="dead").count()
     return [
+        gauge(
+            "marketplace_callbacks_waiting",
+            "Reports of statuses that are due, and those that were given up.",
+            "state",
+            {"due": waiting["due"], "dead": dead},
+        ),
         GaugeMetricFamily(
             "marketplace_callback_queue_age_seconds",
             "Seconds since the longest waiting report of a status was due; 0 when none is.",

@@ -28,10 +28,12 @@ def record_receipts(*, session_id: str, message_ids: list[str], kind: str, at: f
     arrived = Greatest("sent_at", Value(moment))  # WhatsApp's clock has whole seconds, ours has not
     if kind == "read":
         later = Greatest("delivered_at", Value(moment))
-        rows.filter(status=Status.DELIVERED).update(status=Status.READ, read_at=later)
+        read = rows.filter(status=Status.DELIVERED).update(status=Status.READ, read_at=later)
         changed = rows.filter(status=Status.SENT).update(
             status=Status.READ, read_at=arrived, delivered_at=arrived, **to_be_told(now)
         )
+        if read or changed:
+            metrics.MESSAGES.labels(outcome=Status.READ).inc(read + changed)
     else:
         changed = rows.filter(status=Status.SENT).update(
             status=Status.DELIVERED, delivered_at=arrived, **to_be_told(now)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -54,10 +54,22 @@ def _due() -> Q:
     return (moving | Q(wanted=Wanted.UNLINKED)) & time_has_come
 
 
+def _free() -> Q:
+    return Q(lease_owner="") | Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=Now())
+
+
+def left_alone(*, seconds: float) -> QuerySet[Session]:
+    """Sessions on which there has been something to do for so long, and which no living pool holds."""
+    since = Now() - timedelta(seconds=seconds)
+    long_free = Q(lease_expires_at__lt=since) | Q(lease_expires_at__isnull=True, updated_at__lt=since)
+    long_due = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lt=since)
+    return Session.objects.filter(_due() & _free(), long_free, long_due)
+
+
 def claim(*, owner: str, limit: int, seconds: float) -> list[Lease]:
     """Take up to `limit` due sessions that no living pool holds."""
     started = time.monotonic()
-    free = _due() & (Q(lease_owner="") | Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=Now()))
+    free = _due() & _free()
     if limit <= 0 or not Session.objects.filter(free).exists():
         return []
     with transaction.atomic():
@@ -119,7 +131,6 @@ def write(
     return True
 
 
-def changed_since(*, owner: str, seconds: float) -> list[Session]:
-    """Rows of this pool's sessions that anybody changed within the last `seconds`."""
-    since = timezone.now() - timedelta(seconds=seconds)
-    return list(Session.objects.filter(lease_owner=owner, updated_at__gte=since))
+def versions(*, owner: str) -> dict[uuid.UUID, int]:
+    """The version of each session of this pool: whoever changes a row for others to see raises it."""
+    return dict(Session.objects.filter(lease_owner=owner).values_list("pk", "version"))

@@ -6,8 +6,9 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
 from config.metrics import DATABASE, DatabaseGauges, gauge
+from whatsapp import leases
 from whatsapp.models import Message, Pool, Session
-from whatsapp.services import POOL_SILENCE
+from whatsapp.services import LEFT_ALONE_AFTER, POOL_SILENCE
 
 FIRST_QR_SECONDS = Histogram(
     "whatsapp_first_qr_seconds",
@@ -45,8 +46,19 @@ def _read() -> list[GaugeMetricFamily]:
     by_status: dict[str, float] = {**dict.fromkeys(Session.Status.values, 0), **dict(counted)}
     alive = Pool.objects.filter(heartbeat_at__gt=timezone.now() - POOL_SILENCE)
     total = alive.aggregate(pools=Count("pk"), capacity=Sum("capacity"), held=Sum("sessions"))
+    beats = alive.aggregate(own=Sum("own_rss_bytes"), theirs=Sum("rss_bytes"), engines=Sum("hosts"))
+    memory = {"pool": beats["own"] or 0, "hosts": beats["theirs"] or 0}
     return [
         *_waiting(),
+        gauge("whatsapp_memory_bytes", "Memory of the living pools and of their engine hosts.", "of", memory),
+        GaugeMetricFamily(
+            "whatsapp_engine_hosts", "Engine hosts of the living pools.", beats["engines"] or 0
+        ),
+        GaugeMetricFamily(
+            "whatsapp_sessions_left_alone",
+            f"Sessions with work to do that no pool has held for {LEFT_ALONE_AFTER:.0f} s.",
+            leases.left_alone(seconds=LEFT_ALONE_AFTER).count(),
+        ),
         gauge("whatsapp_sessions", "Sessions by status.", "status", by_status),
         GaugeMetricFamily("whatsapp_pools", "Session pools with a recent heartbeat.", total["pools"]),
         GaugeMetricFamily(
