@@ -5,28 +5,21 @@ between the post and our note of it posts the same delivery id again, by which t
 receiver checks a delivery is told in docs/forwarding.md. Neither the address nor the secret is ever logged.
 """
 
-import hashlib
-import hmac
-import json
 import random
-import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from marketplace import safe_http
 from marketplace.forwarding_metrics import FORWARDED
 from marketplace.forwarding_models import ForwardedMessage, Forwarding
+from marketplace.forwarding_post import Outcome, post
 from marketplace.models import Company
 from whatsapp import hints
-from whatsapp.encryption import UndecryptableError
 from whatsapp.models import Message
 
 log = structlog.get_logger("forwarding")
@@ -38,30 +31,9 @@ LONGEST_POST = 60.0  # seconds for one post with its name's resolving and its co
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0  # seconds before a message is tried again
 LONGEST_REST = 600.0  # seconds in which a receiver that does not answer is left alone
 REFUSALS_IN_A_ROW = 3  # of different messages: then it is not about the message
-BUSY = (429, 503)
 OFF = "forwarding is switched off"
 
 State = ForwardedMessage.State
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a post ended: delivered when `cause` is empty. `rest`: leave the receiver alone for a while."""
-
-    cause: str = ""
-    rest: bool = False
-    retry_after: float = 0.0
-
-
-def new_secret() -> str:
-    """Return a fresh secret for signatures."""
-    return secrets.token_hex(32)
-
-
-def signature(*, secret: str, timestamp: str, body: bytes) -> str:
-    """Return the value of `X-Signature`: HMAC-SHA256 over the timestamp, a dot and the body."""
-    signed = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
-    return f"sha256={signed.hexdigest()}"
 
 
 def keep(*, message: Message, companies: Sequence[Company]) -> int:
@@ -132,7 +104,7 @@ def _deliver_all(forwarding_id: int, *, stop_at: float, ends: float) -> int:
         row = _next(forwarding_id)
         if row is None:
             break
-        outcome = _post(row)
+        outcome = post(row)
         if not outcome.cause:
             _note_delivered(row)
             delivered, refused = delivered + 1, 0
@@ -162,54 +134,6 @@ def _next(forwarding_id: int) -> ForwardedMessage | None:
         "message__callback_url", "message__session__qr", "message__session__pairing_code"
     )
     return named.filter(pk=pk).first()
-
-
-def _post(row: ForwardedMessage) -> Outcome:
-    try:
-        target = (
-            Forwarding.objects.select_related("company")
-            .defer("company__api_key", "company__webhook_secret")
-            .get(pk=row.forwarding_id)
-        )
-    except UndecryptableError as error:
-        return Outcome(str(error), rest=True)
-    body = json.dumps(_payload(row, target.company), ensure_ascii=False).encode()
-    timestamp = str(int(time.time()))
-    headers = {
-        "Accept": "application/json",
-        "X-Delivery-Id": str(row.delivery_id),
-        "X-Timestamp": timestamp,
-        "X-Signature": signature(secret=target.secret, timestamp=timestamp, body=body),
-    }
-    try:
-        answer = safe_http.post(target.url, body, headers=headers, allowed=safe_http.check_public)
-    except safe_http.AddressRefused as error:
-        return Outcome(f"the address is not allowed: {error}", rest=True)
-    except safe_http.Unreachable as error:
-        return Outcome(str(error), rest=True)
-    if 200 <= answer.status < 300:
-        return Outcome()
-    return Outcome(f"HTTP {answer.status}", answer.status in BUSY, answer.retry_after or 0.0)
-
-
-def _payload(row: ForwardedMessage, company: Company) -> dict[str, Any]:
-    """What the receiver gets; times in ISO 8601 with their zone. `from.phone` is null while WhatsApp hides
-    it."""
-    message = row.message
-    return {
-        "delivery_id": str(row.delivery_id),
-        "event": "message.received",
-        "salon_id": company.salon_id,
-        "message": {
-            "id": str(message.pk),
-            "from": {"phone": message.phone or None, "lid": message.lid or None},
-            "to": message.session.phone or None,
-            "text": message.text,
-            "note": message.note or None,
-            "sent_at": message.sent_at.isoformat() if message.sent_at else None,
-            "received_at": message.created_at.isoformat(),
-        },
-    }
 
 
 def _note_delivered(row: ForwardedMessage) -> None:
