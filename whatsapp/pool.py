@@ -25,12 +25,14 @@ from whatsapp.engine import protocol as said
 from whatsapp.facts import Facts, writing
 from whatsapp.lease_watch import LeaseWatch
 from whatsapp.leases import Lease
-from whatsapp.models import Pool, Session
+from whatsapp.models import Pool
 from whatsapp.pacing import Pacer
 from whatsapp.runner import SessionRunner
 
 log = structlog.get_logger("pool")
 SWEEP_INTERVAL = 30.0  # seconds
+# Fewer than would be started until the next look: when many are free, every pool gets its share of them.
+CLAIMED_AT_ONCE = 20
 FLUSH_TIMEOUT = 1.0  # seconds; a graceful stop has ten in all
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
@@ -92,23 +94,20 @@ class SessionPool:
 
     async def _claim_and_watch(self) -> None:
         """Take due sessions, and tell runners whose rows were changed."""
-        watched_at = time.monotonic()
         while True:
             try:
-                looked_back = time.monotonic() - watched_at + 3
-                watched_at = time.monotonic()
-                for row in await in_thread(leases.changed_since, owner=self.name, seconds=looked_back):
-                    self._tell(row)
+                for session_id, version in (await in_thread(leases.versions, owner=self.name)).items():
+                    self._tell(session_id, version)
                 await self._tell_of_messages()
                 await self._claim()
             except DatabaseError as error:
                 log.warning("database unavailable", task="claims", error=str(error).partition("\n")[0])
             await self._listener.wait(self.settings.poll)
 
-    def _tell(self, row: Session) -> None:
-        runner = self.runners.get(row.pk)
-        # A runner's own writes come back here too; it knows their version.
-        if runner and row.version > runner.seen_version:
+    def _tell(self, session_id: uuid.UUID, version: int) -> None:
+        runner = self.runners.get(session_id)
+        # A runner's own writes come back here too, once.
+        if runner and version > runner.seen_version:
             runner.row_changed()
 
     async def _tell_of_messages(self) -> None:
@@ -124,7 +123,7 @@ class SessionPool:
     async def _claim(self) -> None:
         if self.facts.waiting:
             return  # what WhatsApp has acknowledged must be written before it could be taken for unsent
-        room = self.settings.capacity - len(self.runners)
+        room = min(self.settings.capacity - len(self.runners), CLAIMED_AT_ONCE)
         for lease in await in_thread(leases.claim, owner=self.name, limit=room, seconds=self.settings.lease):
             self._take(lease)
 

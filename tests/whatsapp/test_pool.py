@@ -250,6 +250,26 @@ class TestProcess:
             assert len(held[0]) == len(held[1]) == 3
             assert not held[0] & held[1]
 
+    async def test_an_added_pool_takes_nothing_that_another_one_has_room_for(self) -> None:
+        async with running_pool(capacity=2) as first:
+            kept = [await linked_session(first, f"7999000000{number}") for number in range(2)]
+            async with running_pool(capacity=2) as added:
+                new = await until(await new_session(), lambda row: row.qr)
+                assert new.lease_owner == added.pool.name
+                for session in kept:
+                    row = await until(session, lambda row: row.status == Status.CONNECTED)
+                    assert (row.lease_owner, row.lease_token) == (first.pool.name, session.lease_token)
+
+    async def test_pools_that_find_many_free_sessions_share_them(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("whatsapp.pool.CLAIMED_AT_ONCE", 2)
+        sessions = [await new_session() for _ in range(12)]
+        async with running_pool() as first, running_pool() as second:
+            for session in sessions:
+                await until(session, lambda row: row.qr)
+            assert min(len(first.pool.runners), len(second.pool.runners)) >= 2
+
     async def test_the_heartbeat_tells_that_a_pool_is_running(self) -> None:
         assert not await in_thread(services.pool_is_running)
         async with running_pool() as running:
