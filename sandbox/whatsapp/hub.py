@@ -66,7 +66,7 @@ class Hub:
         self.noise_identity = self._noise_identity()
         self.chain = noise.certificate(self.noise_identity)
         for account in store.load_accounts():
-            self._keep(account)
+            self.take_in(account)
 
     def _noise_identity(self) -> NoiseIdentity:
         kept = self.store.get("meta", "noise")
@@ -76,7 +76,8 @@ class Hub:
         self.store.put("meta", "noise", asdict(identity))
         return identity
 
-    def _keep(self, account: Account) -> None:
+    def take_in(self, account: Account) -> None:
+        """Know an account, with the devices that are linked to it."""
         self.accounts[account.phone] = account
         self.by_lid[account.lid] = account
 
@@ -85,7 +86,7 @@ class Hub:
         account = self.accounts.get(phone)
         if account is None:
             account = new_account(phone, name or f"+{phone}")
-            self._keep(account)
+            self.take_in(account)
             self.store.save_account(account)
         return account
 

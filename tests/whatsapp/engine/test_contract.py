@@ -79,7 +79,7 @@ async def test_a_typed_code_links_a_device(world: AnyWorld) -> None:
 
 
 async def test_a_linked_session_gets_no_pairing_code(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.engine.request_pairing_code(SESSION, SALON)
     assert (await world.ear.next(PairingCodeFailed, SESSION)).code == "not_waiting"
 
@@ -98,7 +98,7 @@ async def test_a_damaged_store_cannot_be_resumed(world: AnyWorld) -> None:
 
 
 async def test_a_lost_line_comes_back(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.drop(SESSION)
     await world.ear.next(Disconnected, SESSION)
     await world.ear.next(Connected, SESSION)
@@ -106,7 +106,7 @@ async def test_a_lost_line_comes_back(world: AnyWorld) -> None:
 
 
 async def test_a_device_removed_on_the_phone_is_logged_out_for_good(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.unlink_on_the_phone(SESSION)
     await world.ear.next(LoggedOut, SESSION)
     await world.ear.next(Stopped, SESSION)
@@ -116,7 +116,7 @@ async def test_a_device_removed_on_the_phone_is_logged_out_for_good(world: AnyWo
 
 
 async def test_a_replaced_session_stops(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.replace(SESSION)
     await world.ear.next(Replaced, SESSION)
     await world.ear.next(Stopped, SESSION)
@@ -124,7 +124,7 @@ async def test_a_replaced_session_stops(world: AnyWorld) -> None:
 
 
 async def test_a_ban_tells_its_length(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.ban(SESSION)
     ban = await world.ear.next(Banned, SESSION)
     assert (ban.expires_in, ban.code) == (3600, 101)
@@ -132,7 +132,7 @@ async def test_a_ban_tells_its_length(world: AnyWorld) -> None:
 
 
 async def test_an_outdated_client_stops(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.outdate(SESSION)
     await world.ear.next(ClientOutdated, SESSION)
     await world.ear.next(Stopped, SESSION)
@@ -141,7 +141,7 @@ async def test_an_outdated_client_stops(world: AnyWorld) -> None:
 async def test_a_message_is_sent_delivered_and_read(world: AnyWorld) -> None:
     if hasattr(world, "simulated"):
         world.simulated.script.auto_deliver = True
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.engine.send(SESSION, "first", CLIENT, "Ждём вас завтра @79991112233")
     sent = await world.ear.next(Sent, SESSION)
     assert sent.ref == "first"
@@ -155,7 +155,7 @@ async def test_a_message_is_sent_delivered_and_read(world: AnyWorld) -> None:
 
 
 async def test_messages_of_one_session_keep_their_order(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     for number in range(5):
         await world.engine.send(SESSION, str(number), CLIENT, f"message {number}")
     answers = [(await world.ear.next(Sent, SESSION)).ref for _ in range(5)]
@@ -169,7 +169,7 @@ async def test_numbers_are_checked_in_the_order_of_the_question(world: AnyWorld)
     else:
         world.sandbox.create_phone(STRANGER, registered=False)
         world.sandbox.create_phone(CLIENT)
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.engine.check_numbers(SESSION, "a", [STRANGER, CLIENT])
     checked = await world.ear.next(NumbersChecked, SESSION)
     assert (checked.ref, checked.error) == ("a", None)
@@ -181,7 +181,7 @@ async def test_numbers_are_checked_in_the_order_of_the_question(world: AnyWorld)
 
 
 async def test_a_message_of_a_person_arrives(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     if not hasattr(world, "simulated"):
         world.sandbox.create_phone(CLIENT)
     await world.write(SESSION, "Спасибо!")
@@ -191,7 +191,7 @@ async def test_a_message_of_a_person_arrives(world: AnyWorld) -> None:
 
 
 async def test_logout_removes_the_device_at_whatsapp(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.engine.logout(SESSION)
     await world.ear.next(Stopped, SESSION)
     assert world.ear.count(LoggedOut) == 0
@@ -210,7 +210,7 @@ async def test_a_pairing_attempt_can_be_stopped_while_its_code_waits(world: AnyW
 
 
 async def test_a_dead_host_names_its_sessions_and_they_can_start_again(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.kill_host(SESSION)
     while not (exited := await world.ear.next(HostExited)).sessions:
         continue
@@ -221,7 +221,7 @@ async def test_a_dead_host_names_its_sessions_and_they_can_start_again(world: An
 
 
 async def test_starting_a_held_session_restarts_it(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.engine.start(SESSION, world.store(SESSION), pairing=False)
     await world.ear.next(Connected, SESSION)
     assert world.ear.count(Stopped) == 0
@@ -240,7 +240,7 @@ async def test_a_session_that_is_not_held_is_refused(world: AnyWorld) -> None:
 
 
 async def test_closing_stops_every_session_and_ends_the_events(world: AnyWorld) -> None:
-    await world.link(SESSION)
+    await world.linked(SESSION)
     await world.engine.close()
     await world.ear.end()
     assert world.ear.everything[-1] == Stopped(SESSION)

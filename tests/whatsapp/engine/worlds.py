@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sandbox.whatsapp import SandboxWhatsApp
+from sandbox.whatsapp.store import Store
+from tests.server import temporary_folder
 from whatsapp.engine import Engine, EngineSettings
 from whatsapp.engine.protocol import Connected, Event, QrCode
 from whatsapp.engine.simulated import SimulatedEngine
@@ -18,6 +22,7 @@ E = TypeVar("E")
 SALON = "79990000001"
 CLIENT = "79990000002"
 STRANGER = "79990000009"
+DONE = "done"
 
 
 class Ear:
@@ -81,6 +86,8 @@ class SimulatedWorld:
         await self.scan(session, phone, (await self.ear.next(QrCode, session)).text)
         await self.ear.next(Connected, session)
         await self.ear.next(Connected, session)
+
+    linked = link
 
     async def scan(self, session: str, phone: str, qr: str) -> None:
         self.phones[session] = phone
@@ -154,6 +161,18 @@ class RealWorld:
         await self.ear.next(Connected, session)
         await self.ear.next(Connected, session)
 
+    async def linked(self, session: str, phone: str = SALON) -> None:
+        """As `link`, by a device that was linked once for all tests: for those that are not about pairing."""
+        prepared = await _prepared()
+        store = Store(prepared)
+        [account] = [account for account in store.load_accounts() if account.phone == phone]
+        store.close()
+        self.sandbox.hub.take_in(account)
+        shutil.copy(prepared / f"{phone}.db", self.store(session))
+        self.phones[session] = phone
+        await self.engine.start(session, self.store(session), pairing=False)
+        await self.ear.next(Connected, session)
+
     async def scan(self, session: str, phone: str, qr: str) -> None:
         self.phones[session] = phone
         self.sandbox.create_phone(phone, "Salon")
@@ -199,6 +218,27 @@ class RealWorld:
     def expect_texts(self, *texts: str) -> None:
         inbox = self.sandbox.phone(CLIENT)["inbox"]
         assert [message["text"] for message in inbox if not message["outgoing"]] == list(texts)
+
+
+@functools.cache
+def _folder() -> Path:
+    return temporary_folder("linked-device")
+
+
+async def _prepared() -> Path:
+    """A folder with the key stores of two devices, named by their phones, and the server's state that knows
+    them; made by the first who asks."""
+    folder = _folder()
+    if not (folder / DONE).exists():
+        sandbox = SandboxWhatsApp(state_dir=folder)
+        await sandbox.start()
+        world = RealWorld(folder, sandbox)
+        await world.link(SALON, SALON)
+        await world.link(CLIENT, CLIENT)
+        await world.close()
+        await sandbox.stop()
+        (folder / DONE).touch()
+    return folder
 
 
 AnyWorld = SimulatedWorld | RealWorld
