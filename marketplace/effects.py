@@ -1,4 +1,5 @@
-"""Applying kept webhooks: at once when they arrive, again by the worker when that failed, or by a command."""
+"""Applying kept webhooks: lifecycle at once when they arrive, bookings by the worker, so that the door stays
+fast; again by the worker when that failed, or by a command."""
 
 import random
 import traceback
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from config.logs import mask_text
 from marketplace import lifecycle
+from marketplace.bookings import applying
 from marketplace.metrics import EFFECTS
 from marketplace.models import Company, InboundWebhook
 from marketplace.yclients import YClients
@@ -54,9 +56,16 @@ def apply(*, webhook: InboundWebhook) -> str:
     return webhook.state
 
 
-def due(*, limit: int) -> list[int]:
-    """Return ids of kept webhooks whose effect is due."""
-    waiting = InboundWebhook.objects.filter(state__in=OPEN, next_attempt_at__lte=timezone.now())
+def has_effect(*, kind: str, name: str) -> bool:
+    """Whether a webhook of this kind and name does anything; the others are kept, and marked so."""
+    if kind == InboundWebhook.Kind.ENTITY:
+        return name.partition(".")[0] == applying.RESOURCE
+    return name in EFFECTS_OF
+
+
+def due(*, limit: int, kind: str = InboundWebhook.Kind.LIFECYCLE) -> list[int]:
+    """Return ids of kept webhooks of one kind whose effect is due."""
+    waiting = InboundWebhook.objects.filter(state__in=OPEN, next_attempt_at__lte=timezone.now(), kind=kind)
     return list(waiting.order_by("next_attempt_at")[:limit].values_list("pk", flat=True))
 
 
@@ -75,9 +84,12 @@ def _claim(webhook: InboundWebhook) -> bool:
 
 
 def _apply(webhook: InboundWebhook) -> bool:
-    effect = EFFECTS_OF.get(webhook.name) if webhook.kind == InboundWebhook.Kind.LIFECYCLE else None
-    if effect is None or webhook.salon_id is None:
+    if webhook.salon_id is None or not has_effect(kind=webhook.kind, name=webhook.name):
         return False
+    if webhook.kind == InboundWebhook.Kind.ENTITY:
+        with transaction.atomic():
+            return applying.apply(webhook)
+    effect = EFFECTS_OF[webhook.name]
     if webhook.name == "uninstall" and _is_late_repeat(webhook.salon_id):
         return False
     with transaction.atomic():

@@ -21,7 +21,7 @@ from marketplace import bodies, effects
 from marketplace.keeping import Received, keep_all
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
 from marketplace.serializers import EntitySerializer, LifecycleSerializer
-from whatsapp import hints
+from whatsapp import hints, telling
 from whatsapp.encryption import lookup_digest
 
 log = structlog.get_logger("webhooks")
@@ -98,6 +98,8 @@ def receive_all(arrivals: list[Arrival]) -> list[Answer]:
     answers: list[Answer | Checked] = [_checked(arrival, addresses) for arrival in arrivals]
     rows = _rows([answer for answer in answers if isinstance(answer, Checked)])
     kept = iter(keep_all(rows) if rows else [])
+    if any(row.kind == Kind.ENTITY and row.next_attempt_at for row in rows):
+        telling.wake_soon()  # a worker applies them
     return [next(kept) if isinstance(answer, Checked) else answer for answer in answers]
 
 
@@ -178,10 +180,10 @@ def _row(one: Checked, company: Company | None, changes: dict[int, dict[str, int
     if one.kind == Kind.ENTITY:
         # Hashed, because the parts are the sender's and of any length.
         key = f"entity:{one.salon_id}:{bodies.digest(one.key)}"
-        due_at = None  # nothing is done with bookings yet: the body is kept, and marked so
+        due_at = now if effects.has_effect(kind=one.kind, name=one.name) else None
     else:
         key = f"lifecycle:{one.salon_id}:{one.name}:{_since(one, changes)}:{one.key[0]}"
-        due_at = now + TAKEOVER if one.name in effects.EFFECTS_OF else None
+        due_at = now + TAKEOVER if effects.has_effect(kind=one.kind, name=one.name) else None
     return InboundWebhook(
         kind=one.kind,
         dedupe_key=key,

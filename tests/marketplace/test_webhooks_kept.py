@@ -18,12 +18,20 @@ from tests.payloads import load
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_record_is_kept_whole_and_marked() -> None:
+def test_a_record_is_kept_whole_and_left_to_the_worker() -> None:
     company = make_active()
     assert post(load("record_update"), MOSCOW_DOOR).json() == {"success": True, "status": "kept"}
     kept = InboundWebhook.objects.get()
     assert (kept.company_id, kept.salon_id, kept.name) == (company.pk, MOSCOW, "record.update")
-    assert (kept.state, kept.body) == ("ignored", load("record_update"))
+    assert (kept.state, kept.body) == ("received", load("record_update"))
+    assert kept.next_attempt_at is not None
+
+
+def test_what_has_no_effect_here_is_kept_and_marked() -> None:
+    make_active()
+    post(load("record_update", resource="goods_operations_sale"), MOSCOW_DOOR)
+    kept = InboundWebhook.objects.get()
+    assert (kept.state, kept.next_attempt_at) == ("ignored", None)
 
 
 def test_secrets_are_not_kept_at_any_depth() -> None:

@@ -1,0 +1,88 @@
+"""Messages about bookings in the queue: made, looked after, withdrawn. In the caller's transaction.
+
+The caller holds the salon's row locked, so that neither a freeze nor an opt-out is slipped past.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from marketplace import opt_outs
+from marketplace.booking_models import RecordState
+from marketplace.bookings import wording
+from marketplace.bookings.decisions import Fate
+from marketplace.bookings.kinds import Kind
+from marketplace.bookings.visits import Visit
+from marketplace.models import Company
+from whatsapp import messages
+from whatsapp.models import Message
+
+SERVED = (Company.Status.ACTIVE, Company.Status.ACTIVATING)
+# News of a booking that is older than this is no news; in any case nothing is said once the visit has begun.
+WORTH_SAYING = timedelta(hours=24)
+SUPERSEDED, CHANGED = "superseded", "the booking has changed since"
+LOST = (Message.Status.FAILED, Message.Status.EXPIRED)
+
+
+def is_served(company: Company) -> bool:
+    """Whether the salon may send, and has a linked device to send with."""
+    return company.status in SERVED and company.session is not None and company.session.is_linked
+
+
+def wants_none(company: Company, phone: str) -> bool:
+    """Whether the client has opted out of messages about bookings, at any salon of the same number."""
+    salons = Company.objects.filter(session=company.session_id).values_list("pk", flat=True)
+    return opt_outs.opted_out(company_ids=list(salons), phone=phone, everything=True)
+
+
+def fates(keys: Iterable[int]) -> Mapping[int, Fate]:
+    """What became of these messages, their rows locked: none of those that wait leaves before the commit.
+
+    One whose outcome is in doubt may have arrived. So may one whose row is gone.
+    """
+    wanted = list(keys)
+    rows = Message.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
+    found = {
+        pk: _fate(status, unknowns) for pk, status, unknowns in rows.values_list("pk", "status", "unknowns")
+    }
+    return {pk: found.get(pk, Fate.TOLD) for pk in wanted}
+
+
+def _fate(status: str, unknowns: int) -> Fate:
+    if status == Message.Status.QUEUED and not unknowns:
+        return Fate.WAITING
+    return Fate.LOST if status in LOST else Fate.TOLD
+
+
+def withdraw(keys: Iterable[int]) -> int:
+    """Take back what still waits; return how many messages."""
+    waiting = Message.objects.filter(pk__in=list(keys))
+    return messages.finish_waiting(waiting, error_code=SUPERSEDED, error=CHANGED)
+
+
+def make(
+    company: Company,
+    row: RecordState,
+    *,
+    kind: Kind,
+    phone: str,
+    visit: Visit,
+    language: str,
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> int:
+    """Queue one message; return the number of its row. Counts it in `row`, which the caller saves.
+
+    The salon is served (`is_served`).
+    """
+    if company.session is None:
+        raise ValueError(f"salon {company.salon_id} has no session")
+    row.messages_made += 1
+    new = messages.NewMessage(
+        phone=phone,
+        text=wording.text_of(company, kind=kind, visit=visit, language=language, now=now),
+        source=Message.Source.REMINDER if kind == Kind.REMINDER else Message.Source.BOOKING,
+        # The count makes every change of a booking one message, also when it is changed back.
+        external_id=f"{company.salon_id}:{row.record_id}:{row.messages_made}:{kind}",
+        expires_at=expires_at or min(visit.starts_at, now + WORTH_SAYING),
+    )
+    return messages.queue_message(session=company.session, message=new).pk

@@ -1,0 +1,178 @@
+"""Reminders before a visit. The booking's row is the queue: `reminder_at` says when it is due.
+
+At night nobody is reminded: a reminder that is due between 21:00 and 9:00 by the salon's clock goes out at
+9:00, or the evening before at 21:00 if less than two hours would be left before the visit. Who booked after
+the reminder was due, or within half an hour of it, gets none.
+"""
+
+import random
+import traceback
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from config.logs import mask_text
+from marketplace.booking_models import BookingSettings, RecordState
+from marketplace.bookings import messages, storing, wording
+from marketplace.bookings.decisions import Fate
+from marketplace.bookings.kinds import Kind
+from marketplace.bookings.visits import Booking
+from marketplace.models import Company
+
+log = structlog.get_logger("bookings")
+
+DAY_BEGINS, DAY_ENDS = time(9), time(21)
+LEFT_IN_THE_MORNING = timedelta(hours=2)
+SOONEST = timedelta(minutes=30)
+# A reminder that is later than this is not sent, but kept as too late.
+WORTH_SAYING = timedelta(hours=3)
+LONGEST_PAUSE = 600.0  # seconds
+MAX_TRACEBACK = 4000
+
+
+def due_at(*, starts_at: datetime, hours: int, clock: ZoneInfo) -> datetime:
+    """When the reminder of a visit goes out, so many hours before it. Pure."""
+    due = (starts_at - timedelta(hours=hours)).astimezone(clock)
+    if DAY_BEGINS <= due.time() <= DAY_ENDS:
+        return due
+    day = due.date() if due.time() < DAY_BEGINS else due.date() + timedelta(days=1)
+    morning = datetime.combine(day, DAY_BEGINS, clock)
+    if starts_at - morning >= LEFT_IN_THE_MORNING:
+        return morning
+    return datetime.combine(day - timedelta(days=1), DAY_ENDS, clock)
+
+
+def follow(
+    company: Company, row: RecordState, *, before: Booking, after: Booking, settings: BookingSettings
+) -> None:
+    """Let the reminder follow the booking; the caller saves the row.
+
+    A reminder that waits in the queue of messages is withdrawn when the visit is another one now.
+    """
+    if _reminded_of(before) == _reminded_of(after):
+        return
+    if row.reminder_message is not None:
+        if messages.fates([row.reminder_message])[row.reminder_message] is Fate.WAITING:
+            messages.withdraw([row.reminder_message])
+            row.reminded_for = None
+        row.reminder_message = None
+    if before.phone != after.phone:
+        row.reminded_for = None
+    plan(company, row, after, settings=settings)
+
+
+def _reminded_of(booking: Booking) -> tuple[object, ...]:
+    visit = booking.visit
+    return (visit.starts_at if visit else None, booking.phone, booking.is_expected)
+
+
+def plan(company: Company, row: RecordState, booking: Booking, *, settings: BookingSettings) -> None:
+    """Set when the reminder is due, or that there is none; the caller saves the row."""
+    row.reminder_at, row.reminder_attempts, row.reminder_error = None, 0, ""
+    visit = booking.visit
+    if not (settings.reminder_on and visit and booking.phone and booking.is_expected):
+        return
+    if row.reminded_for == visit.starts_at:
+        return
+    due = due_at(starts_at=visit.starts_at, hours=settings.reminder_hours, clock=wording.clock_of(company))
+    if due > timezone.now() + SOONEST:
+        row.reminder_at = due
+
+
+def plan_all(*, company: Company) -> int:
+    """Plan the reminders of all coming visits anew, after the salon's settings have changed; return how many
+    are due now or later. In the caller's transaction, the salon's row locked."""
+    settings = wording.settings_of(company)
+    rows = RecordState.objects.select_for_update(no_key=True).filter(
+        company=company, starts_at__gt=timezone.now(), deleted=False
+    )
+    changed = []
+    planned = 0
+    for row in rows.order_by("pk"):
+        before = row.reminder_at
+        plan(company, row, storing.booking_of(row), settings=settings)
+        planned += row.reminder_at is not None
+        if row.reminder_at != before:
+            changed.append(row)
+    columns = ["reminder_at", "reminder_attempts", "reminder_error"]
+    RecordState.objects.bulk_update(changed, columns, batch_size=200)
+    return planned
+
+
+def due(*, limit: int) -> list[int]:
+    """Return ids of bookings whose reminder is due."""
+    waiting = RecordState.objects.filter(reminder_at__lte=timezone.now()).order_by("reminder_at")
+    return list(waiting[:limit].values_list("pk", flat=True))
+
+
+def remind(row_id: int) -> bool:
+    """Queue one due reminder; True when there was something to say.
+
+    A failure is kept in the row with its traceback and tried again until the visit begins.
+    """
+    try:
+        return _remind(row_id)
+    except Exception as error:  # noqa: BLE001  whatever it is, it is kept, shown to support staff, tried again
+        _keep_failure(row_id, error)
+        return False
+
+
+def _remind(row_id: int) -> bool:
+    now = timezone.now()
+    with transaction.atomic():
+        company = _company_of(row_id)
+        row = RecordState.objects.select_for_update(no_key=True).filter(pk=row_id).first()
+        if company is None or row is None or row.reminder_at is None or row.reminder_at > now:
+            return False  # another worker was first, or the booking has changed
+        due, row.reminder_at = row.reminder_at, None
+        made = _make(company, row, due=due, now=now)
+        row.reminder_attempts, row.reminder_error = 0, ""
+        row.save()
+    return made
+
+
+def _company_of(row_id: int) -> Company | None:
+    """The booking's salon, locked before the booking, as a webhook does."""
+    salons = Company.objects.select_for_update(of=("self",), no_key=True).select_related("session")
+    return salons.filter(records=row_id).first()
+
+
+def _make(company: Company, row: RecordState, *, due: datetime, now: datetime) -> bool:
+    settings, booking = wording.settings_of(company), storing.booking_of(row)
+    visit = booking.visit
+    if not (settings.reminder_on and visit and booking.phone and booking.is_expected):
+        return False
+    if visit.starts_at <= now or not messages.is_served(company):
+        return False
+    if messages.wants_none(company, booking.phone):
+        return False
+    row.reminder_message = messages.make(
+        company,
+        row,
+        kind=Kind.REMINDER,
+        phone=booking.phone,
+        visit=visit,
+        language=settings.language,
+        now=now,
+        expires_at=min(visit.starts_at, due + WORTH_SAYING),
+    )
+    row.reminded_for = visit.starts_at
+    return True
+
+
+def _keep_failure(row_id: int, error: Exception) -> None:
+    """After the visit's beginning the row stays as it is, with the error, and is not tried any more."""
+    row = RecordState.objects.get(pk=row_id)
+    attempts = row.reminder_attempts + 1
+    pause = min(LONGEST_PAUSE, 2.0 ** min(attempts, 10)) * random.uniform(0.5, 1)  # noqa: S311 spreads load
+    again = timezone.now() + timedelta(seconds=pause)
+    gone = row.starts_at is None or again >= row.starts_at
+    RecordState.objects.filter(pk=row_id, reminder_at=row.reminder_at).update(
+        reminder_at=None if gone else again,
+        reminder_attempts=attempts,
+        reminder_error=mask_text("".join(traceback.format_exception(error)))[-MAX_TRACEBACK:],
+    )
+    log.warning("reminder failed", record=row.record_id, attempts=attempts, gone=gone, cause=repr(error))

@@ -1,0 +1,278 @@
+"""Reminders: when they are due, and that they follow the booking."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.utils import timezone
+
+from marketplace import opt_outs
+from marketplace.bookings import messages, reminders, storing, wording
+from marketplace.bookings.reminders import due_at
+from marketplace.models import BookingSettings, Company, RecordState
+from tests.marketplace.bookings.salon import (
+    IVAN,
+    hear,
+    in_days,
+    kinds,
+    open_salon,
+    send_all,
+    the_record,
+    work,
+)
+from whatsapp.models import Message
+
+pytestmark = pytest.mark.django_db
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+
+
+def remind() -> list[str]:
+    """Do what a worker does with due reminders; what waits then."""
+    for pk in reminders.due(limit=10):
+        reminders.remind(pk)
+    return kinds()
+
+
+def let_it_be_due() -> None:
+    """Move time on by moving the reminder back."""
+    RecordState.objects.filter(reminder_at__isnull=False).update(reminder_at=timezone.now())
+
+
+@pytest.mark.parametrize(
+    ("visit", "hours", "due"),
+    [
+        ("2025-07-13 12:10", 24, "2025-07-12 12:10"),
+        ("2025-07-13 12:10", 2, "2025-07-13 10:10"),
+        ("2025-07-13 08:00", 24, "2025-07-12 09:00"),
+        ("2025-07-13 10:00", 2, "2025-07-12 21:00"),
+        ("2025-07-13 11:00", 2, "2025-07-13 09:00"),
+        ("2025-07-13 11:30", 3, "2025-07-13 09:00"),
+        ("2025-07-13 23:30", 24, "2025-07-13 09:00"),
+        ("2025-07-13 01:00", 3, "2025-07-12 21:00"),
+        ("2025-07-13 08:30", 10, "2025-07-12 21:00"),
+        ("2025-07-13 07:00", 1, "2025-07-12 21:00"),
+        ("2025-07-13 21:00", 24, "2025-07-12 21:00"),
+    ],
+)
+def test_nobody_is_reminded_at_night(visit: str, hours: int, due: str) -> None:
+    starts_at = datetime.fromisoformat(visit).replace(tzinfo=MOSCOW)
+    assert due_at(starts_at=starts_at, hours=hours, clock=MOSCOW) == datetime.fromisoformat(due).replace(
+        tzinfo=MOSCOW
+    )
+
+
+def test_every_reminder_is_by_day_and_before_the_visit() -> None:
+    start = datetime(2025, 3, 28, tzinfo=MOSCOW)
+    clock = ZoneInfo("Europe/Berlin")  # changes to summer time in these days
+    for hours in (1, 2, 5, 12, 24, 48, 168):
+        for quarter in range(4 * 24 * 3):
+            visit = start + timedelta(minutes=15 * quarter)
+            due = due_at(starts_at=visit, hours=hours, clock=clock)
+            assert due < visit
+            assert 9 <= due.hour < 21 or (due.hour, due.minute) == (21, 0)
+
+
+def test_a_reminder_is_queued_when_it_is_due_and_only_once() -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    assert the_record().reminder_at == in_days(2)
+    assert remind() == []
+    let_it_be_due()
+    assert remind() == ["reminder"]
+    message = Message.objects.get()
+    assert message.source == "reminder"
+    assert "Напоминаем о визите" in message.text
+    assert message.expires_at is not None
+    assert message.expires_at - timezone.now() < timedelta(hours=3, minutes=1)
+    assert remind() == ["reminder"]
+    hear("update", 2, attendance=2)
+    let_it_be_due()
+    assert remind() == ["reminder"]
+
+
+def test_a_reminder_of_an_old_booking_is_planned_as_well() -> None:
+    open_salon(reminder_on=True)
+    hear("update", 1)
+    assert the_record().reminder_at == in_days(2)
+
+
+def test_a_reminder_moves_with_the_visit() -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    hear("update", 2, start=in_days(5))
+    assert the_record().reminder_at == in_days(4)
+
+
+def test_a_queued_reminder_of_a_moved_visit_is_withdrawn_and_planned_anew() -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    let_it_be_due()
+    remind()
+    hear("update", 2, start=in_days(5))
+    assert kinds() == []
+    assert the_record().reminder_at == in_days(4)
+    hear("update", 3)
+    let_it_be_due()
+    assert remind() == ["reminder"]
+
+
+def test_a_visit_that_moves_after_its_reminder_is_reminded_of_again() -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    let_it_be_due()
+    remind()
+    send_all()
+    hear("update", 2, start=in_days(5))
+    let_it_be_due()
+    assert remind() == ["reminder"]
+
+
+def test_a_visit_that_moves_away_and_back_is_reminded_of_once() -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    let_it_be_due()
+    remind()
+    send_all()
+    hear("update", 2, start=in_days(5))
+    hear("update", 3)
+    assert the_record().reminder_at is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"deleted": True}, {"client": None}, {"attendance": 1}, {"attendance": -1}, {"start": in_days(-1)}],
+)
+def test_there_is_no_reminder_of_a_visit_that_is_off(change: dict[str, Any]) -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    let_it_be_due()
+    remind()
+    hear("update", 2, **change)
+    assert the_record().reminder_at is None
+    assert kinds() == []
+
+
+def test_who_books_shortly_before_is_not_reminded() -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1, start=timezone.now() + timedelta(hours=12))
+    assert the_record().reminder_at is None
+
+
+def test_a_reminder_that_is_three_hours_late_is_kept_as_too_late() -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    RecordState.objects.update(reminder_at=timezone.now() - timedelta(hours=4))
+    remind()
+    expires_at = Message.objects.get().expires_at
+    assert expires_at is not None
+    assert expires_at < timezone.now()
+
+
+def test_a_reminder_never_outlives_the_beginning_of_the_visit() -> None:
+    open_salon(reminder_on=True, reminder_hours=1)
+    start = in_days(3)
+    hear("create", 1, start=start)
+    RecordState.objects.update(reminder_at=timezone.now())
+    soon = (timezone.now() + timedelta(minutes=40)).replace(microsecond=0)
+    row = the_record()
+    row.seen["start"][0] = soon.isoformat()
+    row.save()
+    remind()
+    assert Message.objects.get().expires_at == soon
+
+
+def test_who_opted_out_or_whose_salon_is_frozen_is_not_reminded() -> None:
+    company = open_salon(reminder_on=True)
+    hear("create", 1)
+    opt_outs.opt_out(company_ids=[company.pk], phone=IVAN)
+    let_it_be_due()
+    assert remind() == []
+    opt_outs.opt_in(company_ids=[company.pk], phone=IVAN)
+    hear("update", 2, start=in_days(5))
+    Company.objects.update(status="frozen")
+    let_it_be_due()
+    assert remind() == []
+    assert the_record().reminder_at is None
+
+
+def test_new_settings_plan_all_reminders_anew() -> None:
+    company = open_salon(reminder_on=False)
+    hear("create", 1)
+    assert the_record().reminder_at is None
+    BookingSettings.objects.update(reminder_on=True, reminder_hours=48)
+    assert reminders.plan_all(company=company) == 1
+    assert the_record().reminder_at == in_days(1)
+    BookingSettings.objects.update(reminder_on=False)
+    assert reminders.plan_all(company=company) == 0
+    assert the_record().reminder_at is None
+
+
+def test_a_reminder_that_was_queued_is_not_planned_again_by_new_settings() -> None:
+    company = open_salon(reminder_on=True)
+    hear("create", 1)
+    let_it_be_due()
+    remind()
+    BookingSettings.objects.update(reminder_hours=2)
+    assert reminders.plan_all(company=company) == 0
+
+
+def test_a_reminder_that_fails_is_kept_with_its_error_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    let_it_be_due()
+    with monkeypatch.context() as broken:
+        broken.setattr(wording, "text_of", _fail)
+        assert remind() == []
+    row = the_record()
+    assert row.reminder_attempts == 1
+    assert "Broken" in row.reminder_error
+    assert IVAN not in row.reminder_error
+    assert row.reminder_at is not None
+    let_it_be_due()
+    assert remind() == ["reminder"]
+    assert the_record().reminder_error == ""
+
+
+def test_a_reminder_that_fails_until_the_visit_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    RecordState.objects.update(reminder_at=timezone.now(), starts_at=timezone.now())
+    monkeypatch.setattr(wording, "text_of", _fail)
+    remind()
+    assert the_record().reminder_at is None
+    assert the_record().reminder_error
+
+
+class Broken(Exception):
+    """Something that nobody foresaw."""
+
+
+def _fail(*_arguments: Any, **_more: Any) -> str:
+    raise Broken(f"+{IVAN}")
+
+
+def test_a_crash_between_any_two_steps_neither_loses_nor_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_salon(created_on=True, moved_on=True, reminder_on=True)
+    hear("create", 1)
+    for target, name in (
+        (messages, "withdraw"),
+        (messages, "make"),
+        (reminders, "follow"),
+        (storing, "put_into"),
+        (RecordState, "save"),
+    ):
+        with monkeypatch.context() as broken:
+            broken.setattr(target, name, _fail)
+            failed = hear("update", 2, start=in_days(5), comment=name)
+            assert failed.state == "failed"
+        assert kinds() == ["created"]
+        assert the_record().starts_at == in_days(3)
+    failed.refresh_from_db()
+    type(failed).objects.update(next_attempt_at=timezone.now())
+    work()
+    assert kinds() == ["created"]
+    assert the_record().starts_at == in_days(5)
