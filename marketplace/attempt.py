@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from marketplace import lifecycle
+from marketplace import lifecycle, salon_clock
 from marketplace.activation_errors import (
     FOREIGN_KEY,
     GAVE_UP,
@@ -186,6 +186,7 @@ class Attempt:
                 self.company.note(
                     MarketplaceEvent.Type.INTEGRATION_ACTIVATED, by=self.cause, yclients=str(said.status)
                 )
+                salon_clock.follow(self.company)
                 if said.status == "freezed":
                     lifecycle.freeze(self.company, by="yclients status")
         except WrongStatus as error:

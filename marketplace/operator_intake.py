@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from marketplace import operator_numbers, opt_outs
+from marketplace import operator_numbers, opt_outs, salon_clock
 from marketplace.models import Company
 from marketplace.operator_format import Accepted, Code, Refusal, Wanted
 from marketplace.operator_metrics import OPERATOR_MESSAGES
@@ -172,10 +172,8 @@ def _earliest(company: Company, session: Session, categories: set[str]) -> dict[
     """Return when each category may go out; advertising keeps to the daytime by the salon's clock."""
     if Message.Category.ADDS not in categories:
         return {}
+    salon_clock.follow(company)
     row = SendingLimits.objects.filter(session=session).first()
-    if company.timezone_name and (row is None or not row.timezone_name):
-        limits.set_timezone(session=session, timezone_name=company.timezone_name)
-        row = SendingLimits.objects.get(session=session)
     now = timezone.now()
     return {Message.Category.ADDS: limits.limits_of(session=session, row=row, now=now).adds_wait_until(now)}
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from marketplace import lifecycle
+from marketplace import lifecycle, salon_clock
 from marketplace.call_errors import YClientsError
 from marketplace.models import Company, MarketplaceEvent
 from marketplace.signing import MarketplaceUser
@@ -81,10 +81,13 @@ def start_registration(*, salon_ids: Sequence[int], user: MarketplaceUser, signe
     learned = _ask_yclients(ids, signed=signed)
     with transaction.atomic(durable=True):
         companies = _rows(ids)
+        zones = {company.pk: company.timezone_name for company in companies}
         who = {"signed": signed, "user_id": user.id, "salons": ids}
         for company in companies:
             _begin(company, user=user, learned=learned, who=who)
         registration = _share_session(companies)
+        for company in companies:
+            salon_clock.follow(company, before=zones[company.pk])
     log.info(
         "registration started",
         salon_id=registration.primary.salon_id,

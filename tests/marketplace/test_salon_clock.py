@@ -1,0 +1,67 @@
+"""Advertising keeps to the daytime by the salon's own clock, as YClients tells it."""
+
+import pytest
+
+from marketplace import activation, salon_clock
+from marketplace.models import Company
+from marketplace.registration import start_registration
+from tests.marketplace.cast import ANDREY, EKATERINBURG, MOSCOW, make_active
+from tests.marketplace.outside import LocalYClients
+from whatsapp import limits
+from whatsapp.models import SendingLimits
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def clocks() -> list[str]:
+    return list(SendingLimits.objects.values_list("timezone_name", flat=True))
+
+
+def move(company: Company, zone: str) -> None:
+    before, company.timezone_name = company.timezone_name, zone
+    company.save()
+    salon_clock.follow(company, before=before)
+
+
+def test_a_registered_salons_number_has_the_salons_clock(registered: Company) -> None:
+    assert clocks() == [registered.timezone_name]
+    assert registered.timezone_name
+
+
+def test_a_clock_learned_after_the_registration_is_set_at_the_activation(connected: Company) -> None:
+    SendingLimits.objects.all().delete()
+    activation.activate(company=connected, cause="test")
+    assert clocks() == [connected.timezone_name]
+
+
+def test_a_salon_that_moves_takes_its_number_along(yclients: LocalYClients) -> None:
+    company = make_active(MOSCOW, timezone_name="Asia/Almaty")
+    salon_clock.follow(company)
+    yclients.press_connect(MOSCOW)
+    start_registration(salon_ids=[MOSCOW], user=ANDREY, signed=True)
+    company.refresh_from_db()
+    assert company.timezone_name != "Asia/Almaty"
+    assert clocks() == [company.timezone_name]
+
+
+def test_a_clock_that_support_has_set_stays() -> None:
+    company = make_active(MOSCOW, timezone_name="Europe/Moscow")
+    assert company.session is not None
+    limits.set_timezone(session=company.session, timezone_name="Asia/Omsk")
+    salon_clock.follow(company)
+    move(company, "Asia/Almaty")
+    assert clocks() == ["Asia/Omsk"]
+
+
+def test_the_first_of_several_branches_sets_the_clock_of_their_number() -> None:
+    first = make_active(MOSCOW, timezone_name="Europe/Moscow")
+    second = make_active(EKATERINBURG, timezone_name="Asia/Yekaterinburg", session=first.session)
+    salon_clock.follow(first)
+    salon_clock.follow(second)
+    assert clocks() == ["Europe/Moscow"]
+
+
+def test_a_salon_without_a_clock_or_a_number_sets_none() -> None:
+    salon_clock.follow(make_active(MOSCOW))
+    salon_clock.follow(make_active(EKATERINBURG, session=None, timezone_name="Europe/Moscow"))
+    assert clocks() == []
