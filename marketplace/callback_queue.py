@@ -24,7 +24,7 @@ from whatsapp.models import Message
 log = structlog.get_logger("callbacks")
 
 BATCH = 100  # messages in one claim
-CLAIM = timedelta(seconds=150)
+CLAIM = timedelta(seconds=90)  # what a killed worker had claimed is told so much later
 LONGEST_POST = 60.0  # seconds for one post with its slot, its name's resolving and its connections
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0  # seconds
 # With these pauses a day passes until the 41st failure. A refusal weighs ten: the same words will hardly be
@@ -119,7 +119,7 @@ def note_failure(claim: Claim, reports: list[Report], outcome: Outcome) -> None:
         rows.update(callback_next_at=again)
         return
     failed = F("callback_attempts") + outcome.weight
-    dead = rows.filter(callback_attempts__gte=MOST_FAILURES - outcome.weight).update(
+    given_up = rows.filter(callback_attempts__gte=MOST_FAILURES - outcome.weight).update(
         callback_state=State.DEAD,
         callback_next_at=None,
         callback_attempts=failed,
@@ -129,7 +129,7 @@ def note_failure(claim: Claim, reports: list[Report], outcome: Outcome) -> None:
     log.warning(
         "statuses not told",
         messages=len(messages),
-        given_up=dead,
+        given_up=given_up,
         outcome=outcome.kind,
         cause=outcome.cause,
         again_in=round(pause.total_seconds()),
@@ -147,17 +147,25 @@ def _pause(failures: int, outcome: Outcome) -> timedelta:
 
 def replay_callback(*, message: Message) -> bool:
     """Try a given up report again, from now on for another day; False when it was not given up."""
-    return bool(_replay(Message.objects.filter(pk=message.pk)))
+    return bool(_replay(dead(ids=[message.pk])))
 
 
-def replay_dead() -> int:
-    """Try every given up report again; return how many there were."""
-    return _replay(Message.objects.all())
+def dead(*, salon_id: int | None = None, ids: Sequence[int] | None = None) -> QuerySet[Message]:
+    """The given up reports, of one salon or of these messages; those whose address was removed with age
+    cannot be tried again and are not among them."""
+    rows = Message.objects.filter(direction=Message.Direction.OUT, callback_state=State.DEAD, pruned_at=None)
+    if salon_id is not None:
+        rows = rows.filter(external_id__startswith=f"{salon_id}:")
+    return rows if ids is None else rows.filter(pk__in=ids)
 
 
-def _replay(messages: QuerySet[Message]) -> int:
-    dead = messages.filter(direction=Message.Direction.OUT, callback_state=State.DEAD)
-    changed = dead.update(
+def replay_dead(*, salon_id: int | None = None, ids: Sequence[int] | None = None) -> int:
+    """Try given up reports again, of all messages, of one salon's or of these; return how many there were."""
+    return _replay(dead(salon_id=salon_id, ids=ids))
+
+
+def _replay(given_up: QuerySet[Message]) -> int:
+    changed = given_up.update(
         callback_state=State.DUE, callback_attempts=0, callback_error="", callback_next_at=timezone.now()
     )
     hints.wake_workers()
