@@ -47,10 +47,14 @@ class _Bearer(AuthBase):
 
 
 class Http:
-    """Calls YClients; `patience` is the longest time in seconds for one call with all its attempts."""
+    """Calls YClients; `patience` is the longest time in seconds for one call with all its attempts.
 
-    def __init__(self, *, patience: float) -> None:
+    A `courteous` one calls only when nobody else waits for a slot, and holds nobody up.
+    """
+
+    def __init__(self, *, patience: float, courteous: bool = False) -> None:
         self.patience = patience
+        self._longest_queue = timedelta(0) if courteous else call_slots.LONGEST_QUEUE
         self._session = requests.Session()
         self._session.auth = _Bearer()
         self._session.headers.update(
@@ -110,7 +114,7 @@ class Http:
     ) -> Answer:
         left = timedelta(seconds=max(0.0, deadline - time.monotonic()))
         try:
-            call_slots.wait_for_slot(longest_queue=min(left, call_slots.LONGEST_QUEUE))
+            call_slots.wait_for_slot(longest_queue=min(left, self._longest_queue))
         except call_slots.SlotsTaken as error:
             raise YClientsError(Kind.BUSY, str(error), retry_after=error.wait) from error
         started = time.monotonic()

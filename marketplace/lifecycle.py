@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from marketplace.models import Company, MarketplaceEvent
+from marketplace.models import Channel, Company, CompanyCheck, MarketplaceEvent
 from whatsapp import limits, services
 from whatsapp.models import Session
 
@@ -49,6 +49,7 @@ def uninstall(company: Company, *, by: str) -> bool:
         whatsapp_noted_at=None,
         **Company.WITHOUT_SECRETS,
     )
+    Channel.objects.filter(company=company).delete()  # a new installation begins with an available channel
     last = session is not None and not session.companies.exclude(status=Status.UNINSTALLED).exists()
     company.note(
         MarketplaceEvent.Type.UNINSTALLED,
@@ -78,8 +79,8 @@ def freeze(company: Company, *, by: str) -> bool:
         to=Status.FROZEN,
         sources=[Status.ACTIVE],
         frozen_at=now,
-        activation_next_at=now + CHECK_FROZEN_EVERY,
     )
+    CompanyCheck.objects.update_or_create(company=company, defaults={"next_at": now + CHECK_FROZEN_EVERY})
     company.note(MarketplaceEvent.Type.FROZEN, by=by)
     settle_sending(company)
     tell_pages(company)

@@ -13,10 +13,11 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace import forwarding_models as forwarding_models
 from marketplace import welcome_models as welcome_models
-from marketplace.booking_models import BookingSettings as BookingSettings
-from marketplace.booking_models import MessageTemplate as MessageTemplate
-from marketplace.booking_models import RecordState as RecordState
+from marketplace.channel_models import Channel as Channel
 from marketplace.opt_out_models import OptOut as OptOut
+from marketplace.reconciliation_models import CompanyCheck as CompanyCheck
+from marketplace.reconciliation_models import Discrepancy as Discrepancy
+from marketplace.reconciliation_models import Listing as Listing
 from whatsapp.encryption import EncryptedTextField
 from whatsapp.models import Session
 
@@ -163,6 +164,8 @@ class MarketplaceEvent(models.Model):
         UNINSTALLED = "uninstalled", _("uninstalled")
         PAYMENT_NOTIFIED = "payment_notified", _("payment notified")
         REFUND_NOTIFIED = "refund_notified", _("refund notified")
+        CHANNEL_DOWN = "channel_down", _("YClients was told that WhatsApp is down")
+        CHANNEL_UP = "channel_up", _("YClients was told that WhatsApp is back")
 
     company = models.ForeignKey(
         Company, null=True, blank=True, on_delete=models.SET_NULL, related_name="marketplace_events"

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import structlog
@@ -20,14 +19,15 @@ from marketplace import (
     activation,
     callback_queue,
     callbacks,
+    channels,
     connections,
     effects,
     forwarding,
     inbound,
+    listing,
     reconciliation,
     welcome,
 )
-from marketplace.bookings import reminders
 from marketplace.models import Company, InboundWebhook
 from whatsapp import hints
 
@@ -81,9 +81,9 @@ def all_jobs() -> list[Job]:
         Job("activations", activation.due, activate_company, at_once=4),
         Job("connections", connections.due, connections.note, at_once=2),
         Job("webhooks", effects.due, apply_webhook, at_once=2),
-        Job("bookings", partial(effects.due, kind=InboundWebhook.Kind.ENTITY), apply_webhook, at_once=2),
-        Job("reminders", reminders.due, reminders.remind, at_once=1),
-        Job("frozen", reconciliation.due, reconciliation.check, at_once=1),
+        Job("channels", channels.due, channels.tell, at_once=1),
+        Job("reconciliation", reconciliation.due, reconciliation.check, at_once=1),
+        Job("listing", listing.due, listing.read_next, at_once=1),
         Job("callbacks", callback_queue.due, callbacks.deliver, at_once=2),
         Job("inbound", inbound.due, inbound.act, at_once=2),
         Job("forwarding", forwarding.due, forwarding.deliver, at_once=2),

@@ -34,6 +34,15 @@ class Installation:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedSalon:
+    """A salon of the list of those that use us; `status` is empty where the list does not say it."""
+
+    salon_id: int
+    title: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Activation:
     """A successful activation: the HTTP status, and where the owner's browser goes next, if said."""
 
@@ -45,10 +54,11 @@ class YClients:
     """One caller's line to YClients; use as a context manager.
 
     `patience` is the longest time in seconds that one method may take, its retries and waiting included.
+    A `courteous` caller takes no call slot that others would have to wait behind.
     """
 
-    def __init__(self, *, patience: float = 12.0) -> None:
-        self._http = Http(patience=patience)
+    def __init__(self, *, patience: float = 12.0, courteous: bool = False) -> None:
+        self._http = Http(patience=patience, courteous=courteous)
 
     def __enter__(self) -> Self:
         return self
@@ -72,11 +82,7 @@ class YClients:
             if error.status == 404:
                 return Installation(ABSENT)
             raise
-        data = _data(answer)
-        said: Any = data.get("connection_status", data.get("status"))
-        if isinstance(said, dict):
-            said = said.get("status")
-        status = SPELLINGS.get(str(said).lower(), str(said).lower())
+        status = _status(_data(answer))
         if status not in STATUSES:
             raise YClientsError(Kind.MALFORMED, "YClients named no known installation status", status=200)
         return Installation(status)
@@ -134,6 +140,27 @@ class YClients:
         if not isinstance(rows, list):
             raise YClientsError(Kind.MALFORMED, "YClients listed no salons", status=answer.status)
         return [row for row in rows if isinstance(row, dict)]
+
+
+def listed_salon(row: dict[str, Any]) -> ListedSalon | None:
+    """Read one row of the list of salons; None for one without a salon's number.
+
+    The list's field names are documented for `salon_id` only: `id` is read too, and the status in the
+    same places as that of a single installation.
+    """
+    raw = row.get("salon_id", row.get("id"))
+    number = int(raw) if str(raw).isdecimal() else 0
+    if isinstance(raw, bool) or not 0 < number < 2**63:
+        return None
+    status = _status(row)
+    return ListedSalon(number, _line(row.get("title")), status if status in STATUSES else "")
+
+
+def _status(data: dict[str, Any]) -> str:
+    said: Any = data.get("connection_status", data.get("status"))
+    if isinstance(said, dict):
+        said = said.get("status")
+    return SPELLINGS.get(str(said).lower(), str(said).lower())
 
 
 def _installed(salon_id: int) -> str:

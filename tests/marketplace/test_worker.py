@@ -11,7 +11,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from marketplace import connections, effects, reconciliation
-from marketplace.models import Company, InboundWebhook, MarketplaceEvent
+from marketplace.models import Company, CompanyCheck, InboundWebhook, MarketplaceEvent
 from marketplace.worker import Job, Worker, all_jobs
 from tests.marketplace.cast import ALMATY, MOSCOW, connect_phone, make_active
 from tests.marketplace.outside import LocalYClients
@@ -195,6 +195,7 @@ def test_a_link_is_written_down_once_for_each_pairing_and_so_is_its_end() -> Non
 
 def test_a_frozen_salon_is_asked_about_now_and_then(yclients: LocalYClients) -> None:
     company = make_active(status="frozen")
+    CompanyCheck.objects.create(company=company, next_at=timezone.now())
     yclients.press_connect(MOSCOW)
     yclients.do(
         lambda there: there.marketplace.activate(
@@ -208,7 +209,7 @@ def test_a_frozen_salon_is_asked_about_now_and_then(yclients: LocalYClients) -> 
     reconciliation.check(company.pk)
     assert len(yclients.calls("install_status")) == 1
     yclients.change(MOSCOW, "unfreeze")
-    Company.objects.update(activation_next_at=timezone.now())
+    CompanyCheck.objects.update(next_at=timezone.now())
     reconciliation.check(company.pk)
     company.refresh_from_db()
     assert company.status == "active"

@@ -1,0 +1,120 @@
+"""Compares salons with YClients now, and repairs what is certain."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import F, QuerySet
+
+from marketplace import listing, reconciliation
+from marketplace.call_errors import YClientsError
+from marketplace.models import Company
+from marketplace.reconciliation import Finding
+
+DIFFERENCES_LEFT = 3
+FAILED = 1
+FAILURES_MOST = 3  # in a row; then YClients is down, and the rest is left for the next run
+AGREES = ("agrees", "changed meanwhile")
+REPAIRED = ("frozen", "unfrozen", "uninstalled")
+
+
+class Command(BaseCommand):
+    help = (
+        "Compares every active or frozen salon with YClients and repairs it: missed freezes, payments and "
+        "uninstalls. Lists salons that are installed there and unknown or not activated here. Ends with 0 "
+        "when everything agrees or was repaired, with 3 when differences are left, with 1 when YClients "
+        "could not be asked; the next run goes on with what was compared longest ago."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
+        parser.add_argument("--salon", type=int, help="only this salon (its number in YClients)")
+        parser.add_argument(
+            "--confirm-uninstalls",
+            action="store_true",
+            help="uninstall at once what YClients says is not installed, without a second look",
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        self.failures = 0
+        self.left = self.repaired = self.agreed = 0
+        dry, salon = options["dry_run"], options["salon"]
+        companies = self._chosen(salon)
+        for company in companies:
+            finding = self._compared(company, dry=dry, confirmed=options["confirm_uninstalls"])
+            if finding:
+                self._say(finding)
+            if self.failures >= FAILURES_MOST:
+                break
+        listed = 0 if salon or self.failures >= FAILURES_MOST else self._list(dry=dry)
+        self.stdout.write(
+            f"{self.agreed} agree, {self.repaired} repaired, {self.left} differ"
+            + (f"; YClients lists {listed}" if not salon else "")
+        )
+        if self.failures:
+            raise CommandError(
+                f"YClients could not be asked {self.failures} times; run it again to go on.",
+                returncode=FAILED,
+            )
+        if self.left:
+            raise CommandError("Differences are left, see above.", returncode=DIFFERENCES_LEFT)
+
+    def _chosen(self, salon: int | None) -> "QuerySet[Company]":
+        rows = Company.objects.filter(status__in=reconciliation.COMPARED)
+        if salon is None:
+            return rows.order_by(F("check_row__checked_at").asc(nulls_first=True), "pk")
+        if not Company.objects.filter(salon_id=salon).exists():
+            raise CommandError(f"Salon {salon} never came to us.")
+        chosen = rows.filter(salon_id=salon)
+        if not chosen:
+            raise CommandError(f"Salon {salon} is neither active nor frozen; there is nothing to compare.")
+        return chosen
+
+    def _compared(self, company: Company, *, dry: bool, confirmed: bool) -> Finding | None:
+        try:
+            if dry:
+                found: Finding | None = reconciliation.look(company)
+            else:
+                found = reconciliation.check_now(company, confirmed=confirmed)
+        except YClientsError as error:
+            self.failures += 1
+            self.stderr.write(f"salon {company.salon_id}: not compared, {error}")
+            return None
+        self.failures = 0
+        if found is None:
+            self.stdout.write(f"salon {company.salon_id}: a worker is comparing it now")
+        return found
+
+    def _say(self, found: Finding) -> None:
+        if found.action in AGREES:
+            self.agreed += 1
+            return
+        if found.action in REPAIRED:
+            self.repaired += 1
+        else:
+            self.left += 1
+        self.stdout.write(f"salon {found.salon_id}: {found.here} here, {found.there} there: {found.action}")
+
+    def _list(self, *, dry: bool) -> int:
+        """Read the whole list of YClients; return how many salons it has."""
+        listed = 0
+        try:
+            for page in _pages(dry=dry):
+                listed += page.listed
+                for salon_id, kind in sorted(page.differences.items()):
+                    self.left += 1
+                    self.stdout.write(f"salon {salon_id}: {listing.meaning(kind)}")
+        except YClientsError as error:
+            self.failures += 1
+            self.stderr.write(f"list of salons: not read, {error}")
+        return listed
+
+
+def _pages(*, dry: bool) -> Iterator[listing.Page]:
+    number = 1
+    while True:
+        page = listing.read(number, keep=not dry)
+        yield page
+        if page.is_last:
+            return
+        number += 1
