@@ -32,6 +32,7 @@ class Row:
     attempts: int
     unknowns: int
     callback: str
+    sent_at: float  # seconds since the epoch, 0 when it was not
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Verdict:
     missing: int = 0  # not at the phone, and our row says so
     # The phone has it, WhatsApp's server has said so, and the phone's receipt died with a process: WhatsApp
     # tells it once, and the library confirms it before anybody could have written it down.
-    receipts_lost: int = 0
+    receipts_lost: list[float] = field(default_factory=list)  # when the messages were sent
     repeated_reports: int = 0
     attempts: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -53,7 +54,7 @@ def rows(scene: Scene) -> list[Row]:
     """Every message of YClients."""
     found = scene.query(
         "SELECT split_part(external_id, ':', 2), session_id::text, phone, text, status, attempts, unknowns,"
-        " callback_state FROM whatsapp_message WHERE source = 'operator'"
+        " callback_state, coalesce(extract(epoch FROM sent_at), 0)::float FROM whatsapp_message WHERE source = 'operator'"
     )
     return [Row(*row) for row in found]
 
@@ -102,7 +103,8 @@ def _judge_phone(verdict: Verdict, row: Row, times: int) -> None:
         verdict.missing += 1
         if row.status in ACKNOWLEDGED:
             verdict.wrong.append(f"{row.own_id} is {row.status}, but no phone has it")
-    verdict.receipts_lost += row.status == "sent" and times > 0
+    if times and row.status == "sent":
+        verdict.receipts_lost.append(row.sent_at)
     if times > 1:
         verdict.duplicates[row.session] += times - 1
         if times > 1 + row.unknowns:

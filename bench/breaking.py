@@ -58,9 +58,11 @@ class Breaker:
     say: Callable[[str], None]
     counts: Counter[str] = field(default_factory=Counter)
     hosts_killed: int = 0
+    began: float = 0.0  # seconds since the epoch
 
     def run(self, blows: list[Blow], *, began: float) -> None:
         """Blow after blow; one that is late because the last took long comes at once."""
+        self.began = time.time() - (time.monotonic() - began)
         for blow in blows:
             time.sleep(max(0.0, began + blow.at - time.monotonic()))
             self.say(str(blow))

@@ -166,7 +166,8 @@ def report(verdict: Verdict, breaker: Breaker, more: dict[str, Any]) -> dict[str
         "duplicates_at_phones": sum(verdict.duplicates.values()),
         "duplicates_of_one_session": worst,
         "not_at_the_phone": verdict.missing,
-        "receipts_lost": verdict.receipts_lost,
+        "receipts_lost": len(verdict.receipts_lost),
+        "receipts_lost_at": sorted(round(at - breaker.began, 1) for at in verdict.receipts_lost),
         "reports_repeated": verdict.repeated_reports,
         "wrong": verdict.wrong,
     }
