@@ -73,6 +73,13 @@ SENDING_PACED = env.bool("SENDING_PACED", default=True)
 # A message whose host died while it was sent: "retry" sends it once more, "report" leaves it at that.
 SENDING_UNKNOWN = env.str("SENDING_UNKNOWN", default="retry")
 
+# --- Retention: after so many days personal data is removed; 0 keeps it for ever ----------------
+RETENTION_MESSAGES_DAYS = env.int("RETENTION_MESSAGES_DAYS", default=90)
+RETENTION_NUMBERS_DAYS = env.int("RETENTION_NUMBERS_DAYS", default=90)
+RETENTION_BOOKINGS_DAYS = env.int("RETENTION_BOOKINGS_DAYS", default=90)
+RETENTION_WEBHOOKS_DAYS = env.int("RETENTION_WEBHOOKS_DAYS", default=30)
+RETENTION_SESSION_EVENTS_DAYS = env.int("RETENTION_SESSION_EVENTS_DAYS", default=180)
+
 # --- Doors --------------------------------------------------------------------------------------
 WS_CONNECTS_PER_MINUTE = env.int("WS_CONNECTS_PER_MINUTE", default=5)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
@@ -147,8 +154,10 @@ else:
     # Persistent connections under an ASGI server pile up per thread; psycopg's pool keeps them few.
     # Set here: numbers given in a URL would arrive as strings.
     DATABASES["default"]["CONN_MAX_AGE"] = 0
+    # A connection whose packets are dropped is given up after 10 s; the system's own patience is 15 minutes.
+    _patience = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10}
     DATABASES["default"].setdefault("OPTIONS", {}).update(
-        {"pool": {"min_size": 1, "max_size": 8, "timeout": 10}, "connect_timeout": 5}
+        {"pool": {"min_size": 1, "max_size": 8, "timeout": 10}, **_patience}
     )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -18,6 +18,11 @@ log = structlog.get_logger("hints")
 
 POOLS = "whatsapp_pools"
 WORKERS = "marketplace_workers"
+# Of Django's connection parameters, those that libpq knows.
+LIBPQ = (
+    *("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert"),
+    *("connect_timeout", "tcp_user_timeout", "keepalives_idle"),
+)
 PUSH_TIMEOUT = 2.0  # seconds; a channel layer that hangs must not hold up the caller for longer
 
 _listeners: dict[str, set[Callable[[], None]]] = {POOLS: set(), WORKERS: set()}
@@ -115,9 +120,8 @@ class Listener:
 
     async def _listen(self) -> None:
         parameters = connection.get_connection_params()
-        keep = ("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "connect_timeout")
         conninfo = psycopg.conninfo.make_conninfo(
-            **{name: parameters[name] for name in keep if parameters.get(name) is not None}
+            **{name: parameters[name] for name in LIBPQ if parameters.get(name) is not None}
         )
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as listening:
             await listening.execute(f"LISTEN {self.channel}")
