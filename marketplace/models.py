@@ -13,6 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace import forwarding_models as forwarding_models
 from marketplace import welcome_models as welcome_models
+from marketplace.booking_models import BookingSettings as BookingSettings
+from marketplace.booking_models import MessageTemplate as MessageTemplate
+from marketplace.booking_models import RecordState as RecordState
 from marketplace.channel_models import Channel as Channel
 from marketplace.opt_out_models import OptOut as OptOut
 from marketplace.reconciliation_models import CompanyCheck as CompanyCheck

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -28,6 +29,7 @@ from marketplace import (
     reconciliation,
     welcome,
 )
+from marketplace.bookings import reminders
 from marketplace.models import Company, InboundWebhook
 from whatsapp import hints
 
@@ -81,6 +83,8 @@ def all_jobs() -> list[Job]:
         Job("activations", activation.due, activate_company, at_once=4),
         Job("connections", connections.due, connections.note, at_once=2),
         Job("webhooks", effects.due, apply_webhook, at_once=2),
+        Job("bookings", partial(effects.due, kind=InboundWebhook.Kind.ENTITY), apply_webhook, at_once=2),
+        Job("reminders", reminders.due, reminders.remind, at_once=1),
         Job("channels", channels.due, channels.tell, at_once=1),
         Job("reconciliation", reconciliation.due, reconciliation.check, at_once=1),
         Job("listing", listing.due, listing.read_next, at_once=1),
