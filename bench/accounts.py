@@ -54,7 +54,8 @@ def rows(scene: Scene) -> list[Row]:
     """Every message of YClients."""
     found = scene.query(
         "SELECT split_part(external_id, ':', 2), session_id::text, phone, text, status, attempts, unknowns,"
-        " callback_state, coalesce(extract(epoch FROM sent_at), 0)::float FROM whatsapp_message WHERE source = 'operator'"
+        " callback_state, coalesce(extract(epoch FROM sent_at), 0)::float"
+        " FROM whatsapp_message WHERE source = 'operator'"
     )
     return [Row(*row) for row in found]
 
