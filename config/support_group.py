@@ -5,10 +5,27 @@ from django.contrib.auth.models import Group, Permission
 NAME = "Support"
 SEES = {
     "whatsapp": ("session", "sessionevent", "pool", "message"),
-    "marketplace": ("company", "marketplaceevent", "inboundwebhook"),
+    "marketplace": (
+        "company",
+        "marketplaceevent",
+        "inboundwebhook",
+        "optout",
+        "forwarding",
+        "forwardedmessage",
+        "welcometext",
+    ),
 }
 # The change permission stands for the operations; the pages let nobody edit anything.
-OPERATES = {"session", "company", "inboundwebhook", "message"}
+OPERATES = {
+    "session",
+    "company",
+    "inboundwebhook",
+    "message",
+    "optout",
+    "forwarding",
+    "forwardedmessage",
+    "welcometext",
+}
 
 
 def make_support_group() -> Group:

@@ -11,7 +11,9 @@ from config import support
 from config.logs import mask_text
 from config.operations import OperableAdmin
 from config.support import ReadMostlyAdmin
-from marketplace.models import Company, InboundWebhook, MarketplaceEvent
+from marketplace import forwarding_admin as forwarding_admin
+from marketplace import welcome_admin as welcome_admin
+from marketplace.models import Company, InboundWebhook, MarketplaceEvent, OptOut
 from marketplace.operations import REPLAY_WEBHOOK, RETRY_ACTIVATION
 from marketplace.salon_messages import SalonMessageAdmin
 from marketplace.salon_sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
@@ -117,6 +119,7 @@ class CompanyAdmin(OperableAdmin):
             *sent,
             support.list_link(MarketplaceEvent, _("events"), salon_id__exact=company.salon_id),
             support.list_link(InboundWebhook, _("webhooks"), salon_id__exact=company.salon_id),
+            support.list_link(OptOut, _("opt-outs"), company__id__exact=company.pk),
         ])  # fmt: skip
 
     @admin.display(description=_("error"))

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from marketplace.forwarding_metrics import FORWARDED
 from marketplace.forwarding_models import ForwardedMessage, Forwarding
-from marketplace.forwarding_post import Outcome, post
+from marketplace.forwarding_post import Outcome, new_secret, post
 from marketplace.models import Company
 from whatsapp import hints
 from whatsapp.models import Message
@@ -71,12 +71,25 @@ def deliver(forwarding_id: int) -> int:
         Forwarding.objects.filter(pk=forwarding_id, claimed_until=until).update(claimed_until=None)
 
 
-def switch_off(*, forwarding: Forwarding) -> None:
-    """Deliver no more; what waits is given up, and can be replayed."""
+def set_address(*, forwarding: Forwarding, url: str, enabled: bool) -> None:
+    """Deliver to another address from now on, or nowhere: what waits then is given up until a replay."""
     with transaction.atomic():
-        Forwarding.objects.filter(pk=forwarding.pk).update(enabled=False)
-        waiting = ForwardedMessage.objects.filter(forwarding=forwarding, state=State.DUE)
-        waiting.update(state=State.DEAD, last_error=OFF)
+        row = Forwarding.objects.select_for_update(no_key=True).get(pk=forwarding.pk)
+        row.url, row.enabled = url, enabled
+        row.paused_until, row.failures, row.last_error = None, 0, ""
+        row.save(update_fields=["url", "enabled", "paused_until", "failures", "last_error", "updated_at"])
+        if not enabled:
+            waiting = ForwardedMessage.objects.filter(forwarding=row, state=State.DUE)
+            waiting.update(state=State.DEAD, last_error=OFF)
+
+
+def renew_secret(*, forwarding: Forwarding) -> str:
+    """Replace the secret and return the new one; every delivery from now on is signed with it."""
+    secret = new_secret()
+    row = Forwarding.objects.get(pk=forwarding.pk)
+    row.secret = secret
+    row.save(update_fields=["secret", "updated_at"])
+    return secret
 
 
 def replay(*, forwarded: ForwardedMessage) -> bool:

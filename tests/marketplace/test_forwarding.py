@@ -232,7 +232,8 @@ def test_a_switched_off_forwarding_sends_nothing_and_gives_up_what_waits(
     bot.status = 500
     writes(moscow, "один")
     deliver()
-    forwarding.switch_off(forwarding=Forwarding.objects.get())
+    row = Forwarding.objects.get()
+    forwarding.set_address(forwarding=row, url=row.url, enabled=False)
     time_passes(minutes=5)
     writes(moscow, "два")
     deliver()
@@ -345,6 +346,23 @@ def test_address_and_secret_are_never_logged_and_lie_encrypted(bot: Listener, mo
         cursor.execute("SELECT url, secret FROM marketplace_forwarding")
         assert "very-secret" not in str(row := cursor.fetchone())
         assert SECRET not in str(row)
+
+
+def test_a_new_address_and_a_new_secret_hold_from_the_next_post_on(bot: Listener, moscow: Company) -> None:
+    bot.status = 503
+    writes(moscow, "один")
+    deliver()
+    row = Forwarding.objects.get()
+    forwarding.set_address(forwarding=row, url=f"{bot.url}/new", enabled=True)
+    secret = forwarding.renew_secret(forwarding=row)
+    bot.status, bot.got = 200, []
+    ForwardedMessage.objects.update(next_attempt_at=timezone.now())
+    assert deliver() == 1
+    [(path, headers, body)] = bot.got
+    assert path == "/new"
+    assert headers["X-Signature"] == forwarding_post.signature(
+        secret=secret, timestamp=headers["X-Timestamp"], body=body
+    )
 
 
 def test_secrets_are_long_and_never_the_same() -> None:
