@@ -65,7 +65,7 @@ class SessionAdmin(OperableAdmin):
                 ]
             },
         ),
-        (_("Messages"), {"fields": ["messages", "limits"]}),
+        (_("Messages"), {"fields": ["sent_and_received", "pace"]}),
         (_("Times"), {"fields": ["connected", "seen", "paired", "viewed", "banned", "created", "updated"]}),
         (_("Pool"), {"fields": ["pool", "lease", "tries", "next_attempt", "restart_requested"]}),
         (_("Pairing"), {"fields": ["pairing_requested", "pairing_phone_full", "pairing_failure"]}),
@@ -151,11 +151,11 @@ class SessionAdmin(OperableAdmin):
         return format_html('<table class="support-history"><tbody>{}</tbody></table><p>{}</p>', rows, every)
 
     @admin.display(description=_("messages"))
-    def messages(self, session: Session) -> str:
+    def sent_and_received(self, session: Session) -> str:
         return support.list_link(Message, _("messages"), session__id__exact=session.pk)
 
     @admin.display(description=_("sending limits"))
-    def limits(self, session: Session) -> str:
+    def pace(self, session: Session) -> str:
         address = reverse("admin:whatsapp_session_limits", args=[session.pk])
         paused = format_html("{}. ", _("Sending is paused")) if session.sending_paused else ""
         return format_html('{}{} <a href="{}">{}</a>', paused, in_force(session), address, _("Change"))
