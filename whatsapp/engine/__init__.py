@@ -68,6 +68,7 @@ class EngineSettings:
     settle: float = 2.0
     start_timeout: float = 40.0
     stop_timeout: float = 8.0
+    answer_timeout: float = 15.0
     logout_timeout: float = 20.0
     reconnect_grace: float = 30.0
     close_timeout: float = 5.0

@@ -24,11 +24,14 @@ from whatsapp.engine.protocol import (
     Logout,
     LogoutDone,
     Message,
+    NumbersChecked,
     PairingEnded,
     QrCode,
     Replaced,
     RequestPairingCode,
     Send,
+    SendFailed,
+    Sent,
     SessionEvent,
     Stopped,
 )
@@ -51,6 +54,8 @@ class Keeper(Placement):
         """Hand a command to the session's host. Raises EngineError while it is between two hosts."""
         if slot.host is None:
             raise EngineError("The session is being moved.")
+        if isinstance(command, Send | CheckNumbers):
+            slot.asked[command.ref] = command
         slot.host.send(command)
 
     async def _hear(self, host: HostProcess, message: Message) -> None:
@@ -76,6 +81,8 @@ class Keeper(Placement):
         elif isinstance(event, LAST_WORDS):
             self._last_word(slot, event)
         else:
+            if isinstance(event, Sent | SendFailed | NumbersChecked):
+                slot.answer(event.ref)
             self._mailbox.put(event)
 
     def _qr_code(self, slot: Slot, event: QrCode) -> None:
@@ -113,7 +120,10 @@ class Keeper(Placement):
         for slot in [slot for slot in self.slots.values() if slot.host is host]:
             slot.gone.set()
             slot.answer_logout("its host process ended")
-            if slot.phase not in (Phase.ENDING, Phase.STOPPING, Phase.MOVING):
+            if slot.phase is Phase.MOVING:
+                for answer in slot.refuse_asked():
+                    self._mailbox.put(answer)
+            elif slot.phase not in (Phase.ENDING, Phase.STOPPING):
                 lost.append(slot.session)
                 self._release(slot)
         self._mailbox.put(HostExited(event.host, event.pid, lost, event.reason))

@@ -82,7 +82,10 @@ class Placement:
         slot.phase = Phase.MOVING
         slot.linked.clear()
         slot.set_timer(None)
+        await self._let_answer(slot)
         await self._leave_host(slot, "its session moved to a shard")
+        for answer in slot.refuse_asked():
+            self._mailbox.put(answer)
         if slot.phase is not Phase.MOVING:
             return
         slot.phase = Phase.STARTING
@@ -90,6 +93,15 @@ class Placement:
             await self._place(slot)
         except EngineError as error:
             self._last_word(slot, ConnectFailed(slot.session, str(error), permanent=False))
+
+    async def _let_answer(self, slot: Slot) -> None:
+        """Wait for the answers to what the session's host was asked: with the line closed on it, a message
+        would have an unknown outcome. What is asked meanwhile waits for the next host."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.answer_timeout):
+                while slot.asked and slot.phase is Phase.MOVING:
+                    slot.answered.clear()
+                    await slot.answered.wait()
 
     async def fill_spares(self) -> None:
         """Start the spare hosts that are missing; a failure is tried again later."""
@@ -143,6 +155,7 @@ class Placement:
 
     async def _finish(self, slot: Slot, *, quiet: bool = False) -> None:
         slot.interrupted.set()
+        slot.answered.set()
         slot.set_timer(None)
         if slot.move is not None:
             await asyncio.wait({slot.move})

@@ -36,6 +36,8 @@ LAST_LINES = 15
 TROUBLE = ("Traceback", "Exception ignored", "fatal error", "panic")
 
 _ids = count(1)
+OnMessage = Callable[["HostProcess", Message], Awaitable[None]]
+OnExit = Callable[["HostProcess", HostExited], Awaitable[None]]
 
 
 class HostProcess:
@@ -78,8 +80,8 @@ class HostProcess:
     async def spawn(
         cls,
         settings: EngineSettings,
-        on_message: Callable[[HostProcess, Message], Awaitable[None]],
-        on_exit: Callable[[HostProcess, HostExited], Awaitable[None]],
+        on_message: OnMessage,
+        on_exit: OnExit,
         permitted_until: Callable[[], float],
     ) -> HostProcess:
         """Start a host. It loads the library for about a second; commands wait for it in the line."""
@@ -147,11 +149,7 @@ class HostProcess:
         """Whether this side has asked for the end, or named its cause."""
         return self._reason is not None
 
-    async def _run(
-        self,
-        on_message: Callable[[HostProcess, Message], Awaitable[None]],
-        on_exit: Callable[[HostProcess, HostExited], Awaitable[None]],
-    ) -> None:
+    async def _run(self, on_message: OnMessage, on_exit: OnExit) -> None:
         try:
             await self._read_line(on_message)
         except asyncio.CancelledError:
@@ -170,7 +168,7 @@ class HostProcess:
             await on_exit(self, HostExited(self.id, self.pid, sorted(self.sessions), self._why(code)))
             self.ended.set()
 
-    async def _read_line(self, on_message: Callable[[HostProcess, Message], Awaitable[None]]) -> None:
+    async def _read_line(self, on_message: OnMessage) -> None:
         while True:
             try:
                 line = await self._reader.readline()

@@ -40,6 +40,9 @@ class Slot:
     released: asyncio.Event = field(default_factory=asyncio.Event)
     # Messages that wait until the session is connected in its shard.
     waiting: deque[Send | CheckNumbers] = field(default_factory=deque)
+    # What the present host has been given of these and has not answered, by reference.
+    asked: dict[str, Send | CheckNumbers] = field(default_factory=dict)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
     timer: asyncio.TimerHandle | None = None
     move: asyncio.Task[None] | None = None
     logout: asyncio.Future[str | None] | None = None
@@ -55,6 +58,19 @@ class Slot:
             self.timer.cancel()
         self.timer = timer
 
+    def answer(self, ref: str) -> None:
+        """The host has answered what was asked under this reference."""
+        self.asked.pop(ref, None)
+        self.answered.set()
+
+    def refuse_asked(self) -> list[SendFailed | NumbersChecked]:
+        """The answers to what the host was asked, now that it is gone and nobody knows what it did."""
+        asked, self.asked = self.asked, {}
+        self.answered.set()
+        return [
+            _refusal(command, "timeout: the line was closed before the answer") for command in asked.values()
+        ]
+
     def answer_logout(self, error: str | None) -> None:
         """Give the logout that waits its result: None for success."""
         if self.logout is not None and not self.logout.done():
@@ -62,12 +78,11 @@ class Slot:
 
     def refuse_waiting(self) -> list[SendFailed | NumbersChecked]:
         """The answers to everything that waits, now that the session is over."""
-        reason = "not_connected: the session was stopped"
-        answers: list[SendFailed | NumbersChecked] = []
-        while self.waiting:
-            command = self.waiting.popleft()
-            if isinstance(command, Send):
-                answers.append(SendFailed(self.session, command.ref, reason, permanent=False))
-            else:
-                answers.append(NumbersChecked(self.session, command.ref, [], reason))
-        return answers
+        waiting, self.waiting = self.waiting, deque()
+        return [_refusal(command, "not_connected: the session was stopped") for command in waiting]
+
+
+def _refusal(command: Send | CheckNumbers, reason: str) -> SendFailed | NumbersChecked:
+    if isinstance(command, Send):
+        return SendFailed(command.session, command.ref, reason, permanent=False)
+    return NumbersChecked(command.session, command.ref, [], reason)

@@ -30,6 +30,7 @@ from whatsapp.engine.protocol import (
     Sent,
     Stopped,
 )
+from whatsapp.engine.slot import Phase
 
 from .worlds import CLIENT, SALON, RealWorld
 
@@ -202,6 +203,36 @@ async def test_an_old_shard_hands_its_sessions_on(make: Callable[..., RealWorld]
     await until(lambda: not runs(old))
     assert world.ear.count(Disconnected) == world.ear.count(Stopped) == 0
     assert world.sandbox.state()["most_at_once"] == {f"{SALON}:1": 1}
+
+
+async def test_messages_sent_while_shards_are_replaced_arrive_once_and_in_order(
+    make: Callable[..., RealWorld],
+) -> None:
+    world = make(host_max_starts=1, maintenance_interval=0.05)
+    await world.linked(ONE)
+    world.sandbox.fault("slow", SALON, seconds=0.2)
+    first, texts = world.pid_of(ONE), [f"text {number}" for number in range(8)]
+    for text in texts:
+        await world.engine.send(ONE, text, CLIENT, text)
+        await world.ear.next(Sent, ONE, timeout=60)
+    assert world.pid_of(ONE) != first
+    assert world.ear.count(SendFailed) == 0
+    world.expect_texts(*texts)
+
+
+async def test_a_message_in_flight_when_its_shard_dies_while_being_replaced_is_answered(
+    make: Callable[..., RealWorld],
+) -> None:
+    world = make(host_max_starts=1, maintenance_interval=0.5)
+    await world.linked(ONE)
+    world.sandbox.fault("silent", SALON, seconds=60)
+    await world.engine.send(ONE, "1", CLIENT, "text")
+    slot = world.engine._keeper.slots[ONE]
+    await until(lambda: slot.phase is Phase.MOVING)
+    world.sandbox.fault("clear")
+    os.kill(world.pid_of(ONE), signal.SIGKILL)
+    assert (await world.ear.next(SendFailed, ONE)).error.startswith("timeout")
+    await world.ear.next(Connected, ONE)
 
 
 @pytest.mark.parametrize(
