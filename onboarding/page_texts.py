@@ -27,6 +27,7 @@ def texts() -> dict[str, str]:
         ),
         "checkAgain": _("Check again"),
         "connectAgain": _("Connect again"),
+        "useHere": _("Use it here again"),
         "expiredTitle": _("The link of this page has run out"),
         "expired": _(
             "For safety it works for one hour. Open the application in YClients and press “Connect” again; "

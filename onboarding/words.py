@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy
 from marketplace.models import Company
 from whatsapp.models import Session
 from whatsapp.services import Snapshot
+from whatsapp.troubles import Trouble
 
 Status = Session.Status
 
@@ -26,10 +27,44 @@ STATES = {
     ),
     Status.CONFLICT: gettext_lazy(
         "Another program has taken over this linked device, so we stopped. "
-        "Press “Connect again” to go on here."
+        "Close it there, then press “Use it here again”."
     ),
     Status.LOGGED_OUT: gettext_lazy("The link was removed on the phone. Get a new code to link it again."),
     Status.FAILED: gettext_lazy("Could not connect to WhatsApp. Press “Connect again” to try once more."),
+}
+
+# Why a line that is being restored, or that failed, is not up; other reasons need no words of their own.
+RESTORING = {
+    Trouble.SERVER: gettext_lazy(
+        "WhatsApp does not let us in at the moment. We keep trying, you need not do anything."
+    ),
+    Trouble.UNSTABLE: gettext_lazy(
+        "The line to WhatsApp breaks again and again. We try again with growing pauses. If it lasts for an "
+        "hour, remove our device on the phone under “Linked devices” and link it anew."
+    ),
+}
+FAILURES = {
+    Trouble.OUTDATED: gettext_lazy(
+        "WhatsApp has changed, and our program must be updated first. We know about it, you need not do "
+        "anything."
+    ),
+    Trouble.CREDENTIALS: gettext_lazy(
+        "We cannot read the keys of this link. Write to support: they restore them or let you link anew."
+    ),
+}
+# Why a link is gone, above the code for a new one.
+LOST_LINKS = {
+    Trouble.LOGGED_OUT: gettext_lazy("The link was removed on the phone. Link it again here."),
+    Trouble.PHONE_GONE: gettext_lazy(
+        "WhatsApp ended the link, because the phone was off line for about two weeks, or WhatsApp was removed "
+        "from it. Check that WhatsApp works on the phone, then link it again here."
+    ),
+    Trouble.DIED_EARLY: gettext_lazy(
+        "The link broke right after it was made: WhatsApp removed our device. Update WhatsApp on the phone, "
+        "keep it open and on line, and link it once more."
+    ),
+    Trouble.CREDENTIALS: gettext_lazy("The keys of the last link are lost. Link the phone again here."),
+    Trouble.UNLINKED: gettext_lazy("Our device was removed from the phone. Link it again here."),
 }
 
 # Machine words of `code` in our JSON errors, in live-channel errors and in a session's `pairing_error`.
@@ -91,7 +126,34 @@ def of_session(shown: Snapshot, *, pool_running: bool) -> str:
         ) % {"until": until}
     if shown.status == Status.FAILED and not shown.linked:
         return _("Could not get a code from WhatsApp. Press “New code” to try once more.")
-    return str(STATES[Status(shown.status)])
+    if shown.stopped:
+        return _("Support has taken this number off line. Write to support to bring it back.")
+    if shown.connected and not shown.proven:
+        return _("WhatsApp is linked. Keep it open on the phone for one minute, until the link has settled.")
+    return _of_trouble(shown) or str(STATES[Status(shown.status)])
+
+
+def _of_trouble(shown: Snapshot) -> str:
+    """Words for a linked device whose line is not up, where its trouble has some."""
+    if shown.status == Status.FAILED:
+        return str(FAILURES.get(Trouble(shown.trouble), "")) if shown.trouble else ""
+    if shown.status != Status.RECONNECTING:
+        return ""
+    if shown.trouble and (words := RESTORING.get(Trouble(shown.trouble))):
+        return str(words)
+    if shown.proven:
+        return ""
+    return _(
+        "The line broke right after the phone was linked and is being restored. Keep WhatsApp open on the "
+        "phone."
+    )
+
+
+def of_lost_link(shown: Snapshot) -> str:
+    """Why the last link is gone, while none has taken its place; empty when there was none."""
+    if shown.linked or not shown.trouble:
+        return ""
+    return str(LOST_LINKS.get(Trouble(shown.trouble), ""))
 
 
 def of_activation(status: str, *, company_status: str, reason: str) -> str:

@@ -107,6 +107,8 @@ def is_stable(*, session: Session) -> bool:
     """The line is up and has been for a minute without a break; a fresh one may still die."""
     if not session.is_connected or session.connected_at is None:
         return False
+    if session.stable_at is not None and session.stable_at > session.connected_at:
+        return True  # noted by the pool, whose clock is the one that counts
     return session.connected_at <= timezone.now() - timedelta(seconds=policy.STABLE_AFTER)
 
 

@@ -63,6 +63,8 @@ export class LinkPanel {
     if (!this.way) {
       this.choose(picture.hasPairingCode || matchMedia(PHONE_SIZED).matches ? "code" : "qr");
     }
+    $("lost-link").textContent = picture.lostLink || "";
+    $("lost-link").hidden = !picture.lostLink;
     this.drawQr(picture.hasQR ? picture : null);
     if (picture.hasPairingCode && !this.editing) this.showCode(picture);
     else if (!picture.hasPairingCode) this.renderNoCode(picture);

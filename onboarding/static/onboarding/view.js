@@ -83,6 +83,7 @@ export class View {
   renderDone(picture) {
     $("done-phone").textContent = picture.phoneFormatted;
     $("done-text").textContent = picture.connected ? picture.activation.message : picture.message;
+    $("done-settling").hidden = !picture.settling;
     $("done-link").href = picture.activation.redirectUrl || this.marketplacePage;
   }
 
@@ -93,7 +94,8 @@ export class View {
     $("trouble-phone").textContent = gone ? "" : picture.phoneFormatted;
     $("trouble-link").href = this.marketplacePage;
     const canAct = !gone && ["conflict", "failed"].includes(picture.status);
-    this.setAction(canAct ? this.texts.connectAgain : "", () => this.onConnectAgain());
+    const again = picture.status === "conflict" ? this.texts.useHere : this.texts.connectAgain;
+    this.setAction(canAct ? again : "", () => this.onConnectAgain());
   }
 
   renderExpired() {
