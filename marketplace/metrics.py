@@ -28,6 +28,7 @@ YCLIENTS_CALLS = Counter(
     "Calls to YClients by outcome: the HTTP status, or timeout, or network.",
     ["call", "outcome"],
 )
+PRUNED = Counter("marketplace_pruned_total", "Rows whose personal data was removed with age.", ["kind"])
 ACTIVATIONS = Counter("marketplace_activations_total", "Activations by how they ended.", ["outcome"])
 
 

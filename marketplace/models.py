@@ -17,6 +17,7 @@ from marketplace.booking_models import BookingSettings as BookingSettings
 from marketplace.booking_models import MessageTemplate as MessageTemplate
 from marketplace.booking_models import RecordState as RecordState
 from marketplace.channel_models import Channel as Channel
+from marketplace.chore_models import Chore as Chore
 from marketplace.opt_out_models import OptOut as OptOut
 from marketplace.reconciliation_models import CompanyCheck as CompanyCheck
 from marketplace.reconciliation_models import Discrepancy as Discrepancy

@@ -27,6 +27,7 @@ from marketplace import (
     inbound,
     listing,
     reconciliation,
+    retention,
     welcome,
 )
 from marketplace.bookings import reminders
@@ -91,6 +92,7 @@ def all_jobs() -> list[Job]:
         Job("callbacks", callback_queue.due, callbacks.deliver, at_once=2),
         Job("inbound", inbound.due, inbound.act, at_once=2),
         Job("forwarding", forwarding.due, forwarding.deliver, at_once=2),
+        Job("retention", retention.due, retention.work, at_once=1),
         Job("welcome", welcome.due, welcome.greet, at_once=1),
     ]
 

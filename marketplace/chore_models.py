@@ -1,0 +1,22 @@
+"""Work that comes round by the clock and that one worker does for all: the row is the appointment."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Chore(models.Model):
+    """One kind of recurring work, and when it is due next."""
+
+    name = models.CharField(max_length=32, unique=True)
+    # Claimed by being moved on: a worker that dies in the middle leaves it to another for later.
+    next_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    report = models.JSONField(default=dict, blank=True, help_text=_("what the last complete round has done"))
+
+    class Meta:
+        verbose_name = _("chore")
+        verbose_name_plural = _("chores")
+
+    def __str__(self) -> str:
+        return self.name
