@@ -16,7 +16,7 @@ from whatsapp.database import in_thread
 
 # The number that YClients' stand-in suggests for notifications and bookings.
 CLIENT_PHONE, CLIENT_NAME = "79990000000", "Иван"
-OPT_OUT = "СТОП"
+ANSWERS = {"/demo/stop": "СТОП", "/demo/start": "СТАРТ"}
 PAGE = Path(__file__).with_name("guide.html")
 POLICY = (
     b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
@@ -63,8 +63,8 @@ class Guide:
             return _json(200, await self._state(self._whatsapp, self._yclients))
         if (method, path) == ("POST", "/demo/scan"):
             return await self._scan(self._whatsapp)
-        if (method, path) == ("POST", "/demo/answer"):
-            return self._answer_as_client(self._whatsapp)
+        if method == "POST" and path in ANSWERS:
+            return self._answer_as_client(self._whatsapp, ANSWERS[path])
         return _json(404, {"error": "Здесь ничего нет."})
 
     async def _state(self, whatsapp: SandboxWhatsApp, yclients: SandboxYClients) -> dict[str, Any]:
@@ -95,14 +95,14 @@ class Guide:
             return _json(409, {"error": refused.sentence})
         return _json(200, {"phone": self._salon_phone})
 
-    def _answer_as_client(self, whatsapp: SandboxWhatsApp) -> tuple[int, str, bytes]:
-        """The client reads the chat and writes to the salon that no more advertising is wanted."""
+    def _answer_as_client(self, whatsapp: SandboxWhatsApp, text: str) -> tuple[int, str, bytes]:
+        """The client reads the chat and writes this to the salon."""
         try:
             whatsapp.read(CLIENT_PHONE)
-            whatsapp.send(CLIENT_PHONE, self._salon_phone, OPT_OUT)
+            whatsapp.send(CLIENT_PHONE, self._salon_phone, text)
         except Refused as refused:
             return _json(409, {"error": refused.sentence})
-        return _json(200, {"text": OPT_OUT})
+        return _json(200, {"text": text})
 
 
 def _json(status: int, body: dict[str, Any]) -> tuple[int, str, bytes]:

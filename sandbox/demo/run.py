@@ -14,6 +14,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
 from marketplace.worker import Worker
+from sandbox.demo.bookings import keep_switched_on
 from sandbox.demo.guide import Guide
 from sandbox.whatsapp import SandboxWhatsApp
 from sandbox.yclients import SandboxYClients
@@ -80,6 +81,7 @@ class Demo:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(make_pool().run(self.stop), name="pool")
                 parts.create_task(Worker().run(self.stop), name="worker")
+                parts.create_task(keep_switched_on(self.stop), name="bookings")
                 parts.create_task(self._announce(), name="announce")
             self.say("Stopped.")
 
