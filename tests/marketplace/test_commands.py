@@ -6,7 +6,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from marketplace.models import Company, InboundWebhook
+from marketplace import call_errors
+from marketplace.call_errors import Kind, YClientsError
+from marketplace.models import Company, CompanyCheck, Discrepancy, InboundWebhook
+from marketplace.yclients import Installation, YClients
 from tests.marketplace.cast import ALMATY, MOSCOW, make_active
 from tests.marketplace.outside import LocalYClients
 
@@ -73,3 +76,100 @@ def test_why_an_activation_failed_is_said(registered: Company) -> None:
         run("retry_activation", str(MOSCOW))
     with pytest.raises(CommandError, match="never came"):
         run("retry_activation", "5")
+
+
+# --- reconcile_marketplace ------------------------------------------------------------------------------
+
+
+def install(yclients: LocalYClients, *salon_ids: int) -> None:
+    for salon_id in salon_ids:
+        yclients.press_connect(salon_id)
+        yclients.do(
+            lambda there, salon_id=salon_id: there.marketplace.activate(
+                salon_id=salon_id, api_key="k", webhook_urls=[], channels=["whatsapp"]
+            )
+        )
+
+
+def reconcile(*words: str) -> tuple[str, int]:
+    """What the command says, and its exit code."""
+    out = StringIO()
+    try:
+        call_command("reconcile_marketplace", *words, stdout=out, stderr=out)
+    except CommandError as error:
+        return out.getvalue(), error.returncode
+    return out.getvalue(), 0
+
+
+def test_everything_agrees(yclients: LocalYClients) -> None:
+    make_active()
+    install(yclients, MOSCOW)
+    assert reconcile() == ("1 agree, 0 repaired, 0 differ; YClients lists 1\n", 0)
+
+
+def test_what_is_certain_is_repaired_and_the_rest_is_listed(yclients: LocalYClients) -> None:
+    make_active()
+    install(yclients, MOSCOW, ALMATY)
+    yclients.change(MOSCOW, "freeze")
+    said, code = reconcile()
+    assert f"salon {MOSCOW}: active here, freezed there: frozen" in said
+    assert f"salon {ALMATY}: installed in YClients, unknown here" in said
+    assert "0 agree, 1 repaired, 1 differ; YClients lists 2" in said
+    assert code == 3
+    assert Company.objects.get().status == "frozen"
+
+
+def test_a_dry_run_changes_nothing(yclients: LocalYClients) -> None:
+    make_active()
+    install(yclients, MOSCOW, ALMATY)
+    yclients.change(MOSCOW, "freeze")
+    said, code = reconcile("--dry-run")
+    assert f"salon {MOSCOW}: active here, freezed there: freeze" in said
+    assert code == 3
+    assert Company.objects.get().status == "active"
+    assert not CompanyCheck.objects.exists()
+    assert not Discrepancy.objects.exists()
+
+
+def test_an_uninstall_needs_a_second_look_or_a_persons_word(yclients: LocalYClients) -> None:
+    make_active()
+    assert reconcile("--salon", str(MOSCOW))[1] == 3
+    said, code = reconcile("--salon", str(MOSCOW))
+    assert f"salon {MOSCOW}: active here, absent there: asked again later" in said
+    assert (code, Company.objects.get().status) == (3, "active")
+    said, code = reconcile("--salon", str(MOSCOW), "--confirm-uninstalls")
+    assert f"salon {MOSCOW}: active here, absent there: uninstalled" in said
+    assert (code, Company.objects.get().status) == (0, "uninstalled")
+
+
+def test_a_run_that_yclients_cut_short_goes_on_with_the_next(
+    yclients: LocalYClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_errors, "FIRST_PAUSE", 0.001)
+    salons = range(1001, 1007)
+    for salon_id in salons:
+        make_active(salon_id)
+    asked: list[int] = []
+    heal: list[bool] = []
+
+    def installation(_self: YClients, salon_id: int) -> Installation:
+        asked.append(salon_id)
+        if not heal and 3 <= len(asked) <= 5:
+            raise YClientsError(Kind.UNAVAILABLE, "", status=503)
+        return Installation("active")
+
+    monkeypatch.setattr(YClients, "installation", installation)
+    said, code = reconcile()
+    assert "run it again" not in said
+    assert (len(asked), code) == (5, 1)
+    asked.clear()
+    heal.append(True)
+    assert reconcile()[1] == 0
+    assert asked[:4] == [1003, 1004, 1005, 1006]
+
+
+@pytest.mark.parametrize("salon", ["5", str(MOSCOW)])
+def test_a_salon_that_cannot_be_compared_is_refused(salon: str) -> None:
+    Company.objects.create(salon_id=MOSCOW)
+    with pytest.raises(CommandError):
+        run("reconcile_marketplace", "--salon", salon)
