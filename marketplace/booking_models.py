@@ -90,7 +90,7 @@ class RecordState(models.Model):
     record_id = models.PositiveBigIntegerField(help_text=_("the booking's number in YClients"))
     seen = models.JSONField(default=dict, help_text=_("each field as last changed, with the time of it"))
     told = models.JSONField(null=True, blank=True, help_text=_("what each phone knows of the booking"))
-    assumed = models.BooleanField(default=False, help_text=_("what the client knows is assumed"))
+    assumed_phone = models.CharField(max_length=20, blank=True, help_text=_("who is only taken to know it"))
     said = models.JSONField(default=list, help_text=_("messages whose end is not settled yet"))
     messages_made = models.PositiveIntegerField(default=0)
 

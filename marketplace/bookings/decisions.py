@@ -48,8 +48,9 @@ def decide(
     the salon and by the client: what may not be said, the client is taken to know from elsewhere.
     """
     told, assumed = _told_by_now(booking, fates)
-    if heard.is_create and (told is None or assumed):
-        told, assumed = {}, False
+    if heard.is_create:
+        told = {phone: visit for phone, visit in (told or {}).items() if phone != assumed}
+        assumed = ""
     booking = replace(booking, seen=merged(booking.seen, heard), told=told, assumed=assumed)
     waiting = [one for one in booking.said if fates[one.message] is Fate.WAITING]
     lost = [one for one in booking.said if fates[one.message] is Fate.LOST]
@@ -97,11 +98,12 @@ def _named_as(other: list[Any], staff: list[Any]) -> list[Any]:
     return other if staff[0] == other[0] and not staff[1] else staff
 
 
-def _told_by_now(booking: Booking, fates: Mapping[int, Fate]) -> tuple[Mapping[str, Visit] | None, bool]:
+def _told_by_now(booking: Booking, fates: Mapping[int, Fate]) -> tuple[Mapping[str, Visit] | None, str]:
     told, assumed = booking.told, booking.assumed
     for one in booking.said:
         if fates[one.message] is Fate.TOLD:
-            told, assumed = _knowing(told or {}, one.kind, one.phone, one.visit), False
+            told = _knowing(told or {}, one.kind, one.phone, one.visit)
+            assumed = "" if one.phone == assumed else assumed
     return told, assumed
 
 
@@ -114,7 +116,7 @@ def _assuming(booking: Booking) -> Booking:
     """The making was not seen: YClients or the salon has told the client, as far as anybody can know."""
     if booking.visit is None or not booking.phone or booking.deleted:
         return booking
-    return replace(booking, told={booking.phone: booking.visit}, assumed=True)
+    return replace(booking, told={booking.phone: booking.visit}, assumed=booking.phone)
 
 
 def _compare(

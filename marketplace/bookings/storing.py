@@ -14,14 +14,14 @@ def booking_of(row: RecordState) -> Booking:
     said = tuple(
         Said(each["message"], Kind(each["kind"]), each["phone"], _visit(each["visit"])) for each in row.said
     )
-    return Booking(seen=row.seen, told=told, assumed=row.assumed, said=said)
+    return Booking(seen=row.seen, told=told, assumed=row.assumed_phone, said=said)
 
 
 def put_into(row: RecordState, booking: Booking) -> None:
     """Set the row's columns; the caller saves it."""
     row.seen = booking.seen
     row.told = None if booking.told is None else {phone: _kept(each) for phone, each in booking.told.items()}
-    row.assumed = booking.assumed
+    row.assumed_phone = booking.assumed
     row.said = [
         {"message": one.message, "kind": str(one.kind), "phone": one.phone, "visit": _kept(one.visit)}
         for one in booking.said

@@ -78,12 +78,12 @@ class Booking:
     """What is known of one booking.
 
     `told` is what each phone knows of it; None while the making was not seen and nothing could be assumed.
-    `assumed`: the making was not seen, so the client is taken to know the first state that was.
+    `assumed` is the phone of who is taken to know the first state that was seen, because the making was not.
     """
 
     seen: Seen
     told: Mapping[str, Visit] | None = None
-    assumed: bool = False
+    assumed: str = ""
     said: tuple[Said, ...] = ()
 
     @property

@@ -1,0 +1,84 @@
+"""A storm through the product: webhooks are kept, repeats recognised, applied as a worker does it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from marketplace import effects, webhooks
+from marketplace.bookings import storing
+from marketplace.bookings.decisions import Said
+from marketplace.models import InboundWebhook, RecordState
+from tests.marketplace.bookings import storm
+from tests.marketplace.cast import MOSCOW
+from whatsapp.models import Message
+
+SECRET = f"webhook_secret-of-{MOSCOW}"
+
+
+@dataclass
+class Result:
+    """What the storm led to."""
+
+    webhooks: int = 0
+    kept: int = 0
+    by_status: dict[str, int] = field(default_factory=dict)
+
+
+def run(
+    over: storm.Storm, *, chance: Random, sends: float, seen: Callable[[int], None] | None = None
+) -> Result:
+    """Let the storm come over Moscow, whose bookings are told; raises AssertionError when a client hears
+    something wrong. `seen` is called with the number of each webhook."""
+    clients = {record_id: storm.Clients() for record_id in over.truths}
+    for number, body in enumerate(over.bodies):
+        webhooks.receive(body=body, secret=SECRET)
+        if chance.random() < sends:
+            _let_one_leave(chance, clients)
+        if body["status"] == "create":
+            clients[body["resource_id"]].making_arrived = True
+        _work()
+        if seen:
+            seen(number)
+    while _let_one_leave(chance, clients):
+        pass
+    for record_id, truth in over.truths.items():
+        clients[record_id].check(truth, is_past=record_id in over.past)
+    return _result(over)
+
+
+def _work() -> None:
+    for pk in effects.due(limit=10, kind="entity"):
+        webhook = InboundWebhook.objects.get(pk=pk)
+        assert effects.apply(webhook=webhook) in ("applied", "ignored"), webhook.last_error
+
+
+def _let_one_leave(chance: Random, clients: dict[int, storm.Clients]) -> bool:
+    """Send one of the oldest waiting messages; its client hears it. False when none waits."""
+    waiting = list(Message.objects.filter(status="queued").order_by("pk")[:5])
+    if not waiting:
+        return False
+    message = chance.choice(waiting)
+    Message.objects.filter(pk=message.pk).update(status="delivered", wa_message_id=f"WA{message.pk}")
+    record_id = int((message.external_id or "").split(":")[1])
+    one = _said_in(message, record_id)
+    services = tuple(sorted(number or 0 for number, _title in one.visit.services or ()))
+    staff = (one.visit.staff and one.visit.staff[0]) or 0
+    clients[record_id].hear(one.kind, one.phone, (one.visit.starts_at.isoformat(), staff, services))
+    return True
+
+
+def _said_in(message: Message, record_id: int) -> Said:
+    said = storing.booking_of(RecordState.objects.get(record_id=record_id)).said
+    [one] = [one for one in said if one.message == message.pk]
+    assert (one.phone, (message.external_id or "").split(":")[3]) == (message.phone, str(one.kind))
+    return one
+
+
+def _result(over: storm.Storm) -> Result:
+    statuses = list(Message.objects.values_list("status", "error_code"))
+    assert {status for status, _code in statuses} <= {"delivered", "failed"}
+    assert all(code == "superseded" for status, code in statuses if status == "failed")
+    by_status: dict[str, int] = {}
+    for status, _code in statuses:
+        by_status[status] = by_status.get(status, 0) + 1
+    return Result(len(over.bodies), InboundWebhook.objects.count(), by_status)
