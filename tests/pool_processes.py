@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -78,6 +79,15 @@ class Pools:
         """The sessions that a running pool holds and has linked."""
         return self.leased_by(name, condition="status = 'connected'")
 
+    def shards_of(self, name: str) -> list[int]:
+        """The process ids of a running pool's engine hosts that hold linked sessions, by its last heartbeat;
+        the fullest first."""
+        statement = "SELECT engine_hosts FROM whatsapp_pool WHERE name LIKE %s"
+        ((hosts,),) = self.scene.query(statement, f"%:{self.scene.processes[name].pid}:%")
+        shards = [host for host in hosts if host["kind"] == "shard" and host["sessions"]]
+        shards = [host for host in shards if Path(f"/proc/{host['pid']}").exists()]
+        return [host["pid"] for host in sorted(shards, key=lambda host: -host["sessions"])]
+
     # --- linking -------------------------------------------------------------------------------
 
     def link(self, count: int, *, first_phone: int = 79005000000) -> None:
@@ -120,6 +130,10 @@ class Pools:
     def state(self) -> Any:
         """The WhatsApp server's own counters."""
         return self.scene.whatsapp.get("/state")
+
+    def journal(self, since: int = 0) -> Any:
+        """What the WhatsApp server has noted after this number, oldest first."""
+        return self.scene.whatsapp.get(f"/journal?since={since}")["events"]
 
     def up(self) -> set[str]:
         """The phones that have a linked connection at this moment, by the server's word."""

@@ -33,6 +33,7 @@ def pools(server_url: str, migrated_template: str) -> Iterator[Pools]:
             database_url=database,
             redis_url=redis.url,
             POOL_LEASE_SECONDS=str(LEASE),
+            POOL_SHARD_SIZE="2",
         )
         pools = closing.enter_context(Pools(scene))
         closing.callback(scene.close)
@@ -80,8 +81,10 @@ def test_a_killed_pools_salons_are_linked_elsewhere_within_two_leases(pools: Poo
 def test_a_pool_told_to_stop_hands_over_within_seconds(pools: Pools) -> None:
     victim, heir = busier(pools)
     held = pools.held_by(victim)
+    pid = pools.scene.processes[victim].pid
     assert pools.scene.terminate(victim) == 0
-    assert taken_over(pools, held, heir) < LEASE / 2  # the leases were given back, not waited for
+    assert pools.scene.query("SELECT 1 FROM whatsapp_session WHERE lease_owner LIKE %s", f"%:{pid}:%") == []
+    assert taken_over(pools, held, heir) < LEASE
 
 
 def test_a_paused_pools_hosts_end_before_another_pool_links_its_salons(pools: Pools) -> None:
@@ -108,3 +111,23 @@ def test_a_pool_cut_off_from_the_database_lets_go_before_another_pool_links(pool
         pools.cables[victim].mend()
     pools.scene.terminate(heir)
     pools.wait_linked(pools.phones, by=victim)  # it works again
+
+
+@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGSTOP], ids=["crashes", "hangs"])
+def test_a_host_that_fails_takes_only_its_own_salons_down_for_seconds(
+    pools: Pools, how: signal.Signals
+) -> None:
+    pool, _ = busier(pools)
+    pools.until(lambda: len(pools.shards_of(pool)) > 1, "its salons are in two hosts")
+    seen = pools.journal()[-1]["seq"]
+    os.kill(pools.shards_of(pool)[0], how)
+    pools.until(lambda: bool(phones_with(pools, "disconnect", seen)), "its salons are off line")
+    pools.wait_linked(pools.phones)
+    lost = phones_with(pools, "disconnect", seen)
+    assert 0 < len(lost) < SALONS
+    assert phones_with(pools, "login", seen) == lost
+
+
+def phones_with(pools: Pools, kind: str, seen: int) -> set[str]:
+    """The salons of which the WhatsApp server has noted this since then."""
+    return {event["phone"] for event in pools.journal(seen) if event["kind"] == kind and "phone" in event}
