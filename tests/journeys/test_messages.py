@@ -173,6 +173,30 @@ def test_what_a_client_writes_is_stored(scene: Scene) -> None:
     assert scene.query(statement, irina) == [("in", "Можно перенести на час? 🙏\nСпасибо", "received")]
 
 
+def test_the_salons_own_phone_shows_the_welcome_once(scene: Scene) -> None:
+    def own_chat() -> list[str]:
+        there = scene.whatsapp.phone(SALON_PHONE)["inbox"]
+        return [message["text"] for message in there if message["chat"] == SALON_PHONE]
+
+    wait_until(lambda: bool(own_chat()), "the welcome is on the salon's phone")
+    [text] = own_chat()
+    assert text.startswith("Здравствуйте! WhatsApp подключён к YClients: Салон Анны.")
+    # The phone's receipt for its own account's message says nothing of a client, so it stays "sent".
+    statement = "SELECT status FROM whatsapp_message WHERE source = 'welcome'"
+    wait_until(lambda: scene.query(statement) == [("sent",)], "WhatsApp's server has acknowledged it")
+
+
+def test_a_client_who_writes_stop_gets_no_more_advertising_and_is_told_so(scene: Scene) -> None:
+    irina = new_client(scene)
+    scene.whatsapp.send(irina, SALON_PHONE, "Стоп!")
+    wait_until(lambda: len(inbox(scene, irina)) == 2, "the opt-out is confirmed")
+    told_in_the_end(scene, scene.yclients.notify(SALON, "Скидка!", irina, dispatch_type="adds")[0], [8, 16])
+    told_in_the_end(scene, scene.yclients.notify(SALON, TEXT, irina)[0], [8, 4, 1])
+    _own, confirmed, notified = inbox(scene, irina)
+    assert confirmed.startswith("Готово: рекламы")
+    assert notified == TEXT
+
+
 def kill_hosts(scene: Scene) -> None:
     """The engine's processes die at once, as by a fault in the library."""
     pool = scene.processes["pool"].pid
