@@ -89,11 +89,14 @@ class Storm:
         self._pause(victim)
 
     def _kill_host(self, victim: str) -> None:
-        hosts = children(self.pools.scene.processes[victim].pid)
-        for pid in hosts:
-            os.kill(pid, signal.SIGKILL)
         phones = {self.pools.phones[session] for session in self.pools.held_by(victim)}
-        self.pools.until(lambda: not phones <= self.pools.up(), "the hosts' salons are off line")
+        seen = self.pools.journal()[-1]["seq"]
+        for pid in children(self.pools.scene.processes[victim].pid):
+            os.kill(pid, signal.SIGKILL)
+        self.pools.until(
+            lambda: phones <= {event.get("phone") for event in self.pools.journal(seen)},
+            "the hosts' salons are off line",
+        )
 
     def _kill_all(self, _victim: str) -> None:
         for name in NAMES:
