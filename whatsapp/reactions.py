@@ -143,7 +143,7 @@ async def on_disconnected(runner: SessionRunner, event: said.Disconnected) -> No
     early = since is not None and time.monotonic() - since < policy.STABLE_AFTER
     if early and row.attempts >= policy.QUICK_RETURNS_MOST:
         await runner.off_line()
-        await runner.try_later(f"the line breaks again and again: {event.reason}", Trouble.UNSTABLE)
+        await runner.try_later(f"{said.BREAKS_AGAIN}: {event.reason}", Trouble.UNSTABLE)
         return
     await runner.write(
         status=Status.RECONNECTING,

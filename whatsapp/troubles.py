@@ -4,6 +4,8 @@ from django.db import models
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from whatsapp.engine.protocol import BREAKS_AGAIN
+
 
 class Trouble(models.TextChoices):
     """The words, with their meaning for support staff."""
@@ -78,4 +80,6 @@ def of_failure(reason: str) -> Trouble:
     """The word for an engine's ConnectFailed that may pass."""
     if reason.startswith("engine host"):
         return Trouble.HOST
+    if reason.startswith(BREAKS_AGAIN):
+        return Trouble.UNSTABLE
     return Trouble.SERVER if reason.startswith("WhatsApp refused the login") else Trouble.NETWORK

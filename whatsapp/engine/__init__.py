@@ -5,7 +5,8 @@ same port in process, scripted, for tests and for the embedded development run.
 
 Who reconnects: after `Disconnected` the library's own quick reconnect runs (neonize offers no switch to
 turn it off). The engine bounds it by `EngineSettings.reconnect_grace`: either `Connected` follows in that
-time, or `ConnectFailed(permanent=False)` and `Stopped`, and when to try again is the pool's decision.
+time, or `ConnectFailed(permanent=False)` and `Stopped`, and when to try again is the pool's decision. The
+same ends a line that breaks again and again (`quick_returns`).
 After `PairingEnded`, `LoggedOut`, `Replaced`, `Banned`, `ClientOutdated` and `ConnectFailed` the engine
 stops the session by itself; `Stopped` is then the last event of it. `start` on a session that the engine
 still holds restarts it.
@@ -71,6 +72,10 @@ class EngineSettings:
     answer_timeout: float = 15.0
     logout_timeout: float = 20.0
     reconnect_grace: float = 30.0
+    # A line that breaks so often in a row, each time before it has stood for `stable_after`, is given up:
+    # the library would come back at once for ever.
+    quick_returns: int = 3
+    stable_after: float = 60.0
     close_timeout: float = 5.0
     maintenance_interval: float = 10.0
     host_max_age: float = 24 * 3600.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
+BREAKS_AGAIN = "the line breaks again and again"  # how such a ConnectFailed's reason begins
+
 
 class NumberResult(TypedDict):
     """Whether a phone number has WhatsApp, and under which names it is known there."""

@@ -13,6 +13,7 @@ from whatsapp.engine.mailbox import Mailbox
 from whatsapp.engine.placement import Placement
 from whatsapp.engine.process import HostProcess
 from whatsapp.engine.protocol import (
+    BREAKS_AGAIN,
     Banned,
     CheckNumbers,
     ClientOutdated,
@@ -103,6 +104,7 @@ class Keeper(Placement):
             slot.move = self.background.spawn(self._move_after_settling(slot))
         elif slot.phase in (Phase.STARTING, Phase.LINKED):
             slot.phase = Phase.LINKED
+            slot.line_up()
             slot.linked.set()
             while slot.waiting:
                 self.tell(slot, slot.waiting.popleft())
@@ -112,6 +114,11 @@ class Keeper(Placement):
 
     def _disconnected(self, slot: Slot, event: Disconnected) -> None:
         if slot.phase in (Phase.LINKED, Phase.STARTING):
+            losses = slot.line_lost(stable_after=self._settings.stable_after)
+            if losses > self._settings.quick_returns:
+                reason = f"{BREAKS_AGAIN}: {event.reason}"
+                self._last_word(slot, ConnectFailed(slot.session, reason, permanent=False))
+                return
             self._give_up_after(slot, self._settings.reconnect_grace, "the connection did not come back")
             self._mailbox.put(event)
 

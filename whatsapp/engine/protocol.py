@@ -27,6 +27,7 @@ from whatsapp.engine.commands import (
     Stop,
 )
 from whatsapp.engine.events import (
+    BREAKS_AGAIN,
     Banned,
     ClientOutdated,
     Connected,
@@ -56,6 +57,7 @@ from whatsapp.engine.events import (
 )
 
 __all__ = [
+    "BREAKS_AGAIN",
     "Banned",
     "CheckNumbers",
     "ClientOutdated",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -46,6 +47,8 @@ class Slot:
     timer: asyncio.TimerHandle | None = None
     move: asyncio.Task[None] | None = None
     logout: asyncio.Future[str | None] | None = None
+    connected_at: float | None = None  # monotonic
+    quick_losses: int = 0  # in a row
 
     @property
     def leaving(self) -> bool:
@@ -57,6 +60,19 @@ class Slot:
         if self.timer is not None:
             self.timer.cancel()
         self.timer = timer
+
+    def line_up(self) -> None:
+        """The session is connected."""
+        if self.connected_at is None:
+            self.connected_at = time.monotonic()
+
+    def line_lost(self, *, stable_after: float) -> int:
+        """The line broke; return how often in a row it did before it had stood for `stable_after` seconds."""
+        since, self.connected_at = self.connected_at, None
+        if since is not None:
+            early = time.monotonic() - since < stable_after
+            self.quick_losses = self.quick_losses + 1 if early else 0
+        return self.quick_losses
 
     def answer(self, ref: str) -> None:
         """The host has answered what was asked under this reference."""

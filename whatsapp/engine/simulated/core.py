@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,8 @@ class Line:
     pairing_code: str | None = None
     pairing_phone: str = ""
     timer: asyncio.TimerHandle | None = None
+    connected_at: float = 0.0  # monotonic
+    quick_losses: int = 0  # in a row
 
     def set_timer(self, timer: asyncio.TimerHandle | None) -> None:
         """Replace the running timer; None only cancels it."""
@@ -87,6 +90,8 @@ class Core:
         qr_lifetimes: tuple[float, ...] = (60, 20, 20, 20, 20, 20),
         pairing_code_lifetime: float = 50.0,
         reconnect_grace: float = 30.0,
+        quick_returns: int = 3,
+        stable_after: float = 60.0,
         shard_size: int = 50,
         max_queued_events: int = 10_000,
     ) -> None:
@@ -97,6 +102,8 @@ class Core:
         self._qr_lifetimes = qr_lifetimes
         self._pairing_code_lifetime = pairing_code_lifetime
         self._reconnect_grace = reconnect_grace
+        self._quick_returns = quick_returns
+        self._stable_after = stable_after
         self._lines: dict[str, Line] = {}
         self._removed: set[str] = set()
         self._last_device: dict[str, int] = {}
@@ -136,7 +143,7 @@ class Core:
             self._end(session, LoggedOut(session, "logged_out"))
             return
         line.set_timer(None)
-        line.connected = True
+        line.connected, line.connected_at = True, time.monotonic()
         count_login(line.store_path)
         event = Connected(session, device.phone, device.jid, device.lid, device.push_name)
         self._mailbox.put(event)

@@ -7,8 +7,10 @@ import time
 
 from whatsapp.engine import EngineError
 from whatsapp.engine.protocol import (
+    BREAKS_AGAIN,
     Banned,
     ClientOutdated,
+    ConnectFailed,
     Disconnected,
     HostExited,
     Incoming,
@@ -69,6 +71,11 @@ class World(Core):
         """Cut the line; it comes back after `back_after` seconds times `pace`, or with None not in time."""
         line = self._connected(session)
         line.connected = False
+        early = time.monotonic() - line.connected_at < self._stable_after * self._pace
+        line.quick_losses = line.quick_losses + 1 if early else 0
+        if line.quick_losses > self._quick_returns:
+            self._end(session, ConnectFailed(session, f"{BREAKS_AGAIN}: {reason}", permanent=False))
+            return
         self._mailbox.put(Disconnected(session, reason))
         if back_after is None:
             self._later(session, self._reconnect_grace, self._give_up)
