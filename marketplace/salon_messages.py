@@ -1,6 +1,7 @@
 """Messages in the admin, with the salons they belong to and what YClients was told: what the WhatsApp app
 cannot know."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
@@ -12,12 +13,13 @@ from django.utils.translation import gettext_lazy as _
 from config import support
 from config.operations import Operation, Refused
 from config.support import Text
-from marketplace import callback_queue
+from marketplace import callback_queue, inbound, opt_outs
 from marketplace.models import Company
 from marketplace.operator_reports import Told
 from marketplace.salon_sessions import COMPANY_SECRETS, salon_name
 from whatsapp.long_lists import LARGEST_NUMBER, digits_in
 from whatsapp.message_admin import MessageAdmin
+from whatsapp.message_operations import RESEND, WITHDRAW
 from whatsapp.models import Message, Session
 
 TOLD_WORDS = {
@@ -30,7 +32,20 @@ TOLD_WORDS = {
 }
 
 
+def _why_not_resend(message: Message) -> Text:
+    if refusal := RESEND.refusal(message):
+        return refusal
+    if message.category != Message.Category.ADDS and message.source not in opt_outs.OWN_SOURCES:
+        return ""
+    salons = [company.pk for company in message.session.companies.all()]
+    service = message.category == Message.Category.SERVICE
+    unwanted = opt_outs.opted_out(company_ids=salons, phone=message.phone, everything=service)
+    return _("The client has opted out.") if unwanted else ""
+
+
 def _why_not_tell(message: Message) -> Text:
+    if message.direction == Message.Direction.IN:
+        return _("The client wrote it.")
     if message.callback_state != Message.CallbackState.DEAD:
         return _("Telling it was not given up.")
     if message.pruned_at is not None:
@@ -43,6 +58,27 @@ def _tell(message: Message, _cause: str) -> None:
         raise Refused(gettext("Telling it was not given up."))
 
 
+def _why_not_act(message: Message) -> Text:
+    given_up = message.callback_state == Message.CallbackState.DEAD
+    return "" if given_up and message.direction == Message.Direction.IN else _("It was not given up.")
+
+
+def _act(message: Message, _cause: str) -> None:
+    if not inbound.replay(message=message):
+        raise Refused(gettext("It was not given up."))
+
+
+WANTED_RESEND = replace(RESEND, refusal=_why_not_resend)
+ACT_AGAIN = Operation(
+    name="act-again",
+    label=_("Act on it again"),
+    consequence=_(
+        "A worker acts on the client's message within seconds, as if it had just come: an opt-out is obeyed, "
+        "and the message is forwarded where it was not."
+    ),
+    perform=_act,
+    refusal=_why_not_act,
+)
 TELL_AGAIN = Operation(
     name="tell-again",
     label=_("Tell YClients again"),
@@ -58,7 +94,7 @@ TELL_AGAIN = Operation(
 class SalonMessageAdmin(MessageAdmin):
     """Messages with their salons."""
 
-    operations = (*MessageAdmin.operations, TELL_AGAIN)
+    operations = (WANTED_RESEND, WITHDRAW, TELL_AGAIN, ACT_AGAIN)
     list_display = [*MessageAdmin.list_display[:1], "salons", *MessageAdmin.list_display[2:]]
     search_help_text = _("A phone or its last digits, a salon's name or number, a message's number")
     fieldsets = [

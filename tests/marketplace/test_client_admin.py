@@ -13,7 +13,10 @@ from marketplace.forwarding_models import ForwardedMessage, Forwarding
 from marketplace.models import Company, OptOut
 from marketplace.welcome_models import WelcomeText
 from tests.marketplace.cast import MOSCOW, make_active
-from tests.marketplace.clients import IVAN, writes
+from tests.marketplace.clients import IVAN, work, writes
+from whatsapp import messages
+from whatsapp.messages import NewMessage
+from whatsapp.models import Message
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "s3cr3t-of-the-tests"
@@ -171,3 +174,22 @@ def test_a_salons_page_leads_to_its_opt_outs(support: Client, moscow: Company) -
     shown = page(support, f"company/{moscow.pk}/change/")
     assert f"optout/?company__id__exact={moscow.pk}" in shown
     assert page(support, f"optout/?company__id__exact={moscow.pk}")
+
+
+def test_a_clients_message_that_was_given_up_is_acted_on_again(support: Client, moscow: Company) -> None:
+    message = writes(moscow, "СТОП")
+    Message.objects.update(callback_state="dead")
+    assert "act-again" in support.get(f"/admin/whatsapp/message/{message.pk}/change/").content.decode()
+    support.post("/admin/whatsapp/message/operate/act-again/", {"id": message.pk})
+    work()
+    assert opt_outs.opted_out(company_ids=[moscow.pk], phone=IVAN)
+
+
+def test_advertising_is_not_sent_again_to_who_opted_out(support: Client, moscow: Company) -> None:
+    assert moscow.session is not None
+    new = NewMessage(phone=IVAN, text="Скидка", source="operator", external_id="n", category="adds")
+    message = messages.queue_message(session=moscow.session, message=new)
+    opt_outs.opt_out(company_ids=[moscow.pk], phone=IVAN)
+    said = support.post("/admin/whatsapp/message/operate/resend/", {"id": message.pk}, follow=True)
+    assert "Клиент отписался." in said.content.decode()
+    assert Message.objects.count() == 1
