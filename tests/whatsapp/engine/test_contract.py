@@ -8,6 +8,7 @@ import pytest
 
 from whatsapp.engine import EngineError
 from whatsapp.engine.protocol import (
+    BREAKS_AGAIN,
     Banned,
     ClientOutdated,
     Connected,
@@ -103,6 +104,20 @@ async def test_a_lost_line_comes_back(world: AnyWorld) -> None:
     await world.ear.next(Disconnected, SESSION)
     await world.ear.next(Connected, SESSION)
     assert world.engine.owns(SESSION)
+
+
+async def test_a_line_that_breaks_again_and_again_is_given_up(world: AnyWorld) -> None:
+    await world.linked(SESSION)
+    for _return in range(3):
+        await world.drop(SESSION)
+        await world.ear.next(Disconnected, SESSION)
+        await world.ear.next(Connected, SESSION)
+    await world.drop(SESSION)
+    failed = await world.ear.next(ConnectFailed, SESSION)
+    assert failed.reason.startswith(BREAKS_AGAIN)
+    assert not failed.permanent
+    await world.ear.next(Stopped, SESSION)
+    assert not world.engine.owns(SESSION)
 
 
 async def test_a_device_removed_on_the_phone_is_logged_out_for_good(world: AnyWorld) -> None:
