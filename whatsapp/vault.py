@@ -27,7 +27,7 @@ from whatsapp.models import Message, Session, StoredCredentials
 log = structlog.get_logger("vault")
 
 SessionId = uuid.UUID | str
-SIDE_FILES = ("-wal", "-shm", "-journal")
+SIDE_FILES = ("-wal", "-shm", "-journal", "-said", "-said-old")
 
 
 class CredentialsMissing(Exception):

@@ -197,6 +197,28 @@ def test_a_client_who_writes_stop_gets_no_more_advertising_and_is_told_so(scene:
     assert notified == TEXT
 
 
+def test_what_a_dying_pool_has_not_read_is_not_lost(scene: Scene) -> None:
+    irina = new_client(scene)
+    scene.whatsapp.post(f"/phones/{irina}/online", online=False)
+    one = scene.yclients.notify(SALON, TEXT, irina)[0]
+    told_in_the_end(scene, one, [8, 4])
+    os.kill(scene.processes["pool"].pid, signal.SIGSTOP)
+    scene.whatsapp.post(f"/phones/{irina}/online", online=True)
+    words = scene.whatsapp.send(irina, SALON_PHONE, "Я опоздаю")
+    wait_until(lambda: confirmed(scene, words["id"]), "the host has it")
+    scene.kill("pool")
+    scene.start("pool")
+    told_in_the_end(scene, one, [8, 4, 1])
+    statement = "SELECT text FROM whatsapp_message WHERE phone = %s AND direction = 'in'"
+    wait_until(lambda: scene.query(statement, irina) == [("Я опоздаю",)], "the answer is stored")
+
+
+def confirmed(scene: Scene, message_id: str) -> bool:
+    """Whether the salon's device has told WhatsApp that it has the message."""
+    events = scene.whatsapp.get("/journal")["events"]
+    return any(event["kind"] == "companion_receipt" and event["id"] == message_id for event in events)
+
+
 def kill_hosts(scene: Scene) -> None:
     """The engine's processes die at once, as by a fault in the library."""
     pool = scene.processes["pool"].pid

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 from whatsapp.engine.host.lock import LibraryLock
 from whatsapp.engine.host.session import Session
+from whatsapp.engine.host.spool import KEPT
 from whatsapp.engine.protocol import (
     CheckNumbers,
     Command,
@@ -39,6 +41,7 @@ class Runner:
         self._sessions_lock = threading.Lock()
         self._starts: queue.SimpleQueue[Session] = queue.SimpleQueue()
         threading.Thread(target=self._run_starts, name="starter", daemon=True).start()
+        threading.Thread(target=self._turn_spools, name="spools", daemon=True).start()
 
     def count(self) -> int:
         """Sessions that are held now."""
@@ -72,6 +75,14 @@ class Runner:
     def _run_starts(self) -> None:
         while True:
             self._starts.get().start()
+
+    def _turn_spools(self) -> None:
+        while True:
+            time.sleep(KEPT)
+            with self._sessions_lock:
+                sessions = list(self._sessions.values())
+            for session in sessions:
+                session.spool.turn()
 
     def _stop(self, name: str) -> None:
         session = self._sessions.get(name)

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 
 from whatsapp.engine.host import asking, translate
 from whatsapp.engine.host.library import Client, LibraryError
 from whatsapp.engine.host.listener import Listener
 from whatsapp.engine.host.lock import LibraryLock
+from whatsapp.engine.host.spool import Spool
 from whatsapp.engine.protocol import Command, ConnectFailed, Event, Start
 
 # Longer than the library's own waiting for a handshake (20 s) and for a dead address (30 s).
@@ -35,7 +37,9 @@ class Session(Listener):
         write: Callable[[Event], None],
         on_over: Callable[[Session], None],
     ) -> None:
-        super().__init__(start.session, write=write)
+        self.spool = Spool(Path(start.store_path))
+        super().__init__(start.session, write=self.spool.before(write))
+        self._repeat = write
         self.pairing = start.pairing
         self._lock = lock
         self._on_over = on_over
@@ -55,6 +59,8 @@ class Session(Listener):
 
     def start(self) -> None:
         """Connect; returns when the library has answered once, or failed. Blocks other starts and stops."""
+        for event in self.spool.left():
+            self._repeat(event)
         ticket = self._lock.acquire_exclusive()
         try:
             if self._stopping:
@@ -84,6 +90,7 @@ class Session(Listener):
         for thread in (self._worker, None if self.qr_waiting else self._connection):
             if thread is not None and thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
+        self.spool.forget()
 
     def submit(self, command: Command) -> None:
         """Do what the command asks, in order, on the session's own worker."""

@@ -1,0 +1,85 @@
+"""What a killed process had heard of messages is said again by the next one."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from whatsapp.engine.host.spool import Spool
+from whatsapp.engine.protocol import Disconnected, Event, Incoming, Receipt, Sent
+
+SENT = Sent("s", "7.1", "3EB0")
+TICK = Receipt("s", ["3EB0"], "delivered", 1800000000.0)
+WORDS = Incoming("s", "79990000001", None, "Можно\nперенести? 🙏", None, "ABCD", 1800000001.0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Where a key store would be."""
+    return tmp_path / "session.db"
+
+
+def run_of(store: Path, *events: Event) -> tuple[Spool, list[Event]]:
+    """A run that says these events; what reached its line."""
+    spool, line = Spool(store), list[Event]()
+    write = spool.before(line.append)
+    for event in events:
+        write(event)
+    return spool, line
+
+
+def test_what_concerns_messages_is_left_by_a_killed_run(store: Path) -> None:
+    _killed, line = run_of(store, SENT, Disconnected("s", "lost"), TICK, WORDS)
+    assert line == [SENT, Disconnected("s", "lost"), TICK, WORDS]
+    assert Spool(store).left() == [SENT, TICK, WORDS]
+
+
+def test_it_is_kept_before_it_is_on_the_line(store: Path) -> None:
+    def broken(_event: Event) -> None:
+        raise OSError("the pool is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        Spool(store).before(broken)(WORDS)
+    assert Spool(store).left() == [WORDS]
+
+
+def test_an_orderly_end_leaves_nothing(store: Path) -> None:
+    spool, line = run_of(store, SENT)
+    spool.forget()
+    spool.before(line.append)(TICK)
+    assert (Spool(store).left(), line, list(store.parent.iterdir())) == ([], [SENT, TICK], [])
+
+
+def test_what_is_old_is_let_go_of_after_two_turns(store: Path) -> None:
+    spool, line = run_of(store, SENT)
+    spool.turn()
+    spool.before(line.append)(TICK)
+    assert Spool(store).left() == [SENT, TICK]
+    spool.turn()
+    assert Spool(store).left() == [TICK]
+    spool.turn()
+    assert Spool(store).left() == []
+
+
+def test_a_second_killed_run_still_leaves_what_the_first_one_heard(store: Path) -> None:
+    run_of(store, SENT)
+    path = store.with_name("session.db-said")
+    path.write_bytes(path.read_bytes() + b'{"type":"Receipt","sess')
+    again, _line = run_of(store, WORDS)
+    assert Spool(store).left() == [SENT, WORDS]
+    again.turn()
+    again.turn()
+    assert Spool(store).left() == []
+
+
+def test_nobody_else_may_read_it(store: Path) -> None:
+    run_of(store, WORDS)
+    assert stat.S_IMODE(store.with_name("session.db-said").stat().st_mode) == 0o600
+
+
+def test_a_disk_that_takes_nothing_does_not_keep_it_from_the_pool(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _spool, line = run_of(tmp_path / "absent" / "session.db", WORDS)
+    assert line == [WORDS]
+    assert "not kept" in capsys.readouterr().err

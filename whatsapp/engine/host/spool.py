@@ -1,0 +1,96 @@
+"""What WhatsApp has said of messages in the last seconds, in a file beside the key store.
+
+The library confirms to WhatsApp what it hands us, and WhatsApp says nothing twice: an acknowledgement, a
+receipt, or what a client wrote would be gone with a pool that is killed before it has read its hosts' lines.
+So each of these is in the file before it is on the line, and a session that starts again first repeats what
+the last run's file holds. Whoever writes it down a second time changes nothing by it. A run that ends in an
+orderly way leaves no file, for then everything was read.
+
+The file is for killed processes, not for a lost machine: nothing waits for the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from whatsapp.engine.protocol import Event, Incoming, ProtocolError, Receipt, Sent, decode, encode
+
+KEPT = 20.0  # seconds; at most twice as long, because two files take turns
+FACTS = (Sent, Receipt, Incoming)
+
+
+class Spool:
+    """The file of one session; safe from any thread."""
+
+    def __init__(self, store_path: Path) -> None:
+        self._new = store_path.with_name(f"{store_path.name}-said")
+        self._old = store_path.with_name(f"{store_path.name}-said-old")
+        self._lock = threading.Lock()
+        self._file: int | None = None
+        self._has_new, self._has_old = self._new.exists(), self._old.exists()
+        self._over = False
+
+    def left(self) -> list[Event]:
+        """What an earlier run said last, in its order; its last line may be cut off and is then left out."""
+        found: list[Event] = []
+        for path in (self._old, self._new):
+            lines = path.read_bytes().splitlines() if path.exists() else []
+            for line in lines:
+                with suppress(ProtocolError):
+                    event = decode(line)
+                    found += [event] if isinstance(event, FACTS) else []
+        return found
+
+    def before(self, write: Callable[[Event], None]) -> Callable[[Event], None]:
+        """`write`, with what concerns messages kept before it is written."""
+
+        def keep_and_write(event: Event) -> None:
+            if isinstance(event, FACTS):
+                self._keep(event)
+            write(event)
+
+        return keep_and_write
+
+    def _keep(self, event: Event) -> None:
+        try:
+            with self._lock:
+                if self._over:
+                    return
+                if self._file is None:
+                    self._file = os.open(self._new, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+                    # An earlier run may have been killed in the middle of its last line.
+                    os.write(self._file, b"\n" if self._has_new else b"")
+                    self._has_new = True
+                os.write(self._file, encode(event))
+        except OSError as error:  # a full disk must not keep the event from the pool
+            sys.stderr.write(f"an event was not kept: {error.strerror}\n")
+
+    def turn(self) -> None:
+        """Let go of what is older than the last turn; called every KEPT seconds."""
+        with self._lock:
+            if self._has_new:
+                self._close()
+                with suppress(FileNotFoundError):  # destroyed with the key store
+                    self._new.replace(self._old)
+                self._has_new, self._has_old = False, True
+            elif self._has_old:
+                self._old.unlink(missing_ok=True)
+                self._has_old = False
+
+    def forget(self) -> None:
+        """Keep nothing more, and nothing of what was kept: the run has ended in an orderly way."""
+        with self._lock:
+            self._over = True
+            self._close()
+            for path in (self._new, self._old):
+                path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
