@@ -74,6 +74,11 @@ def list_link(model: type[Model], text: Text, **query: Any) -> SafeString:
     return format_html('<a href="{}?{}">{}</a>', address, urlencode(query), text)
 
 
+def page_link(name: str, key: Any, text: Text) -> SafeString:
+    """A link to a page of the admin that is neither a list nor an object's own."""
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:{name}", args=[key]), text)
+
+
 def block(text: str) -> str:
     """Text with its line breaks, such as a traceback; secrets and phones masked."""
     return format_html('<pre class="support-block">{}</pre>', mask_text(text)) if text else NOTHING

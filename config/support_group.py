@@ -13,6 +13,7 @@ SEES = {
         "forwarding",
         "forwardedmessage",
         "welcometext",
+        "recordstate",
     ),
 }
 # The change permission stands for the operations; the pages let nobody edit anything.

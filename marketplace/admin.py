@@ -11,9 +11,11 @@ from config import support
 from config.logs import mask_text
 from config.operations import OperableAdmin
 from config.support import ReadMostlyAdmin
+from marketplace import booking_admin as booking_admin
 from marketplace import forwarding_admin as forwarding_admin
 from marketplace import welcome_admin as welcome_admin
-from marketplace.models import Company, InboundWebhook, MarketplaceEvent, OptOut
+from marketplace.booking_page import PAGE, WithBookingMessages
+from marketplace.models import Company, InboundWebhook, MarketplaceEvent, OptOut, RecordState
 from marketplace.operations import REPLAY_WEBHOOK, RETRY_ACTIVATION
 from marketplace.salon_messages import SalonMessageAdmin
 from marketplace.salon_sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
@@ -41,7 +43,7 @@ def _said(text: str) -> str:
 
 
 @admin.register(Company)
-class CompanyAdmin(OperableAdmin):
+class CompanyAdmin(WithBookingMessages):
     """Salons and how far their integration has come."""
 
     hidden = (*COMPANY_SECRETS, *SESSION_SECRETS)
@@ -120,6 +122,8 @@ class CompanyAdmin(OperableAdmin):
             support.list_link(MarketplaceEvent, _("events"), salon_id__exact=company.salon_id),
             support.list_link(InboundWebhook, _("webhooks"), salon_id__exact=company.salon_id),
             support.list_link(OptOut, _("opt-outs"), company__id__exact=company.pk),
+            support.list_link(RecordState, _("bookings"), company__id__exact=company.pk),
+            support.page_link(PAGE, company.pk, _("booking messages")),
         ])  # fmt: skip
 
     @admin.display(description=_("error"))

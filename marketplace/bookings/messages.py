@@ -13,14 +13,20 @@ from marketplace.bookings.decisions import Fate
 from marketplace.bookings.kinds import Kind
 from marketplace.bookings.visits import Visit
 from marketplace.models import Company
+from marketplace.operator_numbers import digits_of, region_of
 from whatsapp import messages
 from whatsapp.models import Message
 
 SERVED = (Company.Status.ACTIVE, Company.Status.ACTIVATING)
 # News of a booking that is older than this is no news; in any case nothing is said once the visit has begun.
 WORTH_SAYING = timedelta(hours=24)
+WORTH_TRYING = timedelta(hours=1)
 SUPERSEDED, CHANGED = "superseded", "the booking has changed since"
 LOST = (Message.Status.FAILED, Message.Status.EXPIRED)
+
+
+class NotServed(Exception):
+    """The salon is not active, or has no linked device to send with."""
 
 
 def is_served(company: Company) -> bool:
@@ -86,3 +92,23 @@ def make(
         expires_at=expires_at or min(visit.starts_at, now + WORTH_SAYING),
     )
     return messages.queue_message(session=company.session, message=new).pk
+
+
+def send_test(*, company: Company, kind: Kind, phone: str, name: str, now: datetime) -> Message:
+    """Queue a message about a made-up visit, in the words that are kept, to a phone in any form.
+
+    The same `name` is sent once. Raises NotServed, operator_numbers.NotAPhone.
+    """
+    if not is_served(company) or company.session is None:
+        raise NotServed(f"salon {company.salon_id}")
+    language = wording.settings_of(company).language
+    visit = wording.sample(company, language=language, now=now)
+    region = region_of(phone=company.phone, timezone_name=company.timezone_name)
+    new = messages.NewMessage(
+        phone=digits_of(phone, region=region),
+        text=wording.text_of(company, kind=kind, visit=visit, language=language, now=now),
+        source=Message.Source.TEST,
+        external_id=f"{company.salon_id}:{name}:{kind}",
+        expires_at=now + WORTH_TRYING,
+    )
+    return messages.queue_message(session=company.session, message=new)

@@ -6,7 +6,7 @@ from random import Random
 
 from marketplace import effects, webhooks
 from marketplace.bookings import storing
-from marketplace.bookings.decisions import Said
+from marketplace.bookings.visits import Said
 from marketplace.models import InboundWebhook, RecordState
 from tests.marketplace.bookings import storm
 from tests.marketplace.cast import MOSCOW

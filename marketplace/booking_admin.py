@@ -1,0 +1,103 @@
+"""Bookings for support staff: what is known of each, what its client was told, and when he is reminded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from config import support
+from config.support import ReadMostlyAdmin
+from marketplace.bookings import storing, wording
+from marketplace.bookings.visits import Visit
+from marketplace.models import RecordState
+from marketplace.salon_sessions import COMPANY_SECRETS, salon_name
+
+
+@admin.register(RecordState)
+class RecordStateAdmin(ReadMostlyAdmin):
+    """Bookings as YClients last described them."""
+
+    hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
+    list_display = ("record_id", "salon", "visit", "state_word", "phone_masked", "reminder", "changed")
+    list_filter = (
+        ("deleted", support.titled(_("Cancelled"))),
+        ("starts_at", support.titled(_("Visit"), admin.DateFieldListFilter)),
+    )
+    list_select_related = ("company",)
+    search_fields = ("=record_id", "=company__salon_id", "company__title")
+    digits_search = ("phone",)
+    ordering = ("-updated_at",)
+    private = {"phone_full": "phone_masked", "known_full": "known_masked", "said_full": "said_masked"}
+    fieldsets = [
+        (None, {"fields": ["record_id", "salon", "visit", "state_word", "staff", "services", "phone_full"]}),
+        (_("What the client knows"), {"fields": ["known_full", "said_full"]}),
+        (_("Reminder"), {"fields": ["reminder", "reminded", "tries", "reminder_error_block"]}),
+        (_("Times"), {"fields": ["created", "changed"]}),
+    ]
+
+    phone_full = support.plain_column("phone", _("phone"))
+    phone_masked = support.masked_phone_column("phone", _("phone"))
+    reminder = support.moment_column("reminder_at", _("reminder"))
+    reminded = support.moment_column("reminded_for", _("visit reminded of"))
+    tries = support.plain_column("reminder_attempts", _("attempts"))
+    reminder_error_block = support.block_field("reminder_error", _("last error"))
+    created = support.moment_column("created_at", _("created"))
+    changed = support.moment_column("updated_at", _("changed"))
+
+    @admin.display(description=_("salon"), ordering="company__title")
+    def salon(self, row: RecordState) -> str:
+        return support.link(row.company, salon_name(row.company))
+
+    @admin.display(description=_("visit"), ordering="starts_at")
+    def visit(self, row: RecordState) -> str:
+        """By the salon's clock."""
+        visit = storing.booking_of(row).visit
+        return _when(row, visit) if visit else support.NOTHING
+
+    @admin.display(description=_("state"), ordering="deleted")
+    def state_word(self, row: RecordState) -> str:
+        return support.state(_("cancelled"), "off") if row.deleted else support.state(_("booked"), "good")
+
+    @admin.display(description=_("staff"))
+    def staff(self, row: RecordState) -> str:
+        visit = storing.booking_of(row).visit
+        return visit.staff[1] if visit and visit.staff else support.NOTHING
+
+    @admin.display(description=_("services"))
+    def services(self, row: RecordState) -> str:
+        visit = storing.booking_of(row).visit
+        titles = [title for _number, title in (visit.services or ())] if visit else []
+        return ", ".join(titles) or support.NOTHING
+
+    @admin.display(description=_("knows of"))
+    def known_full(self, row: RecordState) -> str:
+        return support.json_block(_known(row), phones=True)
+
+    @admin.display(description=_("knows of"))
+    def known_masked(self, row: RecordState) -> str:
+        return support.json_block(_known(row), phones=False)
+
+    @admin.display(description=_("messages on their way"))
+    def said_full(self, row: RecordState) -> str:
+        return support.json_block(row.said, phones=True)
+
+    @admin.display(description=_("messages on their way"))
+    def said_masked(self, row: RecordState) -> str:
+        return support.json_block(row.said, phones=False)
+
+
+def _known(row: RecordState) -> Any:
+    """What each phone knows; the one of whom it is only assumed is marked."""
+    told: Mapping[str, Visit] | None = storing.booking_of(row).told
+    if told is None:
+        return gettext("nothing is known of it")
+    return [
+        {"phone": phone, "visit": _when(row, visit), "assumed": phone == row.assumed_phone}
+        for phone, visit in told.items()
+    ]
+
+
+def _when(row: RecordState, visit: Visit) -> str:
+    return f"{visit.starts_at.astimezone(wording.clock_of(row.company)):%d.%m.%Y %H:%M}"

@@ -1,0 +1,40 @@
+"""What a salon wants its clients to be told of bookings, changed as a whole."""
+
+from collections.abc import Mapping
+
+from django.db import transaction
+
+from marketplace.booking_models import BookingSettings, MessageTemplate
+from marketplace.bookings import reminders, texts
+from marketplace.bookings.kinds import Kind
+from marketplace.models import Company
+
+
+def is_default(text: str, *, kind: str) -> bool:
+    """Whether these are the default words of a language, line ends and spaces around them aside."""
+    return tidy(text) in {tidy(words[kind]) for words in texts.DEFAULTS.values()}
+
+
+def tidy(text: str) -> str:
+    """The text with plain line ends, without spaces around it; a browser posts CRLF."""
+    return "\n".join(text.strip().splitlines())
+
+
+def change(*, settings: BookingSettings, words: Mapping[Kind, str]) -> int:
+    """Keep a salon's settings and words, and plan its reminders anew; return how many are planned.
+
+    The default words of any language are not kept as the salon's own, so they follow its language.
+    """
+    with transaction.atomic():
+        # Locked as by webhooks: none of those is applied by the old settings after the new plan.
+        company = Company.objects.select_for_update(of=("self",), no_key=True).get(pk=settings.company.pk)
+        settings.save()
+        for kind, text in words.items():
+            own = MessageTemplate.objects.filter(company=company, kind=kind)
+            if not text.strip() or is_default(text, kind=kind):
+                own.delete()
+            else:
+                MessageTemplate.objects.update_or_create(
+                    company=company, kind=kind, defaults={"text": tidy(text)}
+                )
+        return reminders.plan_all(company=company)
