@@ -5,6 +5,7 @@ import csv
 import io
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -45,10 +46,10 @@ def salon() -> SimpleNamespace:
     return SimpleNamespace(session=session, company=company, failed=failed, dead=dead, waiting=waiting)
 
 
-def make(session: Session, **fields: object) -> Message:
-    given = {"source": "operator", "phone": PHONE, "text": "Ждём вас в 10:00", **fields}
+def make(session: Session, **fields: Any) -> Message:
+    given: dict[str, Any] = {"source": "operator", "phone": PHONE, "text": "Ждём вас в 10:00", **fields}
     name = f"307626:{Message.objects.count()}"
-    return Message.objects.create(session=session, external_id=name, **given)  # type: ignore[misc]
+    return Message.objects.create(session=session, external_id=name, **given)
 
 
 def staff(name: str) -> User:
@@ -230,7 +231,7 @@ def test_long_lists_are_not_counted_to_their_end(
 async def export(user: User, query: str = "") -> tuple[list[list[str]], str]:
     client = AsyncClient()
     await client.aforce_login(user)
-    response = await client.post(f"{LIST}export/{query}")
+    response: Any = await client.post(f"{LIST}export/{query}")
     assert response.status_code == 200
     content = b"".join([piece async for piece in response])
     assert content.startswith(b"\xef\xbb\xbf")

@@ -12,7 +12,7 @@ from whatsapp.services import LEFT_ALONE_AFTER, POOL_SILENCE
 
 FIRST_QR_SECONDS = Histogram(
     "whatsapp_first_qr_seconds",
-    "Seconds from the request for a pairing to its first QR code.",
+    "Seconds from the start of a pairing attempt to its first QR code.",
     buckets=(0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60),
 )
 PAIRINGS = Counter("whatsapp_pairings_total", "Devices linked.")

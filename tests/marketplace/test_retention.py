@@ -22,7 +22,7 @@ from tests.marketplace.test_operator import DOOR, KEY, request
 from tests.marketplace.test_worker import at_work, until
 from whatsapp import messages
 from whatsapp import retention as whatsapp_retention
-from whatsapp.models import KnownNumber, Message, SessionEvent
+from whatsapp.models import KnownNumber, Message, Session, SessionEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG_AGO = timedelta(days=91)
@@ -35,7 +35,12 @@ def make(company: Company, *, age: timedelta = LONG_AGO, **fields: Any) -> Messa
         "wa_message_id": "W", "external_id": f"{MOSCOW}:{Message.objects.count()}", "error": PHONE,
         "callback_url": "https://yclients.com/?token=t", "callback_state": "done", **fields,
     }  # fmt: skip
-    return Message.objects.create(session=company.session, created_at=timezone.now() - age, **given)
+    return Message.objects.create(session=session_of(company), created_at=timezone.now() - age, **given)
+
+
+def session_of(company: Company) -> Session:
+    assert company.session is not None
+    return company.session
 
 
 def is_pruned(message: Message) -> bool:
@@ -107,9 +112,9 @@ def test_a_pruned_message_is_not_sent_again() -> None:
 def make_old_rows() -> Company:
     company = make_active()
     long_ago = timezone.now() - timedelta(days=200)
-    SessionEvent.objects.create(session=company.session, kind="connected")
+    SessionEvent.objects.create(session=session_of(company), kind="connected")
     SessionEvent.objects.update(created_at=long_ago)
-    SessionEvent.objects.create(session=company.session, kind="disconnected")
+    SessionEvent.objects.create(session=session_of(company), kind="disconnected")
     for phone, checked in (("79990000001", long_ago), ("79990000002", timezone.now())):
         KnownNumber.objects.create(phone=phone, on_whatsapp=True, checked_at=checked)
     for state in InboundWebhook.State.values:
@@ -203,7 +208,12 @@ async def test_the_worker_does_a_round_once_a_day() -> None:
 
 def test_of_several_workers_one_does_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds: list[float | None] = []
-    monkeypatch.setattr(retention, "prune", lambda *, seconds: rounds.append(seconds) or [])
+
+    def prune_once(*, seconds: float) -> list[retention.Result]:
+        rounds.append(seconds)
+        return []
+
+    monkeypatch.setattr(retention, "prune", prune_once)
     (chore,) = retention.due(limit=1)
 
     def work() -> None:
