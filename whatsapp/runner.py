@@ -36,7 +36,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CODE_FITS_BEFORE = 90.0  # seconds; an older pairing attempt ends before a code could be typed
-FIRST_QR_WAIT = 10.0
+FIRST_QR_WAIT = 20.0  # seconds; many attempts at once wait for their turn
 COPY_INTERVAL = 120.0
 DATABASE_RETRY = 0.5
 ANSWER_AT_STOP = 2.5  # seconds that WhatsApp has for what is in flight when the line is closed on purpose

@@ -14,6 +14,7 @@ still holds restarts it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ class EngineSettings:
 
     shard_size: int = 50
     spare_hosts: int = 1
+    pairings_at_once: int = 2 * (os.cpu_count() or 1)  # while they load the library
     device_name: str = "Notifications"
     proxy_url: str | None = None
     ca_file: str | None = None

@@ -69,6 +69,7 @@ class Keeper(Placement):
             self._take(slot, message)
 
     def _take(self, slot: Slot, event: Any) -> None:
+        slot.heard.set()
         if isinstance(event, Stopped):
             slot.gone.set()
         elif isinstance(event, LogoutDone):

@@ -28,6 +28,7 @@ from whatsapp.engine.store import store_problem
 
 logger = logging.getLogger("whatsapp.engine")
 
+LOADING_MOST = 10.0  # seconds; a server that does not answer must not hold up the next
 LAST_WORDS = (PairingEnded, LoggedOut, Replaced, Banned, ClientOutdated, ConnectFailed)
 
 
@@ -42,6 +43,7 @@ class Placement:
         self._settings = settings
         self._mailbox = mailbox
         self._closing = False
+        self._loading = asyncio.Semaphore(settings.pairings_at_once)
 
     async def start(self, session: str, store_path: Path, *, pairing: bool) -> None:
         """Begin a session in a host; one that is held is stopped first, without a word about it.
@@ -118,6 +120,8 @@ class Placement:
                 problem = await asyncio.to_thread(store_problem, slot.store_path)
             if problem is not None:
                 self._last_word(slot, ConnectFailed(slot.session, problem, permanent=True))
+            elif slot.phase is Phase.PAIRING:
+                self.background.spawn(self._pair_in_turn(slot))
             elif not slot.leaving:
                 await self._place(slot)
             failure = None
@@ -127,6 +131,20 @@ class Placement:
         finally:
             if not begun.done():
                 begun.set_result(failure)
+
+    async def _pair_in_turn(self, slot: Slot) -> None:
+        """Start a pairing attempt when its turn has come. Each loads the library in a process of its own:
+        many at once would take turns at the processors, and all of their codes would come late."""
+        async with self._loading:
+            if slot.leaving:
+                return
+            try:
+                await self._place(slot)
+            except EngineError as error:
+                self._last_word(slot, ConnectFailed(slot.session, str(error), permanent=False))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOADING_MOST):
+                    await slot.heard.wait()
 
     async def _place(self, slot: Slot) -> None:
         pairing = slot.phase is Phase.PAIRING
@@ -184,6 +202,7 @@ class Placement:
         if slot.released.is_set():
             return
         slot.phase = Phase.ENDING  # What still runs for it sees that it is over.
+        slot.heard.set()
         slot.set_timer(None)
         slot.interrupted.set()
         if slot.host is not None:

@@ -33,6 +33,8 @@ class Slot:
     store_path: Path
     phase: Phase
     host: HostProcess | None = None
+    # The host has said something of the session, so its library is loaded; or nothing will come any more.
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
     # The present host has let go of the session (by its word or by its end).
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     # Stop or a last word came while the session was settling.

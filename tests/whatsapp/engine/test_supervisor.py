@@ -125,6 +125,24 @@ async def test_a_spare_host_is_kept_ready(make: Callable[..., RealWorld]) -> Non
     await until(lambda: "spare" in [host.kind for host in world.engine.hosts()])
 
 
+async def test_pairing_attempts_take_turns(make: Callable[..., RealWorld]) -> None:
+    world = make(pairings_at_once=1)
+    for session in (ONE, TWO):
+        await world.engine.start(session, world.store(session), pairing=True)
+    assert len(world.engine.hosts()) <= 1
+    for session in (ONE, TWO):
+        await world.ear.next(QrCode, session)
+
+
+async def test_a_pairing_attempt_can_be_stopped_before_its_turn(make: Callable[..., RealWorld]) -> None:
+    world = make(pairings_at_once=1)
+    for session in (ONE, TWO):
+        await world.engine.start(session, world.store(session), pairing=True)
+    await world.engine.stop(TWO)
+    await world.ear.next(QrCode, ONE)
+    assert [host.kind for host in world.engine.hosts()] == ["pairing"]
+
+
 async def test_a_hanging_host_is_killed_for_want_of_a_heartbeat(make: Callable[..., RealWorld]) -> None:
     world = make(ping_interval=0.2, ping_timeout=2.0)
     await world.linked(ONE)
