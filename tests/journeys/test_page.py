@@ -24,8 +24,8 @@ def scene(make_scene: Callable[..., Scene]) -> Scene:
     set_the_scene(scene, salon=OTHER_SALON, phone=OTHER_PHONE)
     beat = datetime.now(UTC) + timedelta(hours=1)
     scene.query(
-        "INSERT INTO whatsapp_pool (name, started_at, heartbeat_at, capacity, sessions, hosts, rss_bytes)"
-        " VALUES ('test', %s, %s, 1, 0, 0, 0)",
+        "INSERT INTO whatsapp_pool (name, started_at, heartbeat_at, capacity, sessions, hosts, rss_bytes,"
+        " own_rss_bytes, engine_hosts) VALUES ('test', %s, %s, 1, 0, 0, 0, 0, '[]')",
         beat,
         beat,
     )
@@ -145,6 +145,9 @@ def test_each_end_is_told_with_a_next_step(scene: Scene, desktop_page: Page) -> 
     write(scene, status="conflict", **LINKED)
     expect(desktop_page.locator("#trouble-title")).to_have_text("WhatsApp подключён в другом месте")
     expect(desktop_page.locator("#trouble-title")).to_be_focused()
+    expect(desktop_page.get_by_role("button", name="Использовать здесь снова")).to_be_visible()
+    write(scene, status="failed", trouble="outdated")
+    expect(desktop_page.locator("#trouble-text")).to_contain_text("сначала нужно обновить нашу программу")
     expect(desktop_page.get_by_role("button", name="Подключить снова")).to_be_visible()
     write(scene, status="banned", banned_until=datetime.now(UTC) + timedelta(days=1))
     expect(desktop_page.locator("#trouble-text")).to_contain_text("WhatsApp ограничил этот номер до")
@@ -155,6 +158,33 @@ def test_each_end_is_told_with_a_next_step(scene: Scene, desktop_page: Page) -> 
     expect(desktop_page.locator("#trouble-title")).to_have_text("Приложение приостановлено")
     scene.query("UPDATE marketplace_company SET status = 'uninstalled' WHERE salon_id = %s", SALON)
     expect(desktop_page.locator("#trouble-title")).to_have_text("Приложение удалено")
+
+
+def test_a_link_that_dies_right_after_pairing_says_why_and_offers_the_next_code(
+    scene: Scene, phone_page: Page
+) -> None:
+    press_connect(phone_page, scene)
+    show_qr(scene)
+    scene.query(
+        "UPDATE marketplace_company SET status = 'active', api_key = 'k', api_key_digest = 'd'"
+        " WHERE salon_id = %s",
+        SALON,
+    )
+    write(scene, status="connected", qr="", connected_at=datetime.now(UTC), **LINKED)
+    expect(phone_page.locator("#panel-done")).to_be_visible()
+    expect(phone_page.locator("#done-settling")).to_contain_text("Привязка проверяется одну минуту")
+    write(scene, status="reconnecting", trouble="network")
+    expect(phone_page.locator("#done-text")).to_contain_text("Связь прервалась сразу после привязки")
+    write(scene, status="logged_out", jid="", phone="", trouble="died_early")
+    expect(phone_page.locator("#panel-link")).to_be_visible()
+    expect(phone_page.locator("#lost-link")).to_contain_text("оборвалась сразу после создания")
+    show_qr(scene, 2)
+    phone_page.get_by_role("radio", name="QR-код").check()
+    expect(phone_page.locator("#qr svg")).to_be_visible()
+    expect(phone_page.locator("#lost-link")).to_be_visible()
+    write(scene, status="connected", qr="", trouble="", stable_at=datetime.now(UTC), **LINKED)
+    expect(phone_page.locator("#panel-done")).to_be_visible()
+    expect(phone_page.locator("#done-settling")).to_be_hidden()
 
 
 @pytest.mark.parametrize(
