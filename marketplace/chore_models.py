@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Chore(models.Model):
-    """One kind of recurring work, and when it is due next."""
+    """One kind of recurring work, when it is due next, and how the last round went."""
 
     name = models.CharField(max_length=32, unique=True)
     # Claimed by being moved on: a worker that dies in the middle leaves it to another for later.
