@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from config.logs import mask_text
-from marketplace import lifecycle
+from marketplace import lifecycle, salon_details
 from marketplace.bookings import applying
 from marketplace.metrics import EFFECTS
 from marketplace.models import Company, InboundWebhook
@@ -59,7 +59,7 @@ def apply(*, webhook: InboundWebhook) -> str:
 def has_effect(*, kind: str, name: str) -> bool:
     """Whether a webhook of this kind and name does anything; the others are kept, and marked so."""
     if kind == InboundWebhook.Kind.ENTITY:
-        return name.partition(".")[0] == applying.RESOURCE
+        return name.partition(".")[0] == applying.RESOURCE or name in salon_details.NAMES
     return name in EFFECTS_OF
 
 
@@ -86,6 +86,8 @@ def _claim(webhook: InboundWebhook) -> bool:
 def _apply(webhook: InboundWebhook) -> bool:
     if webhook.salon_id is None or not has_effect(kind=webhook.kind, name=webhook.name):
         return False
+    if webhook.name in salon_details.NAMES:
+        return salon_details.refresh(webhook.salon_id)
     if webhook.kind == InboundWebhook.Kind.ENTITY:
         with transaction.atomic():
             return applying.apply(webhook)

@@ -32,7 +32,7 @@ FORWARDED_TONES = {"due": "busy", "delivered": "good", "dead": "bad"}
 class AddressForm(forms.ModelForm):  # type: ignore[type-arg]
     """The address, which must be one that we may post to."""
 
-    url = forms.CharField(label=_("Address"), widget=forms.TextInput(attrs={"class": "vTextField"}))
+    url = forms.CharField(label=_("Address"), widget=forms.TextInput(attrs={"class": "vURLField"}))
 
     class Meta:
         model = Forwarding
@@ -170,12 +170,14 @@ class ForwardingAdmin(OperableAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        response = super().change_view(request, object_id, form_url, extra_context)
+        row = self.get_object(request, object_id)
+        context = {"subtitle": salon_name(row.company) if row else None, **(extra_context or {})}
+        response = super().change_view(request, object_id, form_url, context)
         if isinstance(response, TemplateResponse) and self.has_operate_permission(request):
             url = reverse("admin:marketplace_forwarding_secret", args=[object_id])
             button = {"url": url, "operation": {"label": _("New secret"), "destructive": True}}
-            context = response.context_data or {}
-            context["operation_buttons"] = [*context.get("operation_buttons", []), button]
+            shown = response.context_data or {}
+            shown["operation_buttons"] = [*shown.get("operation_buttons", []), button]
         return response
 
     def make_secret(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -76,6 +77,20 @@ UNDO = Operation(
 )
 
 
+class HoldsFilter(admin.SimpleListFilter):
+    """Those that hold, or those that were undone."""
+
+    title = _("State")
+    parameter_name = "holds"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("opted out")), ("no", _("gets messages again"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.value()
+        return queryset.filter(undone_at__isnull=chosen == "yes") if chosen else queryset
+
+
 @admin.register(OptOut)
 class OptOutAdmin(OperableAdmin):
     """Who wants no messages of which salon."""
@@ -84,7 +99,7 @@ class OptOutAdmin(OperableAdmin):
     operations = (UNDO,)
     list_display = ("phone_masked", "salon_link", "holds_word", "scope_word", "said", "by")
     list_filter = (
-        ("undone_at", support.titled(_("Undone"), admin.EmptyFieldListFilter)),
+        HoldsFilter,
         ("scope", support.titled(_("No more"))),
         ("said_at", support.titled(_("Time"), admin.DateFieldListFilter)),
     )

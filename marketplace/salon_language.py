@@ -1,6 +1,7 @@
 """The language in which a salon speaks to its clients and we to the salon."""
 
 from marketplace import operator_numbers
+from marketplace.booking_models import BookingSettings
 from marketplace.models import Company
 
 # Where salons speak Russian with their clients as a rule; everywhere else it is English.
@@ -8,6 +9,10 @@ RUSSIAN_SPEAKING = frozenset({"AM", "AZ", "BY", "GE", "KG", "KZ", "MD", "RU", "T
 
 
 def language_of(company: Company) -> str:
-    """Return `ru` or `en`, by the country of the salon's phone number, else of its clock."""
+    """Return `ru` or `en`: what support has set for the salon's bookings, else by the country of its phone
+    number, else of its clock."""
+    chosen = BookingSettings.objects.filter(company=company).values_list("language", flat=True).first()
+    if chosen:
+        return chosen
     region = operator_numbers.region_of(phone=company.phone, timezone_name=company.timezone_name)
     return "ru" if region in RUSSIAN_SPEAKING else "en"

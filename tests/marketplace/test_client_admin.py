@@ -66,6 +66,8 @@ def test_an_opt_out_is_found_by_phone_and_undone_with_a_trace(support: Client, m
     row = OptOut.objects.get()
     assert "Ножницы" in page(support, "optout/?q=%2B7+999+000-00-00")
     assert "Ножницы" not in page(support, "optout/?q=79991111111").split("result_list")[-1]
+    assert "Ножницы" in page(support, "optout/?holds=yes").split("result_list")[-1]
+    assert "Ножницы" not in page(support, "optout/?holds=no").split("result_list")[-1]
     support.post("/admin/marketplace/optout/operate/undo/", {"id": row.pk, "reason": "позвонил"})
     row.refresh_from_db()
     assert not row.holds

@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from marketplace import inbound, opt_outs
-from marketplace.models import Company, OptOut
+from marketplace.models import BookingSettings, Company, OptOut
 from tests.marketplace.cast import ALMATY, EKATERINBURG, MOSCOW, make_active
 from tests.marketplace.clients import IVAN, OLGA, told, work, writes
 from whatsapp import numbers
@@ -45,6 +45,13 @@ def test_a_salon_abroad_confirms_in_english() -> None:
     writes(berlin, "stop")
     work()
     assert told()[0].startswith("Done: no more advertising")
+
+
+def test_the_language_set_for_a_salons_bookings_goes_before_its_country(moscow: Company) -> None:
+    BookingSettings.objects.create(company=moscow, language="en")
+    writes(moscow, "стоп")
+    work()
+    assert told()[0].startswith("Done")
 
 
 def test_start_opts_in_again_and_says_so(moscow: Company) -> None:

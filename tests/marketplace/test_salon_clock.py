@@ -1,11 +1,15 @@
 """Advertising keeps to the daytime by the salon's own clock, as YClients tells it."""
 
-import pytest
+from typing import Any
 
-from marketplace import activation, salon_clock
-from marketplace.models import Company
+import pytest
+from django.utils import timezone
+
+from marketplace import activation, effects, salon_clock
+from marketplace.models import Company, InboundWebhook
 from marketplace.registration import start_registration
 from tests.marketplace.cast import ANDREY, EKATERINBURG, MOSCOW, make_active
+from tests.marketplace.doors import MOSCOW_DOOR, post
 from tests.marketplace.outside import LocalYClients
 from whatsapp import limits
 from whatsapp.models import SendingLimits
@@ -42,6 +46,56 @@ def test_a_salon_that_moves_takes_its_number_along(yclients: LocalYClients) -> N
     company.refresh_from_db()
     assert company.timezone_name != "Asia/Almaty"
     assert clocks() == [company.timezone_name]
+
+
+def work() -> None:
+    """Do what the worker would do with kept entity webhooks."""
+    for pk in effects.due(limit=9, kind=InboundWebhook.Kind.ENTITY):
+        effects.apply(webhook=InboundWebhook.objects.get(pk=pk))
+
+
+def changed(resource: str = "company", status: str = "update") -> dict[str, Any]:
+    """YClients says that the salon itself changed; the data is of no weight."""
+    return {
+        "company_id": MOSCOW,
+        "resource": resource,
+        "resource_id": MOSCOW,
+        "status": status,
+        "data": {"id": MOSCOW, "timezone_name": "Mars/Olympus"},
+    }
+
+
+@pytest.mark.parametrize("resource", ["company", "salon"])
+def test_yclients_is_asked_when_it_says_that_a_salon_changed(yclients: LocalYClients, resource: str) -> None:
+    company = make_active(MOSCOW, timezone_name="Asia/Almaty", title="Старое имя")
+    salon_clock.follow(company)
+    yclients.press_connect(MOSCOW)
+    assert post(changed(resource), MOSCOW_DOOR).status_code == 200
+    work()
+    company.refresh_from_db()
+    assert (company.title, company.timezone_name) == ("Студия красоты «Линия»", "Europe/Moscow")
+    assert (company.status, clocks()) == ("active", ["Europe/Moscow"])
+
+
+def test_yclients_that_does_not_answer_is_asked_again_later(yclients: LocalYClients) -> None:
+    make_active(MOSCOW, title="Старое имя")
+    yclients.press_connect(MOSCOW)
+    yclients.fault("422", endpoint="company")
+    post(changed(), MOSCOW_DOOR)
+    work()
+    assert InboundWebhook.objects.get().state == "failed"
+    InboundWebhook.objects.update(next_attempt_at=timezone.now())
+    work()
+    assert InboundWebhook.objects.get().state == "applied"
+    assert Company.objects.get().title == "Студия красоты «Линия»"
+
+
+def test_a_salon_that_left_is_not_asked_about(yclients: LocalYClients) -> None:
+    make_active(MOSCOW)
+    post(changed(), MOSCOW_DOOR)
+    Company.objects.update(status="uninstalled", api_key="", api_key_digest=None)
+    work()
+    assert (InboundWebhook.objects.get().state, yclients.calls()) == ("ignored", [])
 
 
 def test_a_clock_that_support_has_set_stays() -> None:
