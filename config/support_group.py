@@ -26,6 +26,7 @@ OPERATES = {
     "forwarding",
     "forwardedmessage",
     "welcometext",
+    "recordstate",
 }
 
 

@@ -1,18 +1,19 @@
 """Bookings for support staff: what is known of each, what its client was told, and when he is reminded."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.contrib import admin
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config import support
+from config.logs import mask_phone
 from config.support import ReadMostlyAdmin
 from marketplace.bookings import storing, wording
 from marketplace.bookings.visits import Visit
 from marketplace.models import RecordState
 from marketplace.salon_sessions import COMPANY_SECRETS, salon_name
+from whatsapp.models import Message
 
 
 @admin.register(RecordState)
@@ -20,7 +21,7 @@ class RecordStateAdmin(ReadMostlyAdmin):
     """Bookings as YClients last described them."""
 
     hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
-    list_display = ("record_id", "salon", "visit", "state_word", "phone_masked", "reminder", "changed")
+    list_display = ("number", "salon", "visit", "state_word", "phone_masked", "reminder")
     list_filter = (
         ("deleted", support.titled(_("Cancelled"))),
         ("starts_at", support.titled(_("Visit"), admin.DateFieldListFilter)),
@@ -31,12 +32,13 @@ class RecordStateAdmin(ReadMostlyAdmin):
     ordering = ("-updated_at",)
     private = {"phone_full": "phone_masked", "known_full": "known_masked", "said_full": "said_masked"}
     fieldsets = [
-        (None, {"fields": ["record_id", "salon", "visit", "state_word", "staff", "services", "phone_full"]}),
+        (None, {"fields": ["number", "salon", "visit", "state_word", "staff", "services", "phone_full"]}),
         (_("What the client knows"), {"fields": ["known_full", "said_full"]}),
         (_("Reminder"), {"fields": ["reminder", "reminded", "tries", "reminder_error_block"]}),
         (_("Times"), {"fields": ["created", "changed"]}),
     ]
 
+    number = support.plain_column("record_id", _("the booking's number in YClients"))
     phone_full = support.plain_column("phone", _("phone"))
     phone_masked = support.masked_phone_column("phone", _("phone"))
     reminder = support.moment_column("reminder_at", _("reminder"))
@@ -73,30 +75,53 @@ class RecordStateAdmin(ReadMostlyAdmin):
 
     @admin.display(description=_("knows of"))
     def known_full(self, row: RecordState) -> str:
-        return support.json_block(_known(row), phones=True)
+        return _known(row, phones=True)
 
     @admin.display(description=_("knows of"))
     def known_masked(self, row: RecordState) -> str:
-        return support.json_block(_known(row), phones=False)
+        return _known(row, phones=False)
 
-    @admin.display(description=_("messages on their way"))
+    @admin.display(description=_("last messages"))
     def said_full(self, row: RecordState) -> str:
-        return support.json_block(row.said, phones=True)
+        return _said(row, phones=True)
 
-    @admin.display(description=_("messages on their way"))
+    @admin.display(description=_("last messages"))
     def said_masked(self, row: RecordState) -> str:
-        return support.json_block(row.said, phones=False)
+        return _said(row, phones=False)
 
 
-def _known(row: RecordState) -> Any:
-    """What each phone knows; the one of whom it is only assumed is marked."""
-    told: Mapping[str, Visit] | None = storing.booking_of(row).told
-    if told is None:
-        return gettext("nothing is known of it")
-    return [
-        {"phone": phone, "visit": _when(row, visit), "assumed": phone == row.assumed_phone}
-        for phone, visit in told.items()
-    ]
+def _known(row: RecordState, *, phones: bool) -> str:
+    """What each phone knows, a line each; that it is only assumed is said."""
+    lines = []
+    for phone, visit in (storing.booking_of(row).told or {}).items():
+        assumed = f" ({gettext('assumed: the booking is older than we know')})"
+        lines.append(
+            f"{_shown(phone, phones)}: {_when(row, visit)}{assumed if phone == row.assumed_phone else ''}"
+        )
+    return _lines(lines)
+
+
+def _said(row: RecordState, *, phones: bool) -> str:
+    """The messages whose end was not known when YClients last spoke of the booking, a link each."""
+    said = storing.booking_of(row).said
+    rows = Message.objects.only("status").in_bulk([one.message for one in said])
+    lines = []
+    for one in said:
+        words = f"{one.kind.label}, {_shown(one.phone, phones)}: {_when(row, one.visit)}"
+        message = rows.get(one.message)
+        if message is None:
+            lines.append(words)
+        else:
+            lines.append(support.link(message, f"{words}, {message.get_status_display()}"))
+    return _lines(lines)
+
+
+def _lines(lines: list[str]) -> str:
+    return format_html_join(SafeString("<br>"), "{}", ((line,) for line in lines)) or support.NOTHING
+
+
+def _shown(phone: str, in_full: bool) -> str:
+    return phone if in_full else mask_phone(phone)
 
 
 def _when(row: RecordState, visit: Visit) -> str:

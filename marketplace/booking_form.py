@@ -70,9 +70,9 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
 class TryForm(forms.Form):
     """Whom to send which message. `name` makes a form that is sent twice one message."""
 
-    kind = forms.ChoiceField(label=_("message"), choices=Kind.choices)
+    kind = forms.ChoiceField(label=_("Message"), choices=Kind.choices)
     phone = forms.CharField(
-        label=_("phone"),
+        label=_("Phone"),
         max_length=40,
         widget=forms.TextInput(attrs={"inputmode": "tel", "autocomplete": "off", "class": "vTextField"}),
     )

@@ -38,7 +38,7 @@ class WithBookingMessages(OperableAdmin):
         """Show the form with what a client would read; keep it, or only show it anew."""
         company = self._company(request, object_id)
         settings = wording.settings_of(company)
-        form = BookingForm(request.POST or None, instance=settings)
+        form = BookingForm(request.POST or None, instance=settings, label_suffix="")
         if request.method == "POST" and "preview" not in request.POST and form.is_valid():
             self._keep(request, company, form)
             return HttpResponseRedirect(reverse(f"admin:{PAGE}", args=[company.pk]))

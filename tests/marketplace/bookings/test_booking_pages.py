@@ -151,4 +151,9 @@ def test_a_bookings_page_says_what_the_client_knows(support: Client) -> None:
     html = support.get(f"{LIST}{the_record().pk}/change/").content.decode()
     assert "12:10" in html
     assert "Анна" in html
-    assert "&quot;assumed&quot;: true" in html
+    assert f"{IVAN}: " in html
+    assert "предполагается" in html
+    hear("update", 2, start=in_days(4))
+    html = support.get(f"{LIST}{the_record().pk}/change/").content.decode()
+    assert f"запись изменена, {IVAN}" in html
+    assert f"/admin/whatsapp/message/{Message.objects.get().pk}/change/" in html
