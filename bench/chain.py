@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from bench.sessions import cpu_seconds, processes
+from bench.processes import cpu_seconds, family
 from tests.linking import link_salon
 from tests.processes import wait_until
 from tests.scene import PRODUCT, Scene, production_scene
@@ -165,8 +165,8 @@ def cpu(scene: Scene, postgres: Postgres) -> dict[str, float]:
     """Processor seconds so far; the pool's hosts apart."""
     pids = {name: scene.processes[name].pid for name in scene.processes}
     spent = {name: cpu_seconds([pid]) for name, pid in pids.items()}
-    spent["engine hosts"] = cpu_seconds(processes(pids["pool"])[1:])
-    return {**spent, "postgres": cpu_seconds(processes(postgres.pid))}
+    spent["engine hosts"] = cpu_seconds(family(pids["pool"])[1:])
+    return {**spent, "postgres": cpu_seconds(family(postgres.pid))}
 
 
 def show_stages(title: str, stages: list[dict[str, float]]) -> None:

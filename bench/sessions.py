@@ -1,204 +1,148 @@
-"""Links many salons at once in one pool, then kills everything and starts it again; prints what it cost.
+"""What many linked salons cost in one pool, and how soon they are linked again when everything has died.
 
-    .venv/bin/python -m bench.sessions 50
-    .venv/bin/python -m bench.sessions 200 --restart --idle 20
+    .venv/bin/python -m bench.sessions 50 200
+    .venv/bin/python -m bench.sessions 500 --restart --idle 30
+    .venv/bin/python -m bench.sessions --codes 1 50
 
-Real processes: PostgreSQL, Redis, one session pool with its engine hosts, and the local WhatsApp server,
-whose own memory is not counted. Each salon's phone scans its first QR code as soon as it is in the row.
+Real processes: PostgreSQL, Redis, one session pool with its engine hosts and the local WhatsApp server, whose
+own memory is not counted. One salon is linked by a code; the others are its clones, which exist in the vault
+alone, so the first figure is that of a machine that takes all of them over (`tests/clones.py`).
+
+`--codes` measures how long a salon owner waits for the first QR code when so many ask at the same moment;
+nobody scans.
 """
 
 import argparse
 import json
-import os
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
-from tests.outside import OutsideError
-from tests.scene import Scene, production_scene
+from bench.processes import cpu_percent, family, proportional_kb, status
+from tests.clones import clone_salons
+from tests.pool_processes import NEW_SESSIONS, Pools
+from tests.scene import production_scene
 from tests.server import temporary_folder
 from tests.servers import start_postgres, start_redis
 
-NEW_SESSIONS = """
-from whatsapp import services
-for number in range({count}):
-    services.view(session=services.create_session())
-"""
-PATIENCE = 900.0  # seconds
+POOL = "pool-1"
+PATIENCE = 1200.0  # seconds
 
 
 @contextmanager
-def scene(count: int, capacity: int) -> Iterator[Scene]:
-    """The product on servers of its own; only the pool is started."""
-    with start_postgres(durable=True) as postgres, start_redis() as redis:
-        made = production_scene(
+def prepared(**settings: str) -> Iterator[Pools]:
+    """The product on servers of its own; nothing of it runs yet."""
+    with ExitStack() as closing:
+        postgres = closing.enter_context(start_postgres(durable=True))
+        redis = closing.enter_context(start_redis())
+        scene = production_scene(
             folder=temporary_folder("bench-sessions"),
             database_url=postgres.create_database("bench"),
             redis_url=redis.url,
-            POOL_CAPACITY=str(capacity),
             LOG_LEVEL="WARNING",
+            **settings,
         )
-        try:
-            made.manage("migrate")
-            for number in range(count):
-                made.whatsapp.add_phone(phone_of(number))
-            yield made
-        finally:
-            made.close()
+        pools = closing.enter_context(Pools(scene))
+        closing.callback(scene.close)
+        scene.manage("migrate")
+        pools.add(POOL)
+        yield pools
 
 
-def phone_of(number: int) -> str:
-    return f"7900{number:07d}"
+def measure(count: int, *, shard: int, idle: float, restart: bool) -> dict[str, float]:
+    """Figures for so many linked salons."""
+    with prepared(POOL_CAPACITY=str(count), POOL_SHARD_SIZE=str(shard)) as pools:
+        clone_salons(pools, count, pool=POOL)
+        figures: dict[str, float] = {"sessions": count, "shard_size": shard}
+        started = time.monotonic()
+        pools.scene.start(POOL)
+        pools.wait_linked(pools.phones, seconds=PATIENCE)
+        figures["all_linked_from_the_vault_seconds"] = time.monotonic() - started
+        figures |= cost(pools, count, idle)
+        if restart:
+            figures |= killed_and_started(pools, count)
+        figures["most_connections_of_one_device_at_once"] = pools.most_at_once()
+        return figures
 
 
-def count_where(made: Scene, condition: str) -> int:
-    return int(made.query(f"SELECT count(*) FROM whatsapp_session WHERE {condition}")[0][0])  # noqa: S608
-
-
-def until(condition: Callable[[], bool], what: str) -> float:
-    """Seconds until it is true."""
-    started = time.monotonic()
-    while not condition():
-        if time.monotonic() - started > PATIENCE:
-            raise SystemExit(f"after {PATIENCE:.0f} s: not {what}")
-        time.sleep(0.05)
-    return time.monotonic() - started
-
-
-def link(made: Scene, count: int) -> dict[str, float]:
-    """Ask for `count` codes at once, scan each when it appears; seconds from the request."""
-    made.shell(NEW_SESSIONS.format(count=count))
-    started = time.monotonic()
-    asked = {row[0]: row[1] for row in made.query("SELECT id, pairing_requested_at FROM whatsapp_session")}
-    first_qr: dict[object, float] = {}
-    decrypt = Decrypter(made)
-    with ThreadPoolExecutor(8) as phones:
-        while len(first_qr) < count:
-            rows = made.query("SELECT id, qr, now() FROM whatsapp_session WHERE qr <> ''")
-            for session, qr, now in rows:
-                if session not in first_qr:
-                    first_qr[session] = (now - asked[session]).total_seconds()
-                    phones.submit(scan, made, phone_of(len(first_qr) - 1), decrypt(qr))
-            # Somebody looks at each page, as the page itself tells every 10 s.
-            made.query("UPDATE whatsapp_session SET viewed_at = now() WHERE jid = '' RETURNING 1")
-            time.sleep(0.1)
-    until(lambda: count_where(made, "status = 'connected'") == count, "all connected")
-    waits = sorted(first_qr.values())
-    return {
-        "first_qr_p50": statistics.median(waits),
-        "first_qr_max": waits[-1],
-        "all_connected": time.monotonic() - started,
-    }
-
-
-def scan(made: Scene, phone: str, qr: str) -> None:
-    try:
-        made.whatsapp.scan(phone, qr)
-    except OutsideError as refused:
-        sys.stderr.write(f"scan refused: {refused}\n")
-
-
-class Decrypter:
-    """Reads the encrypted column as the product does, without loading it."""
-
-    def __init__(self, made: Scene) -> None:
-        from cryptography.fernet import Fernet
-
-        self._key = Fernet(made.environment["FIELD_ENCRYPTION_KEYS"])
-
-    def __call__(self, token: str) -> str:
-        return self._key.decrypt(token.encode()).decode()
-
-
-def processes(root: int) -> list[int]:
-    """The pool's process and its hosts."""
-    try:
-        children = Path(f"/proc/{root}/task/{root}/children").read_text().split()
-    except FileNotFoundError:  # a pairing host that ended meanwhile
-        return []
-    return [root, *(child for pid in children for child in processes(int(pid)))]
-
-
-def status(pid: int, name: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1])
-    return 0
-
-
-def cost(made: Scene, count: int, idle: float) -> dict[str, float]:
-    """Memory, threads and processor time of the pool with its hosts, after they came to rest."""
-    until(lambda: host_count(made) <= count / 50 + 3, "all moved to shards")
-    time.sleep(3)
-    pids = processes(made.processes["pool"].pid)
-    before, started = cpu_seconds(pids), time.monotonic()
-    time.sleep(idle)
-    used = (cpu_seconds(pids) - before) / (time.monotonic() - started)
+def cost(pools: Pools, count: int, idle: float) -> dict[str, float]:
+    """Memory, threads and processor time of the pool with its hosts at rest."""
+    time.sleep(5)  # for what follows a connection: a copy of the keys, the first heartbeat
+    pids = family(pools.scene.processes[POOL].pid)
+    percent = cpu_percent(pids, idle)
     rss = sum(status(pid, "VmRSS") for pid in pids) / 1024
     return {
         "processes": len(pids),
         "rss_mb": rss,
-        "rss_mb_per_session": rss / count,
+        "pss_mb": proportional_kb(pids) / 1024,
         "sessions_per_gb": count / (rss / 1024),
         "threads": sum(status(pid, "Threads") for pid in pids),
-        "idle_cpu_percent_of_one_core": used * 100,
+        "idle_cpu_percent_of_one_core": percent,
     }
 
 
-def host_count(made: Scene) -> int:
-    return len(processes(made.processes["pool"].pid)) - 1
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def restart(made: Scene, count: int) -> dict[str, float]:
-    """Everything killed, everything started: seconds until every session is connected again."""
-    made.kill("pool")
-    until(lambda: not made.whatsapp.get("/state")["linked"], "everybody off line")
-    killed = time.monotonic()
-    made.processes["pool"].start()
-    mine = f"%%:{made.processes['pool'].pid}:%%"
-    until(
-        lambda: count_where(made, f"status = 'connected' AND lease_owner LIKE '{mine}'") == count,
-        "all connected again",
-    )
-    seconds = time.monotonic() - killed
-    logins = made.whatsapp.get("/state")["logins_by_second"]
-    newest = list(logins.values() if isinstance(logins, dict) else logins)[-int(seconds) - 2 :]
+def killed_and_started(pools: Pools, count: int) -> dict[str, float]:
+    """Seconds from the start after a `kill -9` until every salon is linked again, and how fast they came."""
+    tokens = pools.tokens()
+    pools.scene.kill(POOL)
+    pools.until(lambda: not pools.up(), "everybody is off line")
+    before = sum(pools.state()["logins_by_second"].values())
+    started = time.monotonic()
+    pools.scene.start(POOL)
+    pools.until(lambda: len(pools.held_by(POOL)) == count, "linked again", seconds=PATIENCE)
+    seconds = time.monotonic() - started
+    pools.wait_linked(pools.phones, seconds=PATIENCE)
+    by_second = [int(n) for n in pools.state()["logins_by_second"].values()]
+    newest: list[int] = []
+    while sum(by_second) > before:
+        newest.append(by_second.pop())
     return {
-        "restart_all_connected": seconds,
-        "most_logins_in_a_second": max(item if isinstance(item, int) else item[1] for item in newest),
-        "asked_for_a_new_code": count_where(made, "jid = ''"),
+        "dead_to_all_linked_seconds": seconds,
+        "logins": sum(newest),
+        "logins_in_a_second_p50": statistics.median(newest),
+        "logins_in_a_second_max": max(newest),
+        "leases_taken_anew": sum(pools.tokens()[session] > tokens[session] for session in pools.phones),
+        "asked_for_a_code_again": len(pools.scene.query("SELECT 1 FROM whatsapp_session WHERE qr <> ''")),
     }
+
+
+def measure_codes(count: int) -> dict[str, float]:
+    """Seconds until the first QR code is in the row, when so many pages open at once."""
+    with prepared(POOL_CAPACITY=str(count + 10)) as pools:
+        pools.scene.start(POOL)
+        time.sleep(5)  # as in a pool that has run for a while: its spare host is ready
+        pools.scene.shell(NEW_SESSIONS.format(count=count))
+        rows = pools.scene.query("SELECT id, pairing_requested_at FROM whatsapp_session")
+        asked, shown = dict(rows), {}
+        while len(shown) < count:
+            for session, now in pools.scene.query("SELECT id, now() FROM whatsapp_session WHERE qr <> ''"):
+                shown.setdefault(session, (now - asked[session]).total_seconds())
+            time.sleep(0.05)
+        waits = sorted(shown.values())
+        return {"asked_at_once": count, "first_qr_p50": statistics.median(waits), "first_qr_max": waits[-1]}
+
+
+def show(figures: dict[str, float]) -> None:
+    """One JSON object."""
+    print(json.dumps({name: round(value, 2) for name, value in figures.items()}, indent=2), flush=True)
 
 
 def main() -> None:
-    """Print one JSON object of figures."""
+    """Print the figures of each size as it is done."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("count", type=int, nargs="?", default=50)
-    parser.add_argument("--capacity", type=int, default=2000)
-    parser.add_argument("--idle", type=float, default=10.0, help="seconds over which idle CPU is measured")
+    parser.add_argument("counts", type=int, nargs="*", help="linked salons")
+    parser.add_argument("--shard", type=int, default=50, help="sessions in one engine host")
+    parser.add_argument("--idle", type=float, default=20.0, help="seconds over which idle CPU is measured")
     parser.add_argument("--restart", action="store_true", help="also kill everything and start it again")
+    parser.add_argument("--codes", type=int, nargs="*", default=[], help="owners who ask at once")
     options = parser.parse_args()
-    with scene(options.count, options.capacity) as made:
-        made.start("pool")
-        figures: dict[str, float] = {"sessions": options.count, **link(made, options.count)}
-        figures |= cost(made, options.count, options.idle)
-        if options.restart:
-            figures |= restart(made, options.count)
-    print(json.dumps({name: round(value, 2) for name, value in figures.items()}, indent=2))
+    for count in options.counts:
+        show(measure(count, shard=options.shard, idle=options.idle, restart=options.restart))
+    for count in options.codes:
+        show(measure_codes(count))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,20 @@ and costs what a device of its own would cost; it would not do between two clone
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import hashlib
+import json
 import sqlite3
+import zlib
 from collections import OrderedDict
 from contextlib import closing
 from pathlib import Path
 
-from sandbox.whatsapp.account import Account
-from sandbox.whatsapp.hub import Hub
+from sandbox.whatsapp.account import Account, new_account
+from sandbox.whatsapp.hub import Hub, Options
+from sandbox.whatsapp.store import Store
+from tests.pool_processes import Pools
 
 FIRST_PHONE = 79100000000
 DEVICE = 1
@@ -52,3 +58,59 @@ def read_store(path: Path) -> bytes:
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(":memory:")) as target:
         source.backup(target)
         return target.serialize()
+
+
+def clone_salons(pools: Pools, count: int, *, pool: str) -> None:
+    """Make `count` salons that are linked and whose keys are in the vault only, as after the loss of every
+    machine: one is linked by a code, the rest are its clones. No pool runs afterwards."""
+    scene = pools.scene
+    scene.start(pool)
+    pools.link(1)
+    scene.terminate(pool)
+    scene.terminate("sandbox-whatsapp")
+    (original,) = pools.phones.values()
+    accounts = asyncio.run(_clone_accounts(scene.folder / "sandbox-whatsapp", original, count))
+    scene.start("sandbox-whatsapp")
+    file = scene.folder / "clones.json"
+    file.write_text(json.dumps(accounts))
+    made = scene.shell(f"from tests.clones import fill_database; fill_database({str(file)!r})").split()
+    scene.query("DELETE FROM whatsapp_storedcredentials WHERE session_id = %s RETURNING 1", *pools.phones)
+    scene.query("UPDATE whatsapp_session SET wanted = 'stopped' WHERE id = %s RETURNING 1", *pools.phones)
+    pools.phones = dict(zip(made, (phone for phone, _lid in accounts), strict=True))
+
+
+async def _clone_accounts(state: Path, original: str, count: int) -> list[tuple[str, str]]:
+    """Phones and LIDs of the clones, written into the state of a WhatsApp server that does not run."""
+    hub = Hub(Store(state), Options())
+    accounts = [clone_account(hub, hub.accounts[original], number) for number in range(count)]
+    hub.store.close()
+    return [(account.phone, account.lid) for account in accounts]
+
+
+def fill_database(file: str) -> None:
+    """Make the clones' rows, inside the product's process; prints their ids in the order of the file."""
+    from django.utils import timezone
+
+    from whatsapp.models import Session, StoredCredentials
+
+    original = zlib.decompress(bytes(StoredCredentials.objects.get().store))
+    for phone, lid in json.loads(Path(file).read_text()):
+        account = dataclasses.replace(new_account(phone, phone), lid=lid)
+        store, now = clone_store(original, account), timezone.now()
+        session = Session.objects.create(
+            wanted=Session.Wanted.LINKED,
+            status=Session.Status.RECONNECTING,
+            phone=phone,
+            jid=account.jid(DEVICE),
+            lid=f"{lid}@lid",
+            paired_at=now,
+            connected_at=now,
+        )
+        StoredCredentials.objects.create(
+            session=session,
+            store=zlib.compress(store, 3),
+            checksum=hashlib.sha256(store).hexdigest(),
+            taken_at=now,
+            taken_by="clones",
+        )
+        print(session.pk)
