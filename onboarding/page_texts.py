@@ -27,6 +27,8 @@ def texts() -> dict[str, str]:
         ),
         "checkAgain": _("Check again"),
         "connectAgain": _("Connect again"),
+        "connected": _("WhatsApp is connected"),
+        "notConnected": _("WhatsApp is not on line now"),
         "useHere": _("Use it here again"),
         "expiredTitle": _("The link of this page has run out"),
         "expired": _(

@@ -175,6 +175,7 @@ def test_a_link_that_dies_right_after_pairing_says_why_and_offers_the_next_code(
     expect(phone_page.locator("#done-settling")).to_contain_text("Привязка проверяется одну минуту")
     write(scene, status="reconnecting", trouble="network")
     expect(phone_page.locator("#done-text")).to_contain_text("Связь прервалась сразу после привязки")
+    expect(phone_page.locator("#done-title")).to_have_text("WhatsApp сейчас не на связи")
     write(scene, status="logged_out", jid="", phone="", trouble="died_early")
     expect(phone_page.locator("#panel-link")).to_be_visible()
     expect(phone_page.locator("#lost-link")).to_contain_text("оборвалась сразу после создания")

@@ -81,6 +81,9 @@ export class View {
   }
 
   renderDone(picture) {
+    $("done-good").hidden = !picture.connected;
+    $("done-warn").hidden = picture.connected;
+    $("done-title").textContent = picture.connected ? this.texts.connected : this.texts.notConnected;
     $("done-phone").textContent = picture.phoneFormatted;
     $("done-text").textContent = picture.connected ? picture.activation.message : picture.message;
     $("done-settling").hidden = !picture.settling;
