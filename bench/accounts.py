@@ -10,7 +10,7 @@ ACKNOWLEDGED = ("sent", "delivered", "read")
 FINAL = (*ACKNOWLEDGED, "failed", "expired", "unknown")
 # What YClients has been told when nothing is left to tell, each status once, by the message's last state. A
 # receipt that came after an outcome was given up adds to what was told before.
-TOLD_OF = {
+TOLD_OF: dict[str, list[tuple[int, ...]]] = {
     "sent": [(8, 4)],
     "delivered": [(8, 4, 1), (8, 2, 4, 1)],
     "read": [(8, 4, 1), (8, 2, 4, 1)],

@@ -91,7 +91,8 @@ def product(salons: list[int]) -> Iterator[tuple[Scene, Postgres, Redis]]:
 def requests_of(*, seed: int, messages: int, salons: list[int], seconds: float) -> list[Request]:
     """What YClients sends when: requests of a few messages each, spread over the whole storm."""
     dice = random.Random(seed)
-    made, left = [], messages
+    made: list[Request] = []
+    left = messages
     while left:
         size = min(left, dice.randint(1, LARGEST_REQUEST))
         left -= size

@@ -99,7 +99,9 @@ def _record(request: web.Request) -> tuple[Context, Salon, dict[str, Any]]:
 
 
 async def _tell(context: Context, salon: Salon, event: EntityEvent) -> web.Response:
-    _, task = context.sender.start(context.webhooks.entities(salon_id=salon.id, events=[event]))
+    outgoing = context.webhooks.entities(salon_id=salon.id, events=[event])
+    # Side by side: one address that refuses, and is tried again, must not hold up the other.
+    _, task = context.sender.start(outgoing, parallel=True)
     await asyncio.wait([task], timeout=PATIENCE_SECONDS)
     raise web.HTTPSeeOther(f"{context.public_url}/records")
 

@@ -3,6 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.journeys.story import (
+    SALON,
     assert_activated_once,
     press_connect,
     scan,
@@ -11,6 +12,8 @@ from tests.journeys.story import (
     wait_until_active,
 )
 from tests.scene import Scene
+
+CLIENT = "79990000000"  # to whom the demo and YClients' stand-in write
 
 
 def tell(page: Page, scene: Scene) -> None:
@@ -28,5 +31,18 @@ def test_a_salon_is_linked_by_separate_processes(scene: Scene, desktop_page: Pag
     tell(desktop_page, scene)
 
 
-def test_a_salon_is_linked_in_the_demo(demo: Scene, desktop_page: Page) -> None:
-    tell(desktop_page, demo)
+def test_the_demo_leads_from_the_link_to_the_clients_answer(demo: Scene, desktop_page: Page) -> None:
+    page = desktop_page
+    tell(page, demo)
+    page.goto(demo.url)
+    expect(page.locator("#step-active.done")).to_be_visible()
+    demo.yclients.notify(SALON, "Ждём вас завтра", CLIENT)
+    expect(page.locator("#notified .bubble")).to_contain_text("1 доставлено", timeout=30_000)
+    demo.yclients.send_entities(SALON, {}, parallel=True)
+    expect(page.locator("#booked .bubble")).to_contain_text("Стрижка", timeout=30_000)
+    page.locator("#stop").click()
+    expect(page.locator("#answered")).to_contain_text("СТАРТ", timeout=30_000)
+    expect(page.locator("li.done")).to_have_count(6)
+    said = [message["text"] for message in demo.whatsapp.phone(CLIENT)["inbox"]]
+    assert said[0] == "Ждём вас завтра"
+    assert said[2] == "СТОП"
