@@ -12,9 +12,11 @@ from config.logs import mask_text
 from config.operations import OperableAdmin
 from config.support import ReadMostlyAdmin
 from marketplace import booking_admin as booking_admin
+from marketplace import forwarded_admin as forwarded_admin
 from marketplace import forwarding_admin as forwarding_admin
 from marketplace import welcome_admin as welcome_admin
 from marketplace.booking_page import PAGE, WithBookingMessages
+from marketplace.comparison_admin import COMPARE, TELL_CHANNEL, WithComparison
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent, OptOut, RecordState
 from marketplace.operations import REPLAY_WEBHOOK, RETRY_ACTIVATION
 from marketplace.salon_messages import SalonMessageAdmin
@@ -32,7 +34,7 @@ WEBHOOK_TONES = {
 EVENT_TONES = {
     "integration_activated": "good", "whatsapp_connected": "good", "unfrozen": "good",
     "registration_started": "busy", "frozen": "waiting", "activation_failed": "bad",
-    "whatsapp_logged_out": "bad", "uninstalled": "bad",
+    "whatsapp_logged_out": "bad", "uninstalled": "bad", "channel_down": "bad", "channel_up": "good",
 }  # fmt: skip
 SESSION_SECRETS = ("session__qr", "session__pairing_code")
 
@@ -43,11 +45,11 @@ def _said(text: str) -> str:
 
 
 @admin.register(Company)
-class CompanyAdmin(WithBookingMessages):
+class CompanyAdmin(WithBookingMessages, WithComparison):
     """Salons and how far their integration has come."""
 
     hidden = (*COMPANY_SECRETS, *SESSION_SECRETS)
-    operations = (RETRY_ACTIVATION,)
+    operations = (RETRY_ACTIVATION, COMPARE, TELL_CHANNEL)
     list_display = ("salon", "status_word", "whatsapp", "phone_masked", "error", "registered", "activated")
     list_filter = (
         ("status", support.titled(_("Status"))),
@@ -74,6 +76,7 @@ class CompanyAdmin(WithBookingMessages):
             "user_email"]}),
         (_("Activation"), {"fields": [
             "has_api_key", "tries", "activation_next", "activation_claimed", "redirect"]}),
+        WithComparison.COMPARISON,
         (_("Times"), {"fields": [
             "registered", "activated", "frozen", "uninstalled", "created", "updated"]}),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Forwarding for support staff: where what clients write goes, how far it is, a new secret, another try.
+"""Forwarding for support staff: where what clients write goes, how it does, a new secret.
 
 A secret is shown once, on the page that answers its making.
 """
@@ -18,15 +18,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config import support
-from config.operations import OperableAdmin, Operation
-from config.support import Text
+from config.operations import OperableAdmin
 from marketplace import forwarding, safe_http
 from marketplace.forwarding_models import ForwardedMessage, Forwarding
 from marketplace.forwarding_post import new_secret
 from marketplace.opt_out_admin import SalonForm
 from marketplace.salon_sessions import COMPANY_SECRETS, salon_name
-
-FORWARDED_TONES = {"due": "busy", "delivered": "good", "dead": "bad"}
 
 
 class AddressForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -56,28 +53,6 @@ class NewForwardingForm(AddressForm, SalonForm):
         if Forwarding.objects.filter(company=company).exists():
             raise ValidationError(gettext("This salon has a forwarding already."))
         return company
-
-
-def _replay(row: ForwardedMessage, _cause: str) -> None:
-    forwarding.replay(forwarded=row)
-
-
-def _why_not_replay(row: ForwardedMessage) -> Text:
-    if row.state != ForwardedMessage.State.DEAD:
-        return _("It was not given up.")
-    return "" if row.forwarding.enabled else _("The forwarding is switched off.")
-
-
-REPLAY = Operation(
-    name="replay",
-    label=_("Forward again"),
-    consequence=_(
-        "A worker posts the message to the salon's address within seconds, and tries for another day if it "
-        "is not taken. The receiver knows a repeat by its delivery id."
-    ),
-    perform=_replay,
-    refusal=_why_not_replay,
-)
 
 
 @admin.register(Forwarding)
@@ -205,46 +180,3 @@ class ForwardingAdmin(OperableAdmin):
             "back": reverse("admin:marketplace_forwarding_change", args=[row.pk]),
         }
         return TemplateResponse(request, "support/secret.html", context)
-
-
-@admin.register(ForwardedMessage)
-class ForwardedMessageAdmin(OperableAdmin):
-    """Messages on their way to salons' addresses."""
-
-    hidden = (
-        "forwarding__url",
-        "forwarding__secret",
-        "message__callback_url",
-        *(f"forwarding__company__{name}" for name in COMPANY_SECRETS),
-    )
-    operations = (REPLAY,)
-    list_display = ("created", "salon_link", "state_word", "tries", "error", "message_link")
-    list_filter = (
-        ("state", support.titled(_("State"))),
-        ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
-    )
-    list_select_related = ("forwarding__company", "message")
-    search_fields = ("=forwarding__company__salon_id", "forwarding__company__title", "=delivery_id")
-    fieldsets = [
-        (None, {"fields": ["salon_link", "message_link", "delivery", "state_word", "created", "delivered"]}),
-        (_("Attempts"), {"fields": ["tries", "next_attempt", "error"]}),
-    ]
-
-    delivery = support.plain_column("delivery_id", _("delivery id"))
-    state_word = support.state_column("state", _("state"), FORWARDED_TONES)
-    tries = support.plain_column("attempts", _("attempts"))
-    created = support.moment_column("created_at", _("time"))
-    delivered = support.moment_column("delivered_at", _("delivered"))
-    next_attempt = support.moment_column("next_attempt_at", _("next attempt"))
-    error = support.plain_column("last_error", _("last error"))
-
-    @admin.display(description=_("salon"), ordering="forwarding__company__title")
-    def salon_link(self, row: ForwardedMessage) -> str:
-        return support.link(row.forwarding, salon_name(row.forwarding.company))
-
-    @admin.display(description=_("message"))
-    def message_link(self, row: ForwardedMessage) -> str:
-        return support.link(row.message, f"#{row.message_id}") if row.message_id else support.NOTHING
-
-    def describe(self, row: ForwardedMessage) -> str:
-        return f"{salon_name(row.forwarding.company)}, #{row.message_id}"

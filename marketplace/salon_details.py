@@ -3,6 +3,8 @@
 The webhook is a hint: its data may be partial and its fields are not those of the API, so YClients is asked.
 """
 
+from typing import Any
+
 import structlog
 from django.db import transaction
 from django.db.models import QuerySet
@@ -32,7 +34,9 @@ def refresh(salon_id: int) -> bool:
         company = rows.select_for_update(of=("self",), no_key=True).filter(salon_id=salon_id).first()
         if company is None:
             return False
-        changed = {name: value for name, value in told.items() if getattr(company, name) != value}
+        changed: dict[str, Any] = {
+            name: value for name, value in told.items() if getattr(company, name) != value
+        }
         if not changed:
             return False
         zone = company.timezone_name

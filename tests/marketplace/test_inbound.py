@@ -12,7 +12,7 @@ from marketplace import inbound, opt_outs
 from marketplace.models import BookingSettings, Company, OptOut
 from tests.marketplace.cast import ALMATY, EKATERINBURG, MOSCOW, make_active
 from tests.marketplace.clients import IVAN, OLGA, told, work, writes
-from whatsapp import numbers
+from whatsapp import messages, numbers
 from whatsapp.models import Message
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -150,7 +150,7 @@ def test_a_death_in_the_middle_leaves_everything_to_be_done_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as dying:
-        dying.setattr(inbound.messages, "queue_message", dies)
+        dying.setattr(messages, "queue_message", dies)
         with pytest.raises(KeyboardInterrupt):
             inbound.act(message.pk)
     assert (state(message), is_out(moscow), told()) == ("due", False, [])

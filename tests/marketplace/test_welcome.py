@@ -15,6 +15,7 @@ from marketplace.registration import start_registration
 from marketplace.welcome_models import WelcomeText
 from tests.marketplace.cast import ALMATY, ANDREY, EKATERINBURG, MOSCOW, connect_phone, make_active
 from tests.marketplace.outside import LocalYClients
+from whatsapp import messages
 from whatsapp.models import Message, Session
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,7 +106,7 @@ def test_a_death_before_the_end_leaves_it_to_the_next(monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as dying:
-        dying.setattr(welcome.messages, "queue_message", dies)
+        dying.setattr(messages, "queue_message", dies)
         with pytest.raises(KeyboardInterrupt):
             welcome.greet(company.pk)
     assert welcome.due(limit=9) == [company.pk]
