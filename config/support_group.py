@@ -14,6 +14,7 @@ SEES = {
         "forwardedmessage",
         "welcometext",
         "recordstate",
+        "discrepancy",
     ),
 }
 # The change permission stands for the operations; the pages let nobody edit anything.

@@ -200,3 +200,9 @@ def _too_many_are_missing() -> bool:
     ).count()
     ours = Company.objects.filter(status__in=COMPARED).count()
     return missing + gone > max(MISSING_FREELY, MISSING_SHARE * (ours + gone))
+
+
+def make_due(company: Company) -> None:
+    """Let a worker compare this salon next."""
+    now = timezone.now()
+    CompanyCheck.objects.update_or_create(company=company, defaults={"next_at": now})

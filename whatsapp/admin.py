@@ -20,6 +20,7 @@ from whatsapp.limits_page import in_force, limits_page
 from whatsapp.message_admin import MessageAdmin
 from whatsapp.models import Message, Pool, Session, SessionEvent, StoredCredentials
 from whatsapp.operations import RESTART, RESUME, STOP, UNLINK
+from whatsapp.troubles import ADVICE
 
 STATUS_TONES = {
     "starting": "busy", "qr": "waiting", "pairing_code": "waiting", "connecting": "busy",
@@ -40,6 +41,7 @@ class SessionAdmin(OperableAdmin):
     list_filter = (
         ("status", support.titled(_("Status"))),
         ("wanted", support.titled(_("Wanted"))),
+        ("trouble", support.titled(_("Trouble"))),
         ("connected_at", support.titled(_("Connected"), admin.DateFieldListFilter)),
     )
     search_fields = ["id__istartswith", "push_name", "jid", "lease_owner"]
@@ -61,12 +63,16 @@ class SessionAdmin(OperableAdmin):
                     "phone_full",
                     "name",
                     "jid_full",
+                    "trouble_and_advice",
                     "last_error_block",
                 ]
             },
         ),
         (_("Messages"), {"fields": ["sent_and_received", "pace"]}),
-        (_("Times"), {"fields": ["connected", "seen", "paired", "viewed", "banned", "created", "updated"]}),
+        (
+            _("Times"),
+            {"fields": ["connected", "seen", "paired", "stable", "viewed", "banned", "created", "updated"]},
+        ),
         (_("Pool"), {"fields": ["pool", "lease", "tries", "next_attempt", "restart_requested"]}),
         (_("Pairing"), {"fields": ["pairing_requested", "pairing_phone_full", "pairing_failure"]}),
         (_("Stored credentials"), {"fields": ["stored"]}),
@@ -88,6 +94,7 @@ class SessionAdmin(OperableAdmin):
     connected = support.moment_column("connected_at", _("connected"))
     seen = support.moment_column("last_seen_at", _("last seen"))
     paired = support.moment_column("paired_at", _("linked since"))
+    stable = support.moment_column("stable_at", _("first stable"))
     viewed = support.moment_column("viewed_at", _("page last open"))
     banned = support.moment_column("banned_until", _("banned until"))
     created = support.moment_column("created_at", _("created"))
@@ -106,6 +113,14 @@ class SessionAdmin(OperableAdmin):
         if session.wanted == Session.Wanted.LINKED:
             return self.status_word(session)
         return format_html("{}<br>{}", self.status_word(session), self.wanted_word(session))
+
+    @admin.display(description=_("trouble"))
+    def trouble_and_advice(self, session: Session) -> str:
+        """What disturbs the link or ended it, and what to do about it."""
+        if not session.trouble:
+            return support.NOTHING
+        word = support.state(session.get_trouble_display(), "bad")
+        return format_html("{}<br>{}", word, ADVICE[session.trouble])
 
     @admin.display(description=_("JID"))
     def jid_masked(self, session: Session) -> str:

@@ -17,6 +17,8 @@ def _why_not_restart(session: Session) -> Text:
         return NO_DEVICE
     if session.wanted == Session.Wanted.STOPPED:
         return _("The session is stopped on purpose. Resume it instead.")
+    if session.status == Session.Status.BANNED:
+        return _("WhatsApp restricted the number; connecting before the time is over makes it longer.")
     return ""
 
 
