@@ -2,8 +2,11 @@
 
 import asyncio
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from cryptography.fernet import Fernet
+from django.core.management import call_command
 from django.utils import timezone
 
 from tests.whatsapp.pools import Running, history, linked_session, new_session, running_pool, until
@@ -202,6 +205,22 @@ class TestProcess:
     ) -> None:
         async with running_pool() as running:
             row = await linked_session(running)
+        settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"  # type: ignore[attr-defined]
+        async with running_pool():
+            again = await until(row, lambda now: now.status == Status.CONNECTED)
+            assert again.jid == row.jid
+
+    async def test_encryption_keys_are_rotated_while_pools_run(
+        self, settings: object, tmp_path: object
+    ) -> None:
+        new, old = Fernet.generate_key().decode(), settings.FIELD_ENCRYPTION_KEYS  # type: ignore[attr-defined]
+        async with running_pool() as running:
+            row = await linked_session(running)
+            settings.FIELD_ENCRYPTION_KEYS = [new, *old]  # type: ignore[attr-defined]
+            await in_thread(call_command, "rotate_encryption_keys", stdout=StringIO())
+            waiting = await until(await new_session(), lambda row: row.qr)
+            settings.FIELD_ENCRYPTION_KEYS = [new]  # type: ignore[attr-defined]
+            await until(waiting, lambda row: row.qr)
         settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"  # type: ignore[attr-defined]
         async with running_pool():
             again = await until(row, lambda now: now.status == Status.CONNECTED)
