@@ -1,0 +1,63 @@
+"""A salon links by typing a code on its phone, loses the device to another program, and takes it back."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.journeys.story import (
+    PHONE,
+    SALON,
+    assert_activated_once,
+    press_connect,
+    see_done,
+    set_the_scene,
+    wait_until_active,
+)
+from tests.processes import wait_until
+from tests.scene import Scene
+
+
+def type_number(page: Page, text: str) -> str:
+    """The owner gives the number as people write it, and reads the code off the page."""
+    page.get_by_label("Номер WhatsApp на телефоне салона").fill(text)
+    page.get_by_role("button", name="Получить код").click()
+    shown = page.locator("#code [aria-hidden]")
+    expect(shown).to_have_text(re.compile("^[1-9A-Z]{4}-[1-9A-Z]{4}$"), timeout=60_000)
+    expect(page.locator("#code-for")).to_have_text("Код для номера +7 999 000-11-22")
+    expect(page.locator("#code-left")).to_have_text(re.compile(r"Код действует ещё \d+ с"))
+    return shown.inner_text()
+
+
+def test_a_salon_is_linked_by_a_typed_code(scene: Scene, phone_page: Page) -> None:
+    set_the_scene(scene)
+    phone_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    press_connect(phone_page, scene)
+    code = type_number(phone_page, "8 (999) 000 11 22")
+    phone_page.get_by_role("button", name="Скопировать код").click()
+    expect(phone_page.get_by_role("button", name="Скопировано")).to_be_visible()
+    assert phone_page.evaluate("navigator.clipboard.readText()") == code.replace("-", "")
+    scene.whatsapp.enter_code(PHONE, code)
+    see_done(phone_page)
+    wait_until_active(scene)
+    assert_activated_once(scene)
+    expect(phone_page.locator("#done-settling")).to_be_visible()
+
+    scene.whatsapp.fault("replaced", PHONE)
+    again = phone_page.get_by_role("button", name="Использовать здесь снова")
+    expect(again).to_be_visible(timeout=60_000)
+    wait_until(lambda: available(scene) is False, "YClients was told that WhatsApp is down")
+    logins = scene.whatsapp.get("/state")["totals"]["login"]
+    again.click()
+    expect(phone_page.locator("#done-title")).to_have_text("WhatsApp подключён", timeout=60_000)
+    expect(phone_page.locator("#done-good")).to_be_visible(timeout=60_000)
+    assert scene.whatsapp.get("/state")["totals"]["login"] == logins + 1
+
+    scene.whatsapp.remove_devices(PHONE)
+    expect(phone_page.locator("#lost-link")).to_contain_text("оборвалась сразу после", timeout=60_000)
+
+
+def available(scene: Scene) -> bool | None:
+    """What the marketplace believes of the salon's WhatsApp."""
+    channels = scene.yclients.salon(SALON)["installation"]["channels"]
+    found: bool | None = channels.get("whatsapp")
+    return found
