@@ -96,10 +96,11 @@ class Guide:
         return _json(200, {"phone": self._salon_phone})
 
     def _answer_as_client(self, whatsapp: SandboxWhatsApp, text: str) -> tuple[int, str, bytes]:
-        """The client reads the chat and writes this to the salon."""
+        """The client reads everything and writes this to the salon that has written last."""
         try:
+            chats = whatsapp.phone(CLIENT_PHONE)["chats"]
             whatsapp.read(CLIENT_PHONE)
-            whatsapp.send(CLIENT_PHONE, self._salon_phone, text)
+            whatsapp.send(CLIENT_PHONE, chats[0]["chat"] if chats else self._salon_phone, text)
         except Refused as refused:
             return _json(409, {"error": refused.sentence})
         return _json(200, {"text": text})
