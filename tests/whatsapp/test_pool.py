@@ -2,17 +2,14 @@
 
 import asyncio
 from datetime import timedelta
-from io import StringIO
 
 import pytest
-from cryptography.fernet import Fernet
-from django.core.management import call_command
 from django.utils import timezone
 
-from tests.whatsapp.pools import Running, history, linked_session, new_session, running_pool, until
+from tests.whatsapp.pools import history, linked_session, new_session, running_pool, until
 from whatsapp import services, vault
 from whatsapp.database import in_thread
-from whatsapp.models import Pool, Session, StoredCredentials
+from whatsapp.models import Session, StoredCredentials
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Status, Wanted = Session.Status, Session.Wanted
@@ -190,120 +187,3 @@ class TestWishes:
             row = await linked_session(running)
             await in_thread(services.restart, session=row, reason="support")
             await until(row, lambda now: now.restart_done_at is not None and now.status == Status.CONNECTED)
-
-
-class TestProcess:
-    async def test_a_polite_stop_gives_everything_back(self) -> None:
-        async with running_pool() as running:
-            row = await linked_session(running)
-        row = await until(row, lambda now: not now.lease_owner)
-        assert row.status == Status.RECONNECTING
-        assert not await in_thread(Pool.objects.exists)
-
-    async def test_another_machine_takes_over_without_a_new_code(
-        self, settings: object, tmp_path: object
-    ) -> None:
-        async with running_pool() as running:
-            row = await linked_session(running)
-        settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"  # type: ignore[attr-defined]
-        async with running_pool():
-            again = await until(row, lambda now: now.status == Status.CONNECTED)
-            assert again.jid == row.jid
-
-    async def test_encryption_keys_are_rotated_while_pools_run(
-        self, settings: object, tmp_path: object
-    ) -> None:
-        new, old = Fernet.generate_key().decode(), settings.FIELD_ENCRYPTION_KEYS  # type: ignore[attr-defined]
-        async with running_pool() as running:
-            row = await linked_session(running)
-            settings.FIELD_ENCRYPTION_KEYS = [new, *old]  # type: ignore[attr-defined]
-            await in_thread(call_command, "rotate_encryption_keys", stdout=StringIO())
-            waiting = await until(await new_session(), lambda row: row.qr)
-            settings.FIELD_ENCRYPTION_KEYS = [new]  # type: ignore[attr-defined]
-            await until(waiting, lambda row: row.qr)
-        settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"  # type: ignore[attr-defined]
-        async with running_pool():
-            again = await until(row, lambda now: now.status == Status.CONNECTED)
-            assert again.jid == row.jid
-
-    async def test_a_crashed_pools_session_is_taken_over_when_its_lease_is_over(self) -> None:
-        async with running_pool(lease=1.5) as crashing:
-            row = await linked_session(crashing)
-            await crashing.crash()
-            async with running_pool(lease=1.5) as second:
-                again = await until(
-                    row, lambda now: now.lease_owner == second.pool.name and now.status == Status.CONNECTED
-                )
-                assert again.jid == row.jid
-
-    async def test_a_device_linked_just_before_the_crash_is_found_again(self) -> None:
-        """Killed after the scan and before the row was written: the key store knows, the row does not."""
-        async with running_pool(lease=1.5) as crashing:
-            row = await until(await new_session(), lambda row: row.qr)
-            crashing.pool.runners[row.pk].hear = lambda event: None  # type: ignore[method-assign]
-            crashing.engine.scan(str(row.pk), PHONE)
-            await crashing.crash()
-            async with running_pool(lease=1.5):
-                row = await until(row, lambda now: now.status == Status.CONNECTED)
-                assert row.phone == PHONE
-
-    async def test_a_session_taken_by_another_pool_is_let_go_at_once(self) -> None:
-        async with running_pool(lease=1.5) as running:
-            row = await linked_session(running)
-            await change(
-                row,
-                lease_owner="another-pool",
-                lease_token=row.lease_token + 1,
-                lease_expires_at=timezone.now() + timedelta(minutes=1),
-            )
-            await until(row, lambda _: not running.engine.owns(str(row.pk)))
-            row = await until(row, lambda now: True)
-            assert row.lease_owner == "another-pool"
-
-    async def test_two_pools_share_and_never_hold_the_same_session(self) -> None:
-        async with running_pool(capacity=3) as first, running_pool(capacity=3) as second:
-            sessions = [await new_session() for _ in range(6)]
-            for session in sessions:
-                await until(session, lambda row: row.qr)
-            held = [{str(key) for key in running.pool.runners} for running in (first, second)]
-            assert len(held[0]) == len(held[1]) == 3
-            assert not held[0] & held[1]
-
-    async def test_an_added_pool_takes_nothing_that_another_one_has_room_for(self) -> None:
-        async with running_pool(capacity=2) as first:
-            kept = [await linked_session(first, f"7999000000{number}") for number in range(2)]
-            async with running_pool(capacity=2) as added:
-                new = await until(await new_session(), lambda row: row.qr)
-                assert new.lease_owner == added.pool.name
-                for session in kept:
-                    row = await until(session, lambda row: row.status == Status.CONNECTED)
-                    assert (row.lease_owner, row.lease_token) == (first.pool.name, session.lease_token)
-
-    async def test_pools_that_find_many_free_sessions_share_them(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("whatsapp.pool.CLAIMED_AT_ONCE", 2)
-        sessions = [await new_session() for _ in range(12)]
-        async with running_pool() as first, running_pool() as second:
-            for session in sessions:
-                await until(session, lambda row: row.qr)
-            assert min(len(first.pool.runners), len(second.pool.runners)) >= 2
-
-    async def test_the_heartbeat_tells_that_a_pool_is_running(self) -> None:
-        assert not await in_thread(services.pool_is_running)
-        async with running_pool() as running:
-            await until(await new_session(), lambda row: row.qr)
-            assert await in_thread(services.pool_is_running)
-            pool = await in_thread(Pool.objects.get)
-            assert pool.name == running.pool.name
-
-
-async def test_the_scripted_crash_leaves_the_lease_behind() -> None:
-    """The crash of these tests is a real one: nothing is given back."""
-    running: Running
-    async with running_pool() as running:
-        row = await linked_session(running)
-        await running.crash()
-        row = await until(row, lambda _: True)
-        assert row.lease_owner == running.pool.name
-        assert row.status == Status.CONNECTED
