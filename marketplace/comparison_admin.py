@@ -71,10 +71,10 @@ TELL_CHANNEL = Operation(
 class WithComparison(ReadMostlyAdmin):
     """The fields of a salon's page that show its channel and its comparison."""
 
-    COMPARISON = ("YClients", {"fields": ["channel", "compared", "differences"]})
+    COMPARISON: Any = ("YClients", {"fields": ["channel_there", "compared", "differences"]})
 
     @admin.display(description=_("channel at YClients"))
-    def channel(self, company: Company) -> str:
+    def channel_there(self, company: Company) -> str:
         row = Channel.objects.filter(company=company).first()
         if row is None:
             return support.state(_("available since the activation"), "good")

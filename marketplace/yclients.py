@@ -148,9 +148,9 @@ def listed_salon(row: dict[str, Any]) -> ListedSalon | None:
     The list's field names are documented for `salon_id` only: `id` is read too, and the status in the
     same places as that of a single installation.
     """
-    raw = row.get("salon_id", row.get("id"))
-    number = int(raw) if str(raw).isdecimal() else 0
-    if isinstance(raw, bool) or not 0 < number < 2**63:
+    raw = str(row.get("salon_id", row.get("id")))
+    number = int(raw) if raw.isascii() and raw.isdecimal() and len(raw) < 20 else 0
+    if not 0 < number < 2**63:
         return None
     status = _status(row)
     return ListedSalon(number, _line(row.get("title")), status if status in STATUSES else "")

@@ -111,9 +111,16 @@ def salon_card(salon: Salon, base: str) -> str:
         f'<section class="card salon{shape}" data-salon="{salon.id}" data-status="{status or "none"}">{box}'
         f'<div class="salon-title">{escape(salon.title)}</div>{status_badge(install)}'
         f'<div class="salon-more soft small">{escape(salon.address)} · №&nbsp;{salon.id}'
-        f"{_last_change(install)}</div>"
+        f"{_last_change(install)}{_channel(install)}</div>"
         f'<div class="salon-actions">{_salon_buttons(salon.id, status, base)}</div></section>'
     )
+
+
+def _channel(install: Installation | None) -> str:
+    """Said only when the application has told that its channel is down."""
+    if install is None or install.channels.get("whatsapp", True):
+        return ""
+    return ' · <span class="badge badge-pending">канал WhatsApp недоступен</span>'
 
 
 def delivery_list(deliveries: Sequence[Delivery]) -> str:

@@ -1,5 +1,6 @@
 """What operators type."""
 
+from functools import partial
 from io import StringIO
 
 import pytest
@@ -10,6 +11,7 @@ from marketplace import call_errors
 from marketplace.call_errors import Kind, YClientsError
 from marketplace.models import Company, CompanyCheck, Discrepancy, InboundWebhook
 from marketplace.yclients import Installation, YClients
+from sandbox.yclients import SandboxYClients
 from tests.marketplace.cast import ALMATY, MOSCOW, make_active
 from tests.marketplace.outside import LocalYClients
 
@@ -81,14 +83,14 @@ def test_why_an_activation_failed_is_said(registered: Company) -> None:
 # --- reconcile_marketplace ------------------------------------------------------------------------------
 
 
+def activate_there(there: SandboxYClients, *, salon_id: int) -> None:
+    there.marketplace.activate(salon_id=salon_id, api_key="k", webhook_urls=[], channels=["whatsapp"])
+
+
 def install(yclients: LocalYClients, *salon_ids: int) -> None:
     for salon_id in salon_ids:
         yclients.press_connect(salon_id)
-        yclients.do(
-            lambda there, salon_id=salon_id: there.marketplace.activate(
-                salon_id=salon_id, api_key="k", webhook_urls=[], channels=["whatsapp"]
-            )
-        )
+        yclients.do(partial(activate_there, salon_id=salon_id))
 
 
 def reconcile(*words: str) -> tuple[str, int]:

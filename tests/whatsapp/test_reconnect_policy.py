@@ -64,10 +64,10 @@ def watch(running: Running, name: str, seen: Logins) -> None:
     """Note starts and logins of this session, and that no start comes before its pause is over."""
     start, put = running.engine.start, running.engine._mailbox.put
 
-    async def noted_start(session: str, path: Path, *, pairing: bool) -> None:
+    async def noted_start(session: str, store_path: Path, *, pairing: bool) -> None:
         if session == name:
             seen.starts.append(time.monotonic())
-        await start(session, path, pairing=pairing)
+        await start(session, store_path, pairing=pairing)
 
     def noted_put(event: Any) -> None:
         if isinstance(event, Connected) and event.session == name:
