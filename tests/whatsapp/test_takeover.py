@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -22,7 +24,7 @@ async def change(session: Session, **fields: object) -> None:
     await in_thread(Session.objects.filter(pk=session.pk).update, **fields)
 
 
-async def test_a_polite_stop_gives_everything_back(self) -> None:
+async def test_a_polite_stop_gives_everything_back() -> None:
     async with running_pool() as running:
         row = await linked_session(running)
     row = await until(row, lambda now: not now.lease_owner)
@@ -30,30 +32,28 @@ async def test_a_polite_stop_gives_everything_back(self) -> None:
     assert not await in_thread(Pool.objects.exists)
 
 
-async def test_another_machine_takes_over_without_a_new_code(
-    self, settings: object, tmp_path: object
-) -> None:
+async def test_another_machine_takes_over_without_a_new_code(settings: Any, tmp_path: Path) -> None:
     async with running_pool() as running:
         row = await linked_session(running)
-    settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"  # type: ignore[attr-defined]
+    settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"
     async with running_pool():
         again = await until(row, lambda now: now.status == Status.CONNECTED)
         assert again.jid == row.jid
 
 
 async def test_keys_that_cannot_be_read_are_said_kept_and_used_when_they_can_be(
-    self, settings: object, tmp_path: object
+    settings: Any, tmp_path: Path
 ) -> None:
     async with running_pool() as running:
         row = await linked_session(running)
-    keys = settings.FIELD_ENCRYPTION_KEYS  # type: ignore[attr-defined]
-    settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"  # type: ignore[attr-defined]
-    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]  # type: ignore[attr-defined]
+    keys = settings.FIELD_ENCRYPTION_KEYS
+    settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     async with running_pool():
         failed = await until(row, lambda now: now.status == Status.FAILED and not now.lease_owner)
         assert failed.jid == row.jid
         assert "credentials_unusable" in await history(row)
-    settings.FIELD_ENCRYPTION_KEYS = keys  # type: ignore[attr-defined]
+    settings.FIELD_ENCRYPTION_KEYS = keys
     await in_thread(services.restart, session=row, reason="the key is back")
     async with running_pool():
         await until(row, lambda now: now.status == Status.CONNECTED)
@@ -61,21 +61,21 @@ async def test_keys_that_cannot_be_read_are_said_kept_and_used_when_they_can_be(
 
 
 async def test_encryption_keys_are_rotated_while_pools_run(self, settings: object, tmp_path: object) -> None:
-    new, old = Fernet.generate_key().decode(), settings.FIELD_ENCRYPTION_KEYS  # type: ignore[attr-defined]
+    new, old = Fernet.generate_key().decode(), settings.FIELD_ENCRYPTION_KEYS
     async with running_pool() as running:
         row = await linked_session(running)
-        settings.FIELD_ENCRYPTION_KEYS = [new, *old]  # type: ignore[attr-defined]
+        settings.FIELD_ENCRYPTION_KEYS = [new, *old]
         await in_thread(call_command, "rotate_encryption_keys", stdout=StringIO())
         waiting = await until(await new_session(), lambda row: row.qr)
-        settings.FIELD_ENCRYPTION_KEYS = [new]  # type: ignore[attr-defined]
+        settings.FIELD_ENCRYPTION_KEYS = [new]
         await until(waiting, lambda row: row.qr)
-    settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"  # type: ignore[attr-defined]
+    settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"
     async with running_pool():
         again = await until(row, lambda now: now.status == Status.CONNECTED)
         assert again.jid == row.jid
 
 
-async def test_a_crashed_pools_session_is_taken_over_when_its_lease_is_over(self) -> None:
+async def test_a_crashed_pools_session_is_taken_over_when_its_lease_is_over() -> None:
     async with running_pool(lease=1.5) as crashing:
         row = await linked_session(crashing)
         await crashing.crash()
@@ -86,7 +86,7 @@ async def test_a_crashed_pools_session_is_taken_over_when_its_lease_is_over(self
             assert again.jid == row.jid
 
 
-async def test_a_device_linked_just_before_the_crash_is_found_again(self) -> None:
+async def test_a_device_linked_just_before_the_crash_is_found_again() -> None:
     """Killed after the scan and before the row was written: the key store knows, the row does not."""
     async with running_pool(lease=1.5) as crashing:
         row = await until(await new_session(), lambda row: row.qr)
@@ -98,7 +98,7 @@ async def test_a_device_linked_just_before_the_crash_is_found_again(self) -> Non
             assert row.phone == PHONE
 
 
-async def test_a_session_taken_by_another_pool_is_let_go_at_once(self) -> None:
+async def test_a_session_taken_by_another_pool_is_let_go_at_once() -> None:
     async with running_pool(lease=1.5) as running:
         row = await linked_session(running)
         await change(
@@ -112,7 +112,7 @@ async def test_a_session_taken_by_another_pool_is_let_go_at_once(self) -> None:
         assert row.lease_owner == "another-pool"
 
 
-async def test_two_pools_share_and_never_hold_the_same_session(self) -> None:
+async def test_two_pools_share_and_never_hold_the_same_session() -> None:
     async with running_pool(capacity=3) as first, running_pool(capacity=3) as second:
         sessions = [await new_session() for _ in range(6)]
         for session in sessions:
@@ -122,7 +122,7 @@ async def test_two_pools_share_and_never_hold_the_same_session(self) -> None:
         assert not held[0] & held[1]
 
 
-async def test_an_added_pool_takes_nothing_that_another_one_has_room_for(self) -> None:
+async def test_an_added_pool_takes_nothing_that_another_one_has_room_for() -> None:
     async with running_pool(capacity=2) as first:
         kept = [await linked_session(first, f"7999000000{number}") for number in range(2)]
         async with running_pool(capacity=2) as added:
@@ -142,7 +142,7 @@ async def test_pools_that_find_many_free_sessions_share_them(self, monkeypatch: 
         assert min(len(first.pool.runners), len(second.pool.runners)) >= 2
 
 
-async def test_the_heartbeat_tells_that_a_pool_is_running(self) -> None:
+async def test_the_heartbeat_tells_that_a_pool_is_running() -> None:
     assert not await in_thread(services.pool_is_running)
     async with running_pool() as running:
         await until(await new_session(), lambda row: row.qr)
