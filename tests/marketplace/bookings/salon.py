@@ -6,6 +6,7 @@ from typing import Any
 from django.utils import timezone
 
 from marketplace import effects
+from marketplace.bookings import reminders
 from marketplace.models import BookingSettings, Company, InboundWebhook, RecordState
 from tests.marketplace.cast import make_active
 from tests.marketplace.doors import MOSCOW_DOOR, post
@@ -92,3 +93,15 @@ def send_all(status: str = "delivered") -> None:
 
 def the_record() -> RecordState:
     return RecordState.objects.get()
+
+
+def remind() -> list[str]:
+    """Do what a worker does with due reminders; what waits then."""
+    for pk in reminders.due(limit=10):
+        reminders.remind(pk)
+    return kinds()
+
+
+def let_it_be_due() -> None:
+    """Move time on by moving the reminder back."""
+    RecordState.objects.filter(reminder_at__isnull=False).update(reminder_at=timezone.now())

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from marketplace import opt_outs
-from marketplace.bookings import messages, reminders, storing, wording
+from marketplace.bookings import reminders
 from marketplace.bookings.reminders import due_at
 from marketplace.models import BookingSettings, Company, RecordState
 from tests.marketplace.bookings.salon import (
@@ -16,28 +16,17 @@ from tests.marketplace.bookings.salon import (
     hear,
     in_days,
     kinds,
+    let_it_be_due,
     open_salon,
+    remind,
     send_all,
     the_record,
-    work,
 )
 from whatsapp.models import Message
 
 pytestmark = pytest.mark.django_db
 
 MOSCOW = ZoneInfo("Europe/Moscow")
-
-
-def remind() -> list[str]:
-    """Do what a worker does with due reminders; what waits then."""
-    for pk in reminders.due(limit=10):
-        reminders.remind(pk)
-    return kinds()
-
-
-def let_it_be_due() -> None:
-    """Move time on by moving the reminder back."""
-    RecordState.objects.filter(reminder_at__isnull=False).update(reminder_at=timezone.now())
 
 
 @pytest.mark.parametrize(
@@ -216,63 +205,3 @@ def test_a_reminder_that_was_queued_is_not_planned_again_by_new_settings() -> No
     remind()
     BookingSettings.objects.update(reminder_hours=2)
     assert reminders.plan_all(company=company) == 0
-
-
-def test_a_reminder_that_fails_is_kept_with_its_error_and_tried_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    open_salon(reminder_on=True)
-    hear("create", 1)
-    let_it_be_due()
-    with monkeypatch.context() as broken:
-        broken.setattr(wording, "text_of", _fail)
-        assert remind() == []
-    row = the_record()
-    assert row.reminder_attempts == 1
-    assert "Broken" in row.reminder_error
-    assert IVAN not in row.reminder_error
-    assert row.reminder_at is not None
-    let_it_be_due()
-    assert remind() == ["reminder"]
-    assert the_record().reminder_error == ""
-
-
-def test_a_reminder_that_fails_until_the_visit_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    open_salon(reminder_on=True)
-    hear("create", 1)
-    RecordState.objects.update(reminder_at=timezone.now(), starts_at=timezone.now())
-    monkeypatch.setattr(wording, "text_of", _fail)
-    remind()
-    assert the_record().reminder_at is None
-    assert the_record().reminder_error
-
-
-class Broken(Exception):
-    """Something that nobody foresaw."""
-
-
-def _fail(*_arguments: Any, **_more: Any) -> str:
-    raise Broken(f"+{IVAN}")
-
-
-def test_a_crash_between_any_two_steps_neither_loses_nor_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
-    open_salon(created_on=True, moved_on=True, reminder_on=True)
-    hear("create", 1)
-    for target, name in (
-        (messages, "withdraw"),
-        (messages, "make"),
-        (reminders, "follow"),
-        (storing, "put_into"),
-        (RecordState, "save"),
-    ):
-        with monkeypatch.context() as broken:
-            broken.setattr(target, name, _fail)
-            failed = hear("update", 2, start=in_days(5), comment=name)
-            assert failed.state == "failed"
-        assert kinds() == ["created"]
-        assert the_record().starts_at == in_days(3)
-    failed.refresh_from_db()
-    type(failed).objects.update(next_attempt_at=timezone.now())
-    work()
-    assert kinds() == ["created"]
-    assert the_record().starts_at == in_days(5)
