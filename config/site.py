@@ -106,6 +106,8 @@ def _counts(request: HttpRequest) -> list[dict[str, Any]]:
     ):
         if request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
             shown.append(_table(model, field, tones))
+    if request.user.has_perm("whatsapp.view_message"):
+        shown.append(_messages())
     if request.user.has_perm("whatsapp.view_pool"):
         alive = Pool.objects.filter(heartbeat_at__gt=timezone.now() - POOL_SILENCE).count()
         word = support.state(_("running"), "good") if alive else support.state(_("none is running"), "bad")
@@ -113,6 +115,28 @@ def _counts(request: HttpRequest) -> list[dict[str, Any]]:
             {"title": Pool._meta.verbose_name_plural, "rows": [(word, support.list_link(Pool, str(alive)))]}
         )
     return shown
+
+
+def _messages() -> dict[str, Any]:
+    """What waits or went wrong: few enough to count, each by an index of its own."""
+    from whatsapp.message_admin import STATUS_TONES, TELLING_TONES
+    from whatsapp.models import Message
+
+    rows = []
+    for status in (
+        Message.Status.QUEUED,
+        Message.Status.FAILED,
+        Message.Status.EXPIRED,
+        Message.Status.UNKNOWN,
+    ):
+        number = Message.objects.filter(status=status).count()
+        word = support.state(status.label, STATUS_TONES[status])
+        rows.append((word, support.list_link(Message, str(number), status__exact=status.value)))
+    dead = Message.CallbackState.DEAD
+    number = Message.objects.filter(callback_state=dead).count()
+    word = support.state(_("not told"), TELLING_TONES[dead])
+    rows.append((word, support.list_link(Message, str(number), callback_state__exact=dead.value)))
+    return {"title": Message._meta.verbose_name_plural, "rows": rows}
 
 
 def _table(model: type[Model], field: str, tones: dict[str, str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -95,7 +96,7 @@ class SalonMessageAdmin(MessageAdmin):
     """Messages with their salons."""
 
     operations = (WANTED_RESEND, WITHDRAW, TELL_AGAIN, ACT_AGAIN)
-    list_display = [*MessageAdmin.list_display[:1], "salons", *MessageAdmin.list_display[2:]]
+    list_display = [*MessageAdmin.list_display[:1], "salons_and_phone", *MessageAdmin.list_display[2:]]
     search_help_text = _("A phone or its last digits, a salon's name or number, a message's number")
     fieldsets = [
         (None, {"fields": ["salons", *MessageAdmin.fieldsets[0][1]["fields"]]}),
@@ -124,6 +125,10 @@ class SalonMessageAdmin(MessageAdmin):
     def salons(self, message: Message) -> str:
         links = [support.link(company, salon_name(company)) for company in message.session.companies.all()]
         return support.joined(links) or support.NOTHING
+
+    @admin.display(description=_("salon, client"))
+    def salons_and_phone(self, message: Message) -> str:
+        return format_html("{}<br>{}", self.salons(message), self.phone_masked(message))
 
     def salons_of(self, message: Message) -> str:
         return ", ".join(salon_name(company) for company in message.session.companies.all())

@@ -19,7 +19,7 @@ from config.support_group import make_support_group
 from marketplace.models import Company
 from whatsapp import long_lists
 from whatsapp.message_export import safe_cell
-from whatsapp.models import Message, SendingLimits, Session, SessionEvent
+from whatsapp.models import Message, Pool, SendingLimits, Session, SessionEvent
 
 pytestmark = pytest.mark.django_db
 streamed = pytest.mark.django_db(transaction=True)  # the file is read in threads of its own
@@ -129,6 +129,32 @@ def test_a_message_is_found_by_its_number_and_by_its_sessions_id(
 )
 def test_filters(query: dict[str, str], names: set[str], salon: SimpleNamespace, support: Client) -> None:
     assert found(support, **query) == {getattr(salon, name).pk for name in names}
+
+
+def test_the_overview_counts_what_waits_and_what_went_wrong(salon: SimpleNamespace, support: Client) -> None:
+    html = support.get("/admin/").content.decode()
+    for query, number in (
+        ("status__exact=queued", 1),
+        ("status__exact=failed", 1),
+        ("callback_state__exact=dead", 1),
+    ):
+        assert f'href="{LIST}?{query}">{number}</a>' in html, query
+
+
+def test_pools_show_their_hosts_and_histories_the_host(salon: SimpleNamespace, support: Client) -> None:
+    host = {"id": "host-7-1", "pid": 4242, "kind": "shard", "sessions": 3, "rss_bytes": 90 << 20,
+            "threads": 18, "started_at": 1_700_000_000.0}  # fmt: skip
+    Pool.objects.create(
+        name="here:7:ab",
+        heartbeat_at=timezone.now(),
+        capacity=500,
+        engine_hosts=[host],
+        own_rss_bytes=60 << 20,
+    )
+    SessionEvent.objects.create(session=salon.session, kind="linked", pool="here:7:ab", host="host-7-1")
+    pool = support.get("/admin/whatsapp/pool/here_3A7_3Aab/change/").content.decode()
+    assert "host-7-1, pid 4242" in pool and "90 MiB" in pool and "60 MiB" in pool
+    assert "host-7-1" in support.get(f"/admin/whatsapp/session/{salon.session.pk}/change/").content.decode()
 
 
 def test_a_session_and_a_salon_lead_to_their_messages(salon: SimpleNamespace, support: Client) -> None:

@@ -7,19 +7,19 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
-from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from config import support
 from config.logs import mask_phone, mask_text
 from config.operations import OperableAdmin
 from config.support import ReadMostlyAdmin
-from whatsapp import services
+from whatsapp import histories
 from whatsapp.limits_page import in_force, limits_page
 from whatsapp.message_admin import MessageAdmin
 from whatsapp.models import Message, Pool, Session, SessionEvent, StoredCredentials
 from whatsapp.operations import RESTART, RESUME, STOP, UNLINK
+from whatsapp.pool_admin import PoolAdmin
 from whatsapp.troubles import ADVICE
 
 STATUS_TONES = {
@@ -156,14 +156,13 @@ class SessionAdmin(OperableAdmin):
         events = list(session.events.all()[:HISTORY_SHOWN])
         if not events:
             return support.NOTHING
-        rows = format_html_join(
-            "",
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            ((support.moment(each.created_at), each.kind, mask_text(each.detail), each.pool)
-             for each in events),
-        )  # fmt: skip
         every = support.list_link(SessionEvent, _("Whole history"), session__id__exact=session.pk)
-        return format_html('<table class="support-history"><tbody>{}</tbody></table><p>{}</p>', rows, every)
+        titles = (_("time"), _("event"), _("detail"), _("pool"), _("engine host"))
+        rows = (
+            (histories.at_that_time(each.created_at), each.kind, mask_text(each.detail), each.pool, each.host)
+            for each in events
+        )
+        return format_html("{}<p>{}</p>", histories.table(titles, rows), every)
 
     @admin.display(description=_("messages"))
     def sent_and_received(self, session: Session) -> str:
@@ -200,10 +199,11 @@ class SessionEventAdmin(ReadMostlyAdmin):
     digits_search = ("session__phone",)
     list_select_related = ("session",)
     hidden = ("session__qr", "session__pairing_code")
-    fieldsets = [(None, {"fields": ["word", "session_link", "detail_masked", "holder", "created"]})]
+    fieldsets = [(None, {"fields": ["word", "session_link", "detail_masked", "holder", "engine", "created"]})]
 
     word = support.plain_column("kind", _("event"))
     holder = support.plain_column("pool", _("pool"))
+    engine = support.plain_column("host", _("engine host"))
     created = support.moment_column("created_at", _("time"))
 
     @admin.display(description=_("session"))
@@ -218,35 +218,5 @@ class SessionEventAdmin(ReadMostlyAdmin):
         return lookup == "session__id__exact" or super().lookup_allowed(lookup, value, request)
 
 
-@admin.register(Pool)
-class PoolAdmin(ReadMostlyAdmin):
-    """The processes that hold the sessions."""
-
-    list_display = ("number", "alive", "held", "places", "engines", "memory", "heartbeat", "started")
-    search_fields = ("name",)
-    ordering = ("-heartbeat_at",)
-    fieldsets = [
-        (None, {"fields": ["number", "alive", "held", "places", "engines", "memory", "heartbeat", "started"]})
-    ]
-
-    number = support.plain_column("name", _("name"))
-    places = support.plain_column("capacity", _("capacity"))
-    engines = support.plain_column("hosts", _("engine hosts"))
-    heartbeat = support.moment_column("heartbeat_at", _("heartbeat"))
-    started = support.moment_column("started_at", _("started"))
-
-    @admin.display(description=_("state"))
-    def alive(self, pool: Pool) -> str:
-        beats = pool.heartbeat_at > timezone.now() - services.POOL_SILENCE
-        return support.state(_("running"), "good") if beats else support.state(_("silent"), "bad")
-
-    @admin.display(description=_("memory"), ordering="rss_bytes")
-    def memory(self, pool: Pool) -> str:
-        return f"{pool.rss_bytes / 2**20:.0f} MiB"
-
-    @admin.display(description=_("sessions"))
-    def held(self, pool: Pool) -> str:
-        return support.list_link(Session, str(pool.sessions), q=pool.name)
-
-
 admin.site.register(Message, MessageAdmin)
+admin.site.register(Pool, PoolAdmin)

@@ -20,15 +20,14 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
 from django.utils import timezone
-from django.utils.formats import date_format
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from config import support
 from config.logs import mask_phone, mask_text
 from config.operations import OperableAdmin, Operation
-from whatsapp import message_export, message_words
+from whatsapp import histories, message_export, message_words
 from whatsapp.long_lists import LARGEST_NUMBER, MOST_COUNTED, LongListAdmin, digits_in, phone_is
 from whatsapp.message_operations import RESEND, WITHDRAW
 from whatsapp.models import Message, Session
@@ -50,7 +49,7 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
     hidden = ("callback_url", *SESSION_SECRETS)
     operations: tuple[Operation, ...] = (RESEND, WITHDRAW)
     change_list_template = "support/message_list.html"
-    list_display = ["taken", "session_link", "phone_masked", "status_word", "sort", "excerpt"]
+    list_display = ["taken", "session_and_phone", "status_and_source", "excerpt"]
     list_filter = (
         ("status", support.titled(_("Status"))),
         ("source", support.titled(_("Source"))),
@@ -91,6 +90,14 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
     def session_link(self, message: Message) -> str:
         return support.link(message.session, str(message.session_id)[:8])
 
+    @admin.display(description=_("session, client"))
+    def session_and_phone(self, message: Message) -> str:
+        return format_html("{}<br>{}", self.session_link(message), self.phone_masked(message))
+
+    @admin.display(description=_("status, source"))
+    def status_and_source(self, message: Message) -> str:
+        return format_html("{}<br>{}", self.status_word(message), message.get_source_display())
+
     @admin.display(description=_("source"))
     def sort(self, message: Message) -> str:
         return message.get_source_display()
@@ -127,12 +134,15 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
 
     @admin.display(description=_("in order, UTC"))
     def story(self, message: Message) -> str:
-        rows = (
-            (f"{date_format(at, 'j E Y')} {at:%H:%M:%S}", support.moment(at), words)
-            for at, words in message_words.story(message)
-        )
-        cells = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td></tr>", rows)
-        return format_html('<table class="support-history"><tbody>{}</tbody></table>', cells)
+        steps = message_words.story(message)
+        rows = ((histories.at_that_time(at), words) for at, words in steps)
+        return histories.table((_("time"), _("event")), rows)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        context = {"subtitle": f"#{object_id}", **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
 
     def describe(self, row: Message) -> str:
         return f"#{row.pk} {mask_phone(row.phone)}".strip()

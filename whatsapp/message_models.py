@@ -163,9 +163,10 @@ class Message(models.Model):
             models.Index(fields=["-id"], condition=Q(callback_state="dead"), name="message_callback_dead"),
             models.Index(
                 fields=["source", "-id"],
-                condition=Q(source__in=["welcome", "test", "support", "optout"]),
-                name="message_of_rare_source",
+                condition=Q(source__in=["booking", "reminder", "welcome", "test", "support", "optout"]),
+                name="message_of_own_source",
             ),
+            models.Index(fields=["-id"], condition=Q(category="adds"), name="message_adds"),
             # The search by a phone's last digits; a range of reversed ones needs no operator class.
             models.Index(Reverse("phone"), name="message_by_phone_end"),
         ]
