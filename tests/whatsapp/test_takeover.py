@@ -60,7 +60,7 @@ async def test_keys_that_cannot_be_read_are_said_kept_and_used_when_they_can_be(
         assert "credentials_restored" in await history(row)
 
 
-async def test_encryption_keys_are_rotated_while_pools_run(self, settings: object, tmp_path: object) -> None:
+async def test_encryption_keys_are_rotated_while_pools_run(settings: Any, tmp_path: Path) -> None:
     new, old = Fernet.generate_key().decode(), settings.FIELD_ENCRYPTION_KEYS
     async with running_pool() as running:
         row = await linked_session(running)
@@ -133,7 +133,7 @@ async def test_an_added_pool_takes_nothing_that_another_one_has_room_for() -> No
                 assert (row.lease_owner, row.lease_token) == (first.pool.name, session.lease_token)
 
 
-async def test_pools_that_find_many_free_sessions_share_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pools_that_find_many_free_sessions_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whatsapp.pool.CLAIMED_AT_ONCE", 2)
     sessions = [await new_session() for _ in range(12)]
     async with running_pool() as first, running_pool() as second:
