@@ -6,10 +6,9 @@ from pathlib import Path
 
 
 def family(root: int) -> list[int]:
-    """A process and all that it started."""
-    try:
-        children = Path(f"/proc/{root}/task/{root}/children").read_text().split()
-    except FileNotFoundError:  # ended meanwhile
+    """A process and all that it started and that still runs."""
+    children = [pid for line in _lines(root, f"task/{root}/children") for pid in line.split()]
+    if not status(root, "VmRSS"):  # ended, and only not yet asked for by its parent
         return []
     return [root, *(child for pid in children for child in family(int(pid)))]
 

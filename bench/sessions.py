@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from bench.processes import cpu_percent, family, proportional_kb, status
+from bench.processes import cpu_percent, cpu_seconds, family, proportional_kb, status
 from tests.clones import clone_salons
 from tests.pool_processes import NEW_SESSIONS, Pools
 from tests.scene import production_scene
@@ -55,10 +55,17 @@ def measure(count: int, *, shard: int, idle: float, restart: bool) -> dict[str, 
     with prepared(POOL_CAPACITY=str(count), POOL_SHARD_SIZE=str(shard)) as pools:
         clone_salons(pools, count, pool=POOL)
         figures: dict[str, float] = {"sessions": count, "shard_size": shard}
-        started = time.monotonic()
+        started, sandbox = time.monotonic(), pools.scene.processes["sandbox-whatsapp"].pid
+        sandbox_before = cpu_seconds([sandbox])
         pools.scene.start(POOL)
         pools.wait_linked(pools.phones, seconds=PATIENCE)
         figures["all_linked_from_the_vault_seconds"] = time.monotonic() - started
+        pool, *hosts = family(pools.scene.processes[POOL].pid)
+        figures |= {
+            "of_it_cpu_seconds_of_the_pool": cpu_seconds([pool]),
+            "of_it_cpu_seconds_of_the_hosts": cpu_seconds(hosts),
+            "of_it_cpu_seconds_of_the_whatsapp_server": cpu_seconds([sandbox]) - sandbox_before,
+        }
         figures |= cost(pools, count, idle)
         if restart:
             figures |= killed_and_started(pools, count)

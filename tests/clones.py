@@ -14,6 +14,7 @@ import sqlite3
 import zlib
 from collections import OrderedDict
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 from sandbox.whatsapp.account import Account, new_account
@@ -103,7 +104,7 @@ def fill_database(file: str) -> None:
             phone=phone,
             jid=account.jid(DEVICE),
             lid=f"{lid}@lid",
-            paired_at=now,
+            paired_at=now - timedelta(days=1),
             connected_at=now,
         )
         StoredCredentials.objects.create(
