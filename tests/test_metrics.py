@@ -18,6 +18,7 @@ from marketplace import callback_queue, callbacks, retention
 from marketplace.call_errors import YClientsError
 from marketplace.models import InboundWebhook
 from marketplace.yclients import YClients
+from tests.environment import ROOT
 from tests.marketplace.cast import MOSCOW, make_active
 from tests.marketplace.doors import DOOR, lifecycle_body, post
 from tests.marketplace.outside import LocalYClients, local_yclients
@@ -216,6 +217,14 @@ def test_what_was_pruned(grown: Grown) -> None:
     Message.objects.create(status="failed", created_at=long_ago, **made)
     retention.prune()
     assert grown.by("marketplace_pruned_total", kind="messages") == 1
+
+
+def test_every_metric_that_the_operators_page_names_is_served() -> None:
+    page = (ROOT / "docs" / "operators.md").read_text().partition("## Metrics")[2]
+    named = set(re.findall(r"`((?:whatsapp|marketplace|yclients)_[a-z_]+[a-z])(?:\{[^}]*\})?`", page))
+    served = set(re.findall(r"^# HELP (\w+)", Client().get("/metrics").content.decode(), re.MULTILINE))
+    assert len(named) > 25
+    assert named - served == set()
 
 
 def test_a_pool_or_worker_serves_what_it_did_at_a_port_of_its_own(settings: Any) -> None:
