@@ -138,12 +138,6 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
         rows = ((histories.at_that_time(at), words) for at, words in steps)
         return histories.table((_("time"), _("event")), rows)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = {"subtitle": f"#{object_id}", **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, context)
-
     def describe(self, row: Message) -> str:
         return f"#{row.pk} {mask_phone(row.phone)}".strip()
 

@@ -172,7 +172,7 @@ class Message(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.pk} {self.status}"
+        return f"#{self.pk}"
 
     @property
     def is_waiting(self) -> bool:
