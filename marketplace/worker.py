@@ -37,6 +37,10 @@ from whatsapp import hints
 log = structlog.get_logger("worker")
 
 POLL = 1.0  # seconds between looks when no hint comes
+# Seconds between two looks that hints lead to. A hint is for all jobs, and while messages are sent there are
+# dozens a second; a row that has ended makes room for the next one at once.
+REST = 0.1
+REST_OF_NEWS, REST_OF_CHORES = 0.5, 5.0  # what nobody waits for at a page; what is due by the hour
 GRACE = 8.0  # seconds that work already begun has to end after `stop`
 LONGEST_PAUSE = 300.0  # seconds before a row whose work failed unexpectedly is tried again
 LONGEST_OUTAGE_PAUSE = 15.0
@@ -50,9 +54,24 @@ class Job:
     find: Callable[..., list[int]]
     work: Callable[[int], Any]
     at_once: int
+    rest: float = REST
     running: dict[int, "asyncio.Task[None]"] = field(default_factory=dict)
     failures: dict[int, tuple[int, float]] = field(default_factory=dict)  # row → times, not before
     nudge: asyncio.Event = field(default_factory=asyncio.Event)
+    looked_at: float = 0.0
+    later: asyncio.TimerHandle | None = None
+
+    def hinted(self) -> None:
+        """Look soon: at once, or when `rest` seconds have passed since the last look."""
+        wait = self.looked_at + self.rest - time.monotonic()
+        if wait <= 0:
+            self.nudge.set()
+        elif self.later is None:
+            self.later = asyncio.get_running_loop().call_later(wait, self._look)
+
+    def _look(self) -> None:
+        self.later = None
+        self.nudge.set()
 
     def may_try(self, row: int) -> bool:
         """The row is not at work here, and did not fail here a moment ago."""
@@ -82,18 +101,18 @@ def all_jobs() -> list[Job]:
     """Return the worker's jobs, fresh."""
     return [
         Job("activations", activation.due, activate_company, at_once=4),
-        Job("connections", connections.due, connections.note, at_once=2),
+        Job("connections", connections.due, connections.note, at_once=2, rest=REST_OF_NEWS),
         Job("webhooks", effects.due, apply_webhook, at_once=2),
         Job("bookings", partial(effects.due, kind=InboundWebhook.Kind.ENTITY), apply_webhook, at_once=2),
-        Job("reminders", reminders.due, reminders.remind, at_once=1),
-        Job("channels", channels.due, channels.tell, at_once=1),
-        Job("reconciliation", reconciliation.due, reconciliation.check, at_once=1),
-        Job("listing", listing.due, listing.read_next, at_once=1),
+        Job("reminders", reminders.due, reminders.remind, at_once=1, rest=REST_OF_CHORES),
+        Job("channels", channels.due, channels.tell, at_once=1, rest=REST_OF_NEWS),
+        Job("reconciliation", reconciliation.due, reconciliation.check, at_once=1, rest=REST_OF_CHORES),
+        Job("listing", listing.due, listing.read_next, at_once=1, rest=REST_OF_CHORES),
         Job("callbacks", callback_queue.due, callbacks.deliver, at_once=2),
         Job("inbound", inbound.due, inbound.act, at_once=2),
         Job("forwarding", forwarding.due, forwarding.deliver, at_once=2),
-        Job("retention", retention.due, retention.work, at_once=1),
-        Job("welcome", welcome.due, welcome.greet, at_once=1),
+        Job("retention", retention.due, retention.work, at_once=1, rest=REST_OF_CHORES),
+        Job("welcome", welcome.due, welcome.greet, at_once=1, rest=REST_OF_NEWS),
     ]
 
 
@@ -141,13 +160,14 @@ class Worker:
         while True:
             await listener.wait(self.poll)
             for job in self.jobs:
-                job.nudge.set()
+                job.hinted()
 
     async def _repeat(self, job: Job) -> None:
         """Look for due rows at every hint and every poll; a database that is away is waited for."""
         pause = 0.0
         while True:
             job.nudge.clear()
+            job.looked_at = time.monotonic()
             try:
                 await self._start_due(job)
                 pause = 0.0
