@@ -146,11 +146,10 @@ class Attempt:
             raise NotAwaiting(NOT_AWAITING) from lost
 
     def _send(self) -> Activation:
-        address = f"{settings.BASE_URL}/webhook/yclients"
+        # Not the general address beside it: an entity event sent there proves nothing and would be refused.
+        address = f"{settings.BASE_URL}/webhook/yclients/{self.company.webhook_secret}"
         return self.yclients.activate(
-            salon_id=self.company.salon_id,
-            api_key=self.company.api_key,
-            webhook_urls=[address, f"{address}/{self.company.webhook_secret}"],
+            salon_id=self.company.salon_id, api_key=self.company.api_key, webhook_urls=[address]
         )
 
     def _after_failure(self, error: YClientsError) -> ActivationResult | None:
