@@ -24,8 +24,8 @@ def run(*words: str) -> str:
 
 def make(company: Company, **fields: Any) -> Message:
     name = f"{company.salon_id}:{Message.objects.count()}"
-    given = {"source": "operator", "phone": "79161234567", "text": "secret words", **fields}
-    return Message.objects.create(session=company.session, external_id=name, **given)
+    given: dict[str, Any] = {"source": "operator", "phone": "79161234567", "text": "secret words", **fields}
+    return Message.objects.create(external_id=name, **{"session": company.session, **given})
 
 
 def dead(company: Company, **fields: Any) -> Message:
