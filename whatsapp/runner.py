@@ -66,7 +66,7 @@ class SessionRunner:
         self._row_changed = False
         self._stopping = False
         self._woken = asyncio.Event()
-        self._copied_at = 0.0  # monotonic, of the last look
+        self._copied_at = time.monotonic()  # of the last look
         self._copied_state = 0.0  # the key store's modification time at the last copy
 
     # --- what others tell it -------------------------------------------------------------------
@@ -212,6 +212,7 @@ class SessionRunner:
             leases.write, self.lease, note=note, detail=detail, only_if=only_if, **changes
         )
         if written:
+            self.seen_version += 1  # a version beyond that is somebody else's
             for name, value in changes.items():
                 setattr(self.row, name, value)
             if trouble := changes.get("trouble"):

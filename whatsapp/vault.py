@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from whatsapp.encryption import UndecryptableError
@@ -180,13 +181,14 @@ def prepare(session_id: SessionId) -> KeyStore:
 
 def _restored(session_id: SessionId, path: Path, kept: StoredCredentials) -> KeyStore:
     """Says of which moment the keys are, and what passed since: that is what the copy does not know."""
-    messages = Message.objects.filter(session_id=session_id)
-    sent = messages.filter(direction=Message.Direction.OUT, sent_at__gt=kept.taken_at).count()
-    received = messages.filter(direction=Message.Direction.IN, created_at__gt=kept.taken_at).count()
+    passed = Message.objects.filter(session_id=session_id).aggregate(
+        sent=Count("pk", filter=Q(direction="out", sent_at__gt=kept.taken_at)),
+        received=Count("pk", filter=Q(direction="in", created_at__gt=kept.taken_at)),
+    )
     detail = f"copy {kept.generation} of {_moment(kept.taken_at)}, taken by {kept.taken_by}"
-    if not (sent or received):
+    if not any(passed.values()):
         return KeyStore(path, "credentials_restored", detail)
-    since = f"{sent} messages were sent and {received} received since then"
+    since = f"{passed['sent']} messages were sent and {passed['received']} received since then"
     return KeyStore(path, "credentials_older", f"{detail}; {since}: some may have to be sent again")
 
 
