@@ -121,7 +121,8 @@ def measure_codes(count: int) -> dict[str, float]:
         time.sleep(5)  # as in a pool that has run for a while: its spare host is ready
         pools.scene.shell(NEW_SESSIONS.format(count=count))
         rows = pools.scene.query("SELECT id, pairing_requested_at FROM whatsapp_session")
-        asked, shown = dict(rows), {}
+        asked = dict(rows)
+        shown: dict[object, float] = {}
         while len(shown) < count:
             for session, now in pools.scene.query("SELECT id, now() FROM whatsapp_session WHERE qr <> ''"):
                 shown.setdefault(session, (now - asked[session]).total_seconds())
