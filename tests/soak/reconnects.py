@@ -103,6 +103,8 @@ class Trouble:
     def take_over(self) -> None:
         self.fault("replaced")
         time.sleep(self.seconds)
+        if left := self.pools.up():
+            self.broken.append(f"came back uncalled: {len(left)}")
 
     def use_here_again(self) -> None:
         self.pools.scene.shell(RESTART)
