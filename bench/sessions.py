@@ -18,6 +18,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 
 from bench.processes import cpu_percent, cpu_seconds, family, proportional_kb, status
 from tests.clones import clone_salons
@@ -28,6 +29,7 @@ from tests.servers import start_postgres, start_redis
 
 POOL = "pool-1"
 PATIENCE = 1200.0  # seconds
+FIRST_CODE = 60.0  # seconds that WhatsApp shows the first QR code
 
 
 @contextmanager
@@ -124,8 +126,10 @@ def measure_codes(count: int) -> dict[str, float]:
         asked = dict(rows)
         shown: dict[object, float] = {}
         while len(shown) < count:
-            for session, now in pools.scene.query("SELECT id, now() FROM whatsapp_session WHERE qr <> ''"):
-                shown.setdefault(session, (now - asked[session]).total_seconds())
+            codes = pools.scene.query("SELECT id, qr_expires_at FROM whatsapp_session WHERE qr <> ''")
+            for session, ends in codes:  # written when it came, however late this looks
+                came_at = ends - timedelta(seconds=FIRST_CODE)
+                shown.setdefault(session, (came_at - asked[session]).total_seconds())
             time.sleep(0.05)
         waits = sorted(shown.values())
         return {"asked_at_once": count, "first_qr_p50": statistics.median(waits), "first_qr_max": waits[-1]}
