@@ -108,6 +108,11 @@ def release(lease: Lease) -> None:
     )
 
 
+def release_all(*, owner: str) -> None:
+    """Give back whatever this pool still holds; its engine must have ended."""
+    Session.objects.filter(lease_owner=owner).update(lease_owner="", lease_expires_at=None)
+
+
 def write(
     lease: Lease, *, note: str = "", detail: str = "", only_if: Q | None = None, **changes: Any
 ) -> bool:

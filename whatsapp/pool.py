@@ -61,6 +61,7 @@ class SessionPool:
         self._pacer = Pacer(settings.start_interval)
         self.facts = Facts()
         self._swept_at = 0.0
+        self._claiming: asyncio.Future[list[Lease]] | None = None
         self._listener = hints.Listener(hints.POOLS)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -70,6 +71,7 @@ class SessionPool:
         watch = LeaseWatch(
             owner=self.name, seconds=self.settings.lease, engine=self.engine, runners=self.runners
         )
+        polite = False
         try:
             async with self._listener, asyncio.TaskGroup() as group:
                 side = [
@@ -85,9 +87,10 @@ class SessionPool:
                 await self._stop_runners()
                 for task in side:
                     task.cancel()
+            polite = True
         finally:
             await self.engine.close()
-            await self._say_goodbye()
+            await self._say_goodbye(give_back=polite)
             log.info("pool stopped", pool=self.name)
 
     # --- side tasks ----------------------------------------------------------------------------
@@ -124,7 +127,10 @@ class SessionPool:
         if self.facts.waiting:
             return  # what WhatsApp has acknowledged must be written before it could be taken for unsent
         room = min(self.settings.capacity - len(self.runners), CLAIMED_AT_ONCE)
-        for lease in await in_thread(leases.claim, owner=self.name, limit=room, seconds=self.settings.lease):
+        work = in_thread(leases.claim, owner=self.name, limit=room, seconds=self.settings.lease)
+        # A claim goes on in its thread when this task is cancelled: the end waits for it, and gives it back.
+        self._claiming = asyncio.ensure_future(work)
+        for lease in await asyncio.shield(self._claiming):
             self._take(lease)
 
     def _take(self, lease: Lease) -> None:
@@ -218,8 +224,12 @@ class SessionPool:
                 log.error("sessions did not stop in time", sessions=len(late))
         await self.facts.flush(FLUSH_TIMEOUT)
 
-    async def _say_goodbye(self) -> None:
+    async def _say_goodbye(self, *, give_back: bool) -> None:
+        if give_back and self._claiming:
+            await asyncio.wait({self._claiming})
         try:
+            if give_back:
+                await in_thread(leases.release_all, owner=self.name)
             await in_thread(Pool.objects.filter(name=self.name).delete)
         except DatabaseError as error:
             log.warning("database unavailable", task="goodbye", error=str(error).partition("\n")[0])

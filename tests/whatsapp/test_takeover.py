@@ -1,5 +1,7 @@
 """Several pools, and what becomes of their sessions when one of them ends or another one comes."""
 
+import asyncio
+import threading
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -10,8 +12,8 @@ from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.utils import timezone
 
-from tests.whatsapp.pools import Running, history, linked_session, new_session, running_pool, until
-from whatsapp import services
+from tests.whatsapp.pools import PATIENCE, Running, history, linked_session, new_session, running_pool, until
+from whatsapp import leases, services
 from whatsapp.database import in_thread
 from whatsapp.models import Pool, Session
 
@@ -30,6 +32,31 @@ async def test_a_polite_stop_gives_everything_back() -> None:
     row = await until(row, lambda now: not now.lease_owner)
     assert row.status == Status.RECONNECTING
     assert not await in_thread(Pool.objects.exists)
+
+
+async def test_a_session_that_is_claimed_at_the_moment_of_the_stop_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    claimed, go_on = threading.Event(), threading.Event()
+    real = leases.claim
+
+    def slow(**named: Any) -> list[leases.Lease]:
+        taken = real(**named)
+        if taken:
+            claimed.set()
+            assert go_on.wait(PATIENCE)
+        return taken
+
+    monkeypatch.setattr(leases, "claim", slow)
+    async with running_pool() as running:
+        session = await new_session()
+        assert await asyncio.to_thread(claimed.wait, PATIENCE)
+        running.stop.set()
+        while any(task.get_name() == "claims" for task in asyncio.all_tasks()):
+            await asyncio.sleep(0.01)  # until the one who waits for the claim is gone
+        go_on.set()
+        await running.task
+    assert not (await in_thread(Session.objects.get, pk=session.pk)).lease_owner
 
 
 async def test_another_machine_takes_over_without_a_new_code(settings: Any, tmp_path: Path) -> None:
