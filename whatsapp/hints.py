@@ -54,7 +54,8 @@ def _push(session_id: uuid.UUID | str) -> None:
     message = {"type": "session.changed", "session_id": str(session_id)}
 
     async def send() -> None:
-        await asyncio.wait_for(layer.group_send(group_of(session_id), message), PUSH_TIMEOUT)
+        async with asyncio.timeout(PUSH_TIMEOUT):
+            await layer.group_send(group_of(session_id), message)
 
     try:
         async_to_sync(send)()

@@ -140,6 +140,7 @@ class Keeper(Placement):
 
     async def _move_after_settling(self, slot: Slot) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(slot.interrupted.wait(), self._settings.settle)
+            async with asyncio.timeout(self._settings.settle):
+                await slot.interrupted.wait()
         if slot.phase is Phase.SETTLING:
             await self.move(slot)

@@ -190,7 +190,8 @@ class Placement:
         if not waits_for_scan:
             host.send(Stop(slot.session))
             with suppress(TimeoutError):
-                await asyncio.wait_for(slot.gone.wait(), self._settings.stop_timeout)
+                async with asyncio.timeout(self._settings.stop_timeout):
+                    await slot.gone.wait()
         if host.kind == "pairing":
             await host.kill(reason)
         elif not slot.gone.is_set():

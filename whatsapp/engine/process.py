@@ -214,7 +214,8 @@ class HostProcess:
         unread in the line: that time does not count."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._pongs.wait(), self._settings.ping_timeout)
+                async with asyncio.timeout(self._settings.ping_timeout):
+                    await self._pongs.wait()
                 return True
             if self._idle.is_set():
                 return False
