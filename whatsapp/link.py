@@ -11,13 +11,13 @@ from typing import Any
 from django.db import DatabaseError
 from django.utils import timezone
 
-from whatsapp import messages, vault
+from whatsapp import messages, policy, vault
 from whatsapp.engine import Engine, EngineError
 from whatsapp.leased_row import LeasedRow
 from whatsapp.leases import Lease, LeaseLost
 from whatsapp.models import Session
 from whatsapp.pacing import Pacer
-from whatsapp.policy import NO_CODES, NO_DEVICE, backoff
+from whatsapp.policy import NO_CODES, NO_DEVICE
 from whatsapp.sending import Sender
 from whatsapp.troubles import Trouble
 
@@ -121,7 +121,7 @@ class Link(LeasedRow):
     async def try_later(self, reason: str, trouble: Trouble = Trouble.NETWORK) -> None:
         """Note a failure that may pass, and when the next attempt comes."""
         attempts = self.row.attempts + 1
-        wait = backoff(attempts)
+        wait = policy.backoff(attempts)
         self.retry_at = time.monotonic() + wait
         await self.write(
             status=Status.RECONNECTING if self.row.is_linked else Status.STARTING,
@@ -176,7 +176,7 @@ class Link(LeasedRow):
     async def rest_after_fault(self, error: Exception) -> None:
         """Note what nobody foresaw, and give the session back for later."""
         attempts = self.row.attempts + 1 if hasattr(self, "row") else 1
-        wait = timedelta(seconds=backoff(attempts + 2))
+        wait = timedelta(seconds=policy.backoff(attempts + 2))
         try:
             await self.write(
                 attempts=attempts,

@@ -13,7 +13,7 @@ from django.utils import timezone
 from whatsapp import metrics, policy, services, troubles
 from whatsapp.engine import protocol as said
 from whatsapp.models import Session
-from whatsapp.policy import BAN_OF_UNKNOWN_LENGTH, NO_CODES, PAIRING_FAILURES_MOST, backoff
+from whatsapp.policy import BAN_OF_UNKNOWN_LENGTH, NO_CODES, PAIRING_FAILURES_MOST
 from whatsapp.troubles import Trouble
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ async def on_pairing_ended(runner: SessionRunner, event: said.PairingEnded) -> N
             detail=event.detail,
             **NO_CODES,
         )
-        runner.retry_at = time.monotonic() + (backoff(attempts) if failed else 0)
+        runner.retry_at = time.monotonic() + (policy.backoff(attempts) if failed else 0)
         return
     asked_again = not await runner.write(
         only_if=Q(pairing_requested_at=row.pairing_requested_at, wanted=Wanted.LINKED),

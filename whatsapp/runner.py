@@ -19,7 +19,7 @@ from whatsapp.leases import Lease, LeaseLost
 from whatsapp.link import Link
 from whatsapp.models import Session
 from whatsapp.pacing import Pacer
-from whatsapp.policy import NO_CODES, UNLINK_ATTEMPTS_MOST, backoff
+from whatsapp.policy import NO_CODES, UNLINK_ATTEMPTS_MOST
 from whatsapp.sending import Sender
 from whatsapp.troubles import Trouble
 from whatsapp.unlinking import remove_device
@@ -187,7 +187,7 @@ class SessionRunner(Link):
         await self.off_line()
         await self.write(
             attempts=attempts,
-            next_attempt_at=timezone.now() + timedelta(seconds=backoff(attempts)),
+            next_attempt_at=timezone.now() + timedelta(seconds=policy.backoff(attempts)),
             note="unlink_failed",
             detail="WhatsApp could not be told, trying again",
         )

@@ -37,7 +37,10 @@ def install(yclients: LocalYClients, salon_id: int) -> None:
 
 
 def whatsapp(**fields: Any) -> None:
-    Session.objects.update(**fields)
+    """Set fields of the session; a timedelta is from now."""
+    now = timezone.now()
+    at = {name: now + value for name, value in fields.items() if isinstance(value, timedelta)}
+    Session.objects.update(**{**fields, **at})
 
 
 def work() -> None:
@@ -59,13 +62,13 @@ ENDS = {
     "replaced elsewhere": {"status": "conflict"},
     "cannot connect": {"status": "failed"},
     "stopped by support": {"status": "idle", "wanted": "stopped"},
-    "banned for hours": {"status": "banned", "banned_until": timezone.now() + timedelta(hours=5)},
-    "away for long": {"status": "reconnecting", "last_seen_at": timezone.now() - LONG_AGO},
+    "banned for hours": {"status": "banned", "banned_until": timedelta(hours=5)},
+    "away for long": {"status": "reconnecting", "last_seen_at": -LONG_AGO},
 }
 MOMENTS = {
     "up": {},
-    "away for a moment": {"status": "reconnecting", "last_seen_at": timezone.now()},
-    "banned for a minute": {"status": "banned", "banned_until": timezone.now() + timedelta(minutes=1)},
+    "away for a moment": {"status": "reconnecting", "last_seen_at": timedelta()},
+    "banned for a minute": {"status": "banned", "banned_until": timedelta(minutes=1)},
     "connecting": {"status": "connecting"},
 }
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.whatsapp.pools import Running, history, linked_session, running_pool, until
-from whatsapp import policy, reactions, runner, services
+from whatsapp import policy, services
 from whatsapp.database import in_thread
 from whatsapp.engine.protocol import Connected
 from whatsapp.models import Session, StoredCredentials
@@ -55,8 +55,7 @@ def logins(monkeypatch: pytest.MonkeyPatch) -> Logins:
         return wait
 
     monkeypatch.setattr(policy, "STABLE_AFTER", STABLE)
-    monkeypatch.setattr(runner, "backoff", backoff)
-    monkeypatch.setattr(reactions, "backoff", backoff)
+    monkeypatch.setattr(policy, "backoff", backoff)
     return seen
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.whatsapp.letters import new, queue
 from tests.whatsapp.pools import PATIENCE, Running, linked_session, running_pool
-from whatsapp import policy, runner, services
+from whatsapp import policy, services
 from whatsapp.database import in_thread
 from whatsapp.models import Message, Session
 
@@ -25,7 +25,7 @@ ACTIONS = ("queue", "drop", "kill", "lose", "lose_unsent", "refuse", "reject", "
 def _in_a_hurry(settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.SENDING_PACED = False  # type: ignore[attr-defined]
     monkeypatch.setattr(policy, "send_backoff", lambda _failures: 0.01)
-    monkeypatch.setattr(runner, "backoff", lambda _attempts: 0.01)
+    monkeypatch.setattr(policy, "backoff", lambda _attempts: 0.01)
 
 
 @dataclass
