@@ -30,8 +30,8 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         finally:
             close_old_connections()
 
-    # asgiref's own wrapper, because hints push from inside through the loop that waits here. Shielded, because
-    # it swallows a cancellation that comes after such a push, and with it a lost lease.
+    # asgiref's own wrapper, because hints push from inside through the loop that waits here. Shielded,
+    # because it swallows a cancellation that comes during such a push, and with it a lost lease.
     task = asyncio.ensure_future(sync_to_async(work, thread_sensitive=False, executor=_threads)())
     try:
         result: T = await asyncio.shield(task)

@@ -16,7 +16,7 @@ async def test_a_cancellation_during_a_push_is_neither_swallowed_nor_ends_the_wo
     pushing, let_go, ended = asyncio.Event(), asyncio.Event(), threading.Event()
 
     async def push() -> None:
-        """A hint sent from inside, by the loop that waits for the thread; it ends well when it is cancelled."""
+        """A hint sent from inside, by the loop that waits for the thread; it ends well when cancelled."""
         pushing.set()
         with contextlib.suppress(asyncio.CancelledError):
             await let_go.wait()
