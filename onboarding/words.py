@@ -56,8 +56,8 @@ FAILURES = {
 LOST_LINKS = {
     Trouble.LOGGED_OUT: gettext_lazy("The link was removed on the phone. Link it again here."),
     Trouble.PHONE_GONE: gettext_lazy(
-        "WhatsApp ended the link, because the phone was off line for about two weeks, or WhatsApp was removed "
-        "from it. Check that WhatsApp works on the phone, then link it again here."
+        "WhatsApp ended the link, because the phone was off line for about two weeks, or WhatsApp was "
+        "removed from it. Check that WhatsApp works on the phone, then link it again here."
     ),
     Trouble.DIED_EARLY: gettext_lazy(
         "The link broke right after it was made: WhatsApp removed our device. Update WhatsApp on the phone, "
