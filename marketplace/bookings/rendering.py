@@ -13,6 +13,8 @@ from django.utils.translation import gettext_lazy as _
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
+# Of a value that stands in quotes itself, as Russian typography has them: «Студия „Линия“».
+INNER_QUOTES = str.maketrans("«»", "„“")
 NAMES = ("client", "date", "time", "services", "staff", "salon", "address", "phone")
 LONGEST_TEMPLATE = 2000  # characters
 LONGEST_VALUE = 300
@@ -56,7 +58,12 @@ def _line(line: str, values: Mapping[str, str]) -> str | None:
     named = [name for _text, name in parts if name is not None]
     if named and not any(values[name] for name in named):
         return None
-    return "".join(text + (values[name] if name is not None else "") for text, name in parts)
+    said = ""
+    for text, name in parts:
+        said += text
+        if name is not None:
+            said += values[name].translate(INNER_QUOTES) if said.endswith("«") else values[name]
+    return said
 
 
 def _parts(line: str) -> list[tuple[str, str | None]]:

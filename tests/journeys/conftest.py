@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser import ARGUMENTS, NoBrowserError, find_browser
 from tests.conftest import STARTED_HERE
@@ -169,5 +170,8 @@ def _picture(item: pytest.Item, number: int, page: Page) -> str:
     folder = ROOT / "test-results"
     folder.mkdir(exist_ok=True)
     path = folder / f"{re.sub(r'[^a-zA-Z0-9_]+', '-', item.name)}-{number}.png"
-    page.screenshot(path=path, full_page=True)
-    return f"{path.relative_to(ROOT)} shows {page.title()}"
+    try:
+        page.screenshot(path=path, full_page=True)
+        return f"{path.relative_to(ROOT)} shows {page.title()}"
+    except PlaywrightError as error:  # a browser that died is not to hide why the test failed
+        return f"no picture: {error.message}"

@@ -89,3 +89,16 @@ def test_the_salons_phone_is_readable(written: str, shown: str) -> None:
     visit = Visit(starts_at=datetime(2025, 7, 13, tzinfo=UTC))
     values = wording.values_of(Company(phone=written), visit=visit, language="ru", now=visit.starts_at)
     assert values["phone"] == shown
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("Вы записаны в «{salon}».", "Вы записаны в «Студия „Линия“»."),
+        ("Ваш салон: {salon}", "Ваш салон: Студия «Линия»"),
+    ],
+)
+def test_quotes_do_not_stand_in_the_same_quotes(template: str, said: str) -> None:
+    assert (
+        rendering.render(template, {**dict.fromkeys(rendering.NAMES, ""), "salon": "Студия «Линия»"}) == said
+    )
