@@ -2,9 +2,10 @@
 
 Frozen salons are asked about every 15 minutes (a payment should not wait), active ones every 6 hours
 (YCLIENTS API reference, Marketplace: the installation's status). An error, or an answer that makes no sense,
-changes nothing. That we are not installed any more must be said twice, 15 minutes apart, before a device is
-unlinked and keys are destroyed; and when many salons are gone at once, an operator has to confirm it, because
-a wrong application id or address would look the same.
+changes nothing. "Uninstalled" is YClients' word about one salon and is believed; that it knows of no
+installation (404) must be said twice, 15 minutes apart, before a device is unlinked and keys are destroyed.
+When many salons are gone at once, an operator has to confirm it, because a wrong application id or address
+would look the same.
 """
 
 import random
@@ -34,6 +35,7 @@ Status = Company.Status
 Kind = Discrepancy.Kind
 COMPARED = (Status.ACTIVE, Status.FROZEN)
 GONE = ("uninstalled", ABSENT)
+ASKED_AGAIN = "asked again later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,14 @@ def check(company_id: int) -> None:
         log.info("salon compared", salon_id=finding.salon_id, installation=finding.there, did=finding.action)
 
 
-def check_now(company: Company, *, confirmed: bool) -> Finding | None:
+def check_now(company: Company, *, confirmed: bool = False, apart: timedelta = SECOND_LOOK) -> Finding | None:
     """Compare one salon whether it is due or not; None when another process is just doing that.
 
-    `confirmed`: an operator has said that a salon which YClients does not list is to be uninstalled.
-    Raises YClientsError.
+    `confirmed`: an operator has said that a salon which YClients does not list is to be uninstalled; `apart`:
+    how long after the first look a second one counts. Raises YClientsError.
     """
     row = _claim(company.pk, only_due=False)
-    return compare(row, confirmed=confirmed) if row else None
+    return compare(row, confirmed=confirmed, apart=apart) if row else None
 
 
 def look(company: Company) -> Finding:
@@ -112,7 +114,7 @@ def _claim(company_id: int, *, only_due: bool) -> CompanyCheck | None:
     return CompanyCheck.objects.select_related("company").get(company_id=company_id)
 
 
-def compare(row: CompanyCheck, *, confirmed: bool = False) -> Finding:
+def compare(row: CompanyCheck, *, confirmed: bool = False, apart: timedelta = SECOND_LOOK) -> Finding:
     """Ask YClients about the salon of a claimed row, and repair what is certain. Raises YClientsError."""
     company = row.company
     try:
@@ -129,7 +131,7 @@ def compare(row: CompanyCheck, *, confirmed: bool = False) -> Finding:
         ):
             action, again = "changed meanwhile", timedelta(minutes=1)
         else:
-            action, again = _repair(row, current, there, confirmed=confirmed)
+            action, again = _repair(row, current, there, confirmed=confirmed, apart=apart)
         _finish(
             row,
             next_at=timezone.now() + again,
@@ -145,11 +147,13 @@ def _finish(row: CompanyCheck, *, next_at: datetime, **changes: Any) -> None:
     CompanyCheck.objects.filter(pk=row.pk).update(claimed_until=None, next_at=next_at, **changes)
 
 
-def _repair(row: CompanyCheck, company: Company, there: str, *, confirmed: bool) -> tuple[str, timedelta]:
+def _repair(
+    row: CompanyCheck, company: Company, there: str, *, confirmed: bool, apart: timedelta
+) -> tuple[str, timedelta]:
     """Do what YClients' word calls for; return what was done and when to ask again."""
     wanted = _wanted(company.status, there)
     if wanted == "uninstall":
-        return _missing(row, company, there, confirmed=confirmed)
+        return _missing(row, company, there, confirmed=confirmed, apart=apart)
     row.missing_since = None
     if wanted == "freeze":
         lifecycle.freeze(company, by="reconciliation")
@@ -169,15 +173,17 @@ def _interval(company: Company) -> timedelta:
     return CHECK_EVERY * random.uniform(0.9, 1.1)  # noqa: S311  spreads load, guards nothing
 
 
-def _missing(row: CompanyCheck, company: Company, there: str, *, confirmed: bool) -> tuple[str, timedelta]:
-    """YClients says that we are not installed: believe it at the second look, and not of many at once."""
+def _missing(
+    row: CompanyCheck, company: Company, there: str, *, confirmed: bool, apart: timedelta
+) -> tuple[str, timedelta]:
+    """YClients says that we are not installed: believe no mere 404 at once, nor anything of many at once."""
     now = timezone.now()
-    row.missing_since = row.missing_since or now
+    first_look, row.missing_since = row.missing_since is None, row.missing_since or now
     if not confirmed:
         waited = now - row.missing_since
-        if waited < SECOND_LOOK:
-            return "asked again later", SECOND_LOOK - waited
-        if _too_many_are_missing():
+        if there == ABSENT and (first_look or waited < apart):
+            return ASKED_AGAIN, SECOND_LOOK - waited
+        if _too_many_are_missing(besides=company):
             if discrepancies.show(
                 Kind.MISSING_THERE, salon_id=company.salon_id, company=company, there=there
             ):
@@ -189,10 +195,11 @@ def _missing(row: CompanyCheck, company: Company, there: str, *, confirmed: bool
     return "uninstalled", CHECK_EVERY
 
 
-def _too_many_are_missing() -> bool:
-    """Salons that are to be uninstalled, and those that lately were by a comparison, against all."""
+def _too_many_are_missing(*, besides: Company) -> bool:
+    """This one, the others that are to be uninstalled, and those that lately were by a comparison, of all."""
     lately = timezone.now() - CHECK_EVERY
-    missing = CompanyCheck.objects.filter(missing_since__isnull=False, company__status__in=COMPARED).count()
+    others = CompanyCheck.objects.filter(missing_since__isnull=False, company__status__in=COMPARED)
+    missing = 1 + others.exclude(company=besides).count()
     gone = MarketplaceEvent.objects.filter(
         event_type=MarketplaceEvent.Type.UNINSTALLED,
         event_data__by="reconciliation",

@@ -133,15 +133,25 @@ def test_a_dry_run_changes_nothing(yclients: LocalYClients) -> None:
     assert not Discrepancy.objects.exists()
 
 
-def test_an_uninstall_needs_a_second_look_or_a_persons_word(yclients: LocalYClients) -> None:
+def test_an_operator_who_waits_gets_the_second_look_at_once(yclients: LocalYClients) -> None:
     make_active()
-    assert reconcile("--salon", str(MOSCOW))[1] == 3
     said, code = reconcile("--salon", str(MOSCOW))
-    assert f"salon {MOSCOW}: active here, absent there: asked again later" in said
-    assert (code, Company.objects.get().status) == (3, "active")
-    said, code = reconcile("--salon", str(MOSCOW), "--confirm-uninstalls")
     assert f"salon {MOSCOW}: active here, absent there: uninstalled" in said
     assert (code, Company.objects.get().status) == (0, "uninstalled")
+    assert len(yclients.calls("install_status")) == 2
+
+
+def test_many_uninstalls_at_once_need_a_persons_word(yclients: LocalYClients) -> None:
+    salons = range(1001, 1005)
+    for salon_id in salons:
+        make_active(salon_id)
+    said, code = reconcile()
+    assert said.count("held back") == len(salons)
+    assert code == 3
+    assert not Company.objects.filter(status="uninstalled").exists()
+    said, code = reconcile("--confirm-uninstalls")
+    assert said.count(": uninstalled") == len(salons)
+    assert code == 0
 
 
 def test_a_run_that_yclients_cut_short_goes_on_with_the_next(

@@ -36,6 +36,11 @@ def moscow(yclients: LocalYClients) -> Company:
     return company
 
 
+def forget(yclients: LocalYClients, salon_id: int) -> None:
+    """YClients answers 404 for the salon's installation."""
+    yclients.do(lambda there: setattr(there.marketplace.salon(salon_id), "installation", None))
+
+
 def look(company: Company) -> str:
     """One comparison when its time has come; the salon's status afterwards."""
     CompanyCheck.objects.update(next_at=timezone.now())
@@ -92,8 +97,17 @@ def test_a_deliberate_stop_outlives_freeze_and_payment(moscow: Company, yclients
     assert Session.objects.get().wanted == "stopped"
 
 
-def test_a_missed_uninstall_is_believed_at_the_second_look(moscow: Company, yclients: LocalYClients) -> None:
+def test_a_missed_uninstall_is_applied(moscow: Company, yclients: LocalYClients) -> None:
     yclients.change(MOSCOW, "uninstall")
+    assert look(moscow) == "uninstalled"
+    assert Session.objects.get().wanted == "unlinked"
+    assert moscow.api_key == ""
+
+
+def test_an_installation_that_is_not_known_is_believed_gone_at_the_second_look(
+    moscow: Company, yclients: LocalYClients
+) -> None:
+    forget(yclients, MOSCOW)
     assert look(moscow) == "active"
     assert look(moscow) == "active"  # a minute later
     assert Session.objects.get().wanted == "linked"
@@ -107,13 +121,11 @@ def test_a_missed_uninstall_of_a_frozen_salon(moscow: Company, yclients: LocalYC
     yclients.change(MOSCOW, "freeze")
     look(moscow)
     yclients.change(MOSCOW, "uninstall")
-    look(moscow)
-    a_quarter_of_an_hour_passes()
     assert look(moscow) == "uninstalled"
 
 
 def test_a_first_look_that_was_wrong_is_forgotten(moscow: Company, yclients: LocalYClients) -> None:
-    yclients.change(MOSCOW, "uninstall")
+    forget(yclients, MOSCOW)
     look(moscow)
     install(yclients)
     a_quarter_of_an_hour_passes()

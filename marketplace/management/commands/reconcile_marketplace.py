@@ -1,6 +1,7 @@
 """Compares salons with YClients now, and repairs what is certain."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -32,20 +33,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--confirm-uninstalls",
             action="store_true",
-            help="uninstall at once what YClients says is not installed, without a second look",
+            help="uninstall what YClients says is not installed, however many salons these are",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         self.failures = 0
         self.left = self.repaired = self.agreed = 0
         dry, salon = options["dry_run"], options["salon"]
-        companies = self._chosen(salon)
-        for company in companies:
-            finding = self._compared(company, dry=dry, confirmed=options["confirm_uninstalls"])
-            if finding:
-                self._say(finding)
-            if self.failures >= FAILURES_MOST:
-                break
+        unsure = self._compare(self._chosen(salon), dry=dry, confirmed=options["confirm_uninstalls"])
+        # Only when all have been asked once is it known whether many are gone.
+        self._compare(unsure, dry=dry, apart=timedelta())
         listed = 0 if salon or self.failures >= FAILURES_MOST else self._list(dry=dry)
         self.stdout.write(
             f"{self.agreed} agree, {self.repaired} repaired, {self.left} differ"
@@ -70,12 +67,25 @@ class Command(BaseCommand):
             raise CommandError(f"Salon {salon} is neither active nor frozen; there is nothing to compare.")
         return chosen
 
-    def _compared(self, company: Company, *, dry: bool, confirmed: bool) -> Finding | None:
+    def _compare(self, companies: Iterable[Company], *, dry: bool, **how: Any) -> list[Company]:
+        """Compare until YClients seems to be down; return those that are to be asked about again."""
+        unsure = []
+        for company in companies:
+            if self.failures >= FAILURES_MOST:
+                break
+            finding = self._compared(company, dry=dry, **how)
+            if finding and finding.action == reconciliation.ASKED_AGAIN:
+                unsure.append(company)
+            elif finding:
+                self._say(finding)
+        return unsure
+
+    def _compared(self, company: Company, *, dry: bool, **how: Any) -> Finding | None:
         try:
             if dry:
                 found: Finding | None = reconciliation.look(company)
             else:
-                found = reconciliation.check_now(company, confirmed=confirmed)
+                found = reconciliation.check_now(company, **how)
         except YClientsError as error:
             self.failures += 1
             self.stderr.write(f"salon {company.salon_id}: not compared, {error}")
