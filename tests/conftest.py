@@ -51,6 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
         # A file, as in production: SQLite's shared in-memory database locks differently.
         settings.DATABASES["default"]["TEST"] = {"NAME": str(data_dir / "test.sqlite3")}
     django.setup()
+    from tests import emptying  # needs the apps
+
+    emptying.install()
     # pytest-xdist's workers inherit the environment, and must reach this function before Django's settings.
     del os.environ["DJANGO_SETTINGS_MODULE"]
 

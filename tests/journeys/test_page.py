@@ -1,35 +1,59 @@
 """The page in a browser, with sessions in states that a test writes: reloads, tabs, words, sizes."""
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, Request, WebSocketRoute, expect
 
+from tests.databases import create_database, drop_database
+from tests.journeys.conftest import SCENES
 from tests.journeys.story import OTHER_PHONE, OTHER_SALON, SALON, press_connect, set_the_scene
-from tests.scene import Scene
+from tests.scene import Scene, production_scene
+from tests.server import temporary_folder
+from tests.servers import start_redis
 
 QR = "https://wa.me/settings/linked_devices#2@ref{n},bm9pc2U=,aWRlbnRpdHk=,c2VjcmV0,1"
 LINKED: dict[str, Any] = {"jid": "79990001122:1@s.whatsapp.net", "phone": "79990001122"}
 
 
+@pytest.fixture(scope="module")
+def web(server_url: str, migrated_template: str) -> Iterator[Scene]:
+    """Only the web process runs, for all these tests: what a pool would do is written by each."""
+    with ExitStack() as stack:
+        name = f"journey_page_{os.getpid()}"
+        database_url = create_database(server_url, name, template=migrated_template)
+        stack.callback(drop_database, server_url, name)
+        scene = production_scene(
+            folder=temporary_folder("yclients-whatsapp-journey"),
+            database_url=database_url,
+            redis_url=stack.enter_context(start_redis()).url,
+            WS_CONNECTS_PER_MINUTE="1000",
+        )
+        stack.callback(scene.close)
+        scene.start("web")
+        set_the_scene(scene)
+        set_the_scene(scene, salon=OTHER_SALON, phone=OTHER_PHONE)
+        yield scene
+
+
 @pytest.fixture
-def scene(make_scene: Callable[..., Scene]) -> Scene:
-    """Only the web process runs: what a pool would do is written by the test."""
-    scene = make_scene(WS_CONNECTS_PER_MINUTE="100")
-    scene.start("web")
-    set_the_scene(scene)
-    set_the_scene(scene, salon=OTHER_SALON, phone=OTHER_PHONE)
+def scene(web: Scene, request: pytest.FixtureRequest) -> Scene:
+    """The running web process, and nobody has come yet."""
+    request.node.stash.setdefault(SCENES, []).append(web)
+    web.query("TRUNCATE marketplace_company, whatsapp_session, whatsapp_pool CASCADE")
     beat = datetime.now(UTC) + timedelta(hours=1)
-    scene.query(
+    web.query(
         "INSERT INTO whatsapp_pool (name, started_at, heartbeat_at, capacity, sessions, hosts, rss_bytes,"
         " own_rss_bytes, engine_hosts) VALUES ('test', %s, %s, 1, 0, 0, 0, 0, '[]')",
         beat,
         beat,
     )
-    return scene
+    return web
 
 
 def write(scene: Scene, salon: int = SALON, **columns: Any) -> None:
