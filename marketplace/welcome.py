@@ -10,7 +10,7 @@ from datetime import timedelta
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -103,7 +103,7 @@ def _fresh() -> QuerySet[Company]:
         welcomed_at__isnull=True,
         activated_at__gt=timezone.now() - WITHIN,
         session__isnull=False,
-    ).exclude(session__jid="")
+    ).exclude(Q(session__jid="") | Q(session__phone=""))
 
 
 def _was_welcomed(phone: str) -> bool:

@@ -28,7 +28,8 @@ async def test_workers_tell_of_a_booking_and_remind_of_it() -> None:
             status = "update" if second else "create"
             body = record_body(status, second, start=in_days(days))
             assert (await sync_to_async(post)(body, MOSCOW_DOOR)).status_code == 200
-        await until(lambda: InboundWebhook.objects.filter(state="applied").count() == 3)
+        # One that the other worker has overtaken says nothing new.
+        await until(lambda: InboundWebhook.objects.filter(state__in=["applied", "ignored"]).count() == 3)
         await until(lambda: Message.objects.filter(status="queued", source="booking").count() == 1)
         await sync_to_async(RecordState.objects.update)(reminder_at=timezone.now())
         await until(lambda: Message.objects.filter(source="reminder").count() == 1)
