@@ -9,6 +9,8 @@ from asgiref.sync import async_to_sync
 
 from whatsapp.database import in_thread
 
+# The threads keep connections of earlier tests, and look at them.
+pytestmark = pytest.mark.django_db(transaction=True)
 PATIENCE = 30
 
 

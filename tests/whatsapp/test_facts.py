@@ -13,6 +13,8 @@ from whatsapp.engine.protocol import Receipt, Sent
 from whatsapp.facts import Facts
 from whatsapp.models import Message
 
+# All of it: threads that write keep connections of earlier tests, and look at them.
+pytestmark = pytest.mark.django_db(transaction=True)
 Status = Message.Status
 
 
@@ -65,7 +67,6 @@ async def test_a_flush_does_not_wait_for_ever() -> None:
     assert kept.waiting == 0
 
 
-@pytest.mark.django_db(transaction=True)
 class TestThePool:
     async def test_an_acknowledgement_outlives_the_lease_and_an_absent_database(
         self, monkeypatch: pytest.MonkeyPatch
