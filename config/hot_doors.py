@@ -6,23 +6,21 @@ database connections than there are nor makes people's pages wait.
 """
 
 import asyncio
-import functools
 import io
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import structlog
-from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.db import close_old_connections
 from django.http import HttpResponse, JsonResponse
 from django.urls import Resolver404, resolve
 
 from config.batches import Batches
 from marketplace import views
+from whatsapp.database import in_threads, with_connection
 
 log = structlog.get_logger("web")
 
@@ -30,8 +28,6 @@ PREFIXES = ("/webhook/yclients", "/yclients/messages")
 LARGEST_BODY = 4 * 1024 * 1024  # bytes; each view has a limit of its own below this
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="hot-door")
 
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Any  # the ASGI types of Django and Channels differ in what they call a message
@@ -97,9 +93,9 @@ async def _answer(scope: dict[str, Any], body: bytes) -> HttpResponse:
     """Raises Resolver404. A client that leaves now changes nothing: threads end their work all the same."""
     view, args, kwargs = resolve(scope["path"])
     if view is not views.webhook or scope["method"] != "POST":
-        return await _in_thread(_call, view, args, kwargs, scope, body)
+        return await in_threads(_threads, _call, view, args, kwargs, scope, body)
     taken = await asyncio.wrap_future(_webhooks.submit(views.Knock(body, **kwargs)))
-    return taken.response if taken.due is None else await _in_thread(views.finish, taken)
+    return taken.response if taken.due is None else await in_threads(_threads, views.finish, taken)
 
 
 def _call(view: Any, args: Any, kwargs: Any, scope: dict[str, Any], body: bytes) -> HttpResponse:
@@ -111,25 +107,8 @@ def _call(view: Any, args: Any, kwargs: Any, scope: dict[str, Any], body: bytes)
     return response
 
 
-async def _in_thread(work: Callable[..., HttpResponse], *args: Any) -> HttpResponse:
-    # asgiref's own wrapper, because hints push from inside through the loop that waits here.
-    return await sync_to_async(_with_connection(work), thread_sensitive=False, executor=_threads)(*args)
-
-
-def _with_connection(work: Callable[Given, Result]) -> Callable[Given, Result]:
-    @functools.wraps(work)
-    def wrapped(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-        close_old_connections()
-        try:
-            return work(*args, **kwargs)
-        finally:
-            close_old_connections()
-
-    return wrapped
-
-
 # A commit of many webhooks costs hardly more than of one: a burst is kept by a few.
-_webhooks = Batches(_with_connection(views.take_all), name="webhooks", threads=2, largest=64)
+_webhooks = Batches(with_connection(views.take_all), name="webhooks", threads=2, largest=64)
 
 
 def _refusal(status: int, sentence: str) -> HttpResponse:

@@ -5,6 +5,7 @@ a log that cannot be read protects nobody.
 """
 
 import re
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -83,6 +84,11 @@ def hide_secrets(text: str) -> str:
 def mask_text(text: str) -> str:
     """Return `text` with secrets and phones replaced."""
     return _PHONE.sub(lambda match: mask_phone(match.group()), hide_secrets(text))
+
+
+def mask_traceback(error: BaseException, *, most: int) -> str:
+    """The end of the error's traceback, at most `most` characters, without secrets and whole phones."""
+    return mask_text("".join(traceback.format_exception(error)))[-most:]
 
 
 def mask_value(name: str, value: Any) -> Any:

@@ -2,7 +2,6 @@
 fast; again by the worker when that failed, or by a command."""
 
 import random
-import traceback
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from config.logs import mask_text
+from config.masking import mask_traceback
 from marketplace import lifecycle, salon_details
 from marketplace.bookings import applying
 from marketplace.metrics import EFFECTS
@@ -134,7 +133,7 @@ def _keep_failure(webhook: InboundWebhook, error: Exception) -> None:
     InboundWebhook.objects.filter(pk=webhook.pk).update(
         state=State.DEAD if dead else State.FAILED,
         next_attempt_at=None if dead else timezone.now() + pause,
-        last_error=mask_text("".join(traceback.format_exception(error)))[-MAX_TRACEBACK:],
+        last_error=mask_traceback(error, most=MAX_TRACEBACK),
     )
     webhook.refresh_from_db()
     log.warning(

@@ -13,8 +13,6 @@ from functools import partial
 from typing import Any
 
 import structlog
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 
 from marketplace import (
     activation,
@@ -33,6 +31,7 @@ from marketplace import (
 from marketplace.bookings import reminders
 from marketplace.models import Company, InboundWebhook
 from whatsapp import hints
+from whatsapp.database import in_threads
 
 log = structlog.get_logger("worker")
 
@@ -198,13 +197,5 @@ class Worker:
             job.nudge.set()
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        def work() -> Any:
-            close_old_connections()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                close_old_connections()
-
-        # asgiref's own wrapper, because hints push from inside through the loop that waits here. Threads of
-        # our own, because a slow YClients must not take those that other parts of the process need.
-        return await sync_to_async(work, thread_sensitive=False, executor=self._threads)()
+        # Threads of our own: a slow YClients must not take those that other parts of the process need.
+        return await in_threads(self._threads, function, *args, **kwargs)

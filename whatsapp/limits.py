@@ -57,13 +57,14 @@ def limits_of(*, session: Session, row: SendingLimits | None, now: datetime) -> 
         jitter=policy.JITTER if row.jitter is None else row.jitter,
         burst=row.burst or pace.burst,
         cap=cap if paced else 0,
-        zone=_zone(row.timezone_name),
+        zone=zone_of(row.timezone_name),
         adds_from=row.adds_from or policy.ADDS_FROM,
         adds_until=row.adds_until or policy.ADDS_UNTIL,
     )
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """The zone of this name of the IANA database; Moscow's for an empty or unknown one."""
     try:
         return ZoneInfo(name or policy.TIMEZONE)
     except (KeyError, ValueError):  # a name that this machine's database does not have

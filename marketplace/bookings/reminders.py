@@ -6,7 +6,6 @@ the reminder was due, or within half an hour of it, gets none.
 """
 
 import random
-import traceback
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,7 +13,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from config.logs import mask_text
+from config.masking import mask_traceback
 from marketplace.booking_models import BookingSettings, RecordState
 from marketplace.bookings import messages, storing, wording
 from marketplace.bookings.decisions import Fate
@@ -173,6 +172,6 @@ def _keep_failure(row_id: int, error: Exception) -> None:
     RecordState.objects.filter(pk=row_id, reminder_at=row.reminder_at).update(
         reminder_at=None if gone else again,
         reminder_attempts=attempts,
-        reminder_error=mask_text("".join(traceback.format_exception(error)))[-MAX_TRACEBACK:],
+        reminder_error=mask_traceback(error, most=MAX_TRACEBACK),
     )
     log.warning("reminder failed", record=row.record_id, attempts=attempts, gone=gone, cause=repr(error))

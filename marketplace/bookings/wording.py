@@ -13,17 +13,14 @@ from marketplace.bookings.kinds import Language
 from marketplace.bookings.visits import Visit
 from marketplace.models import Company
 from marketplace.operator_numbers import NotAPhone, digits_of, region_of
-from whatsapp import policy
+from whatsapp import limits
 
 log = structlog.get_logger("bookings")
 
 
 def clock_of(company: Company) -> ZoneInfo:
     """The salon's time zone; Moscow's when it is not known."""
-    try:
-        return ZoneInfo(company.timezone_name or policy.TIMEZONE)
-    except (KeyError, ValueError):  # a name that this machine's database does not have
-        return ZoneInfo(policy.TIMEZONE)
+    return limits.zone_of(company.timezone_name)
 
 
 def settings_of(company: Company) -> BookingSettings:
