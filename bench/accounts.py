@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.scene import Scene
+from tests.deployments import Deployment
 
 ACKNOWLEDGED = ("sent", "delivered", "read")
 FINAL = (*ACKNOWLEDGED, "failed", "expired", "unknown")
@@ -50,9 +50,9 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)
 
 
-def rows(scene: Scene) -> list[Row]:
+def rows(system: Deployment) -> list[Row]:
     """Every message of YClients."""
-    found = scene.query(
+    found = system.query(
         "SELECT split_part(external_id, ':', 2), session_id::text, phone, text, status, attempts, unknowns,"
         " callback_state, coalesce(extract(epoch FROM sent_at), 0)::float"
         " FROM whatsapp_message WHERE source = 'operator'"
@@ -60,27 +60,27 @@ def rows(scene: Scene) -> list[Row]:
     return [Row(*row) for row in found]
 
 
-def open_rows(scene: Scene) -> dict[str, int]:
+def open_rows(system: Deployment) -> dict[str, int]:
     """How many messages are under way, wait for the phone's receipt, or have something left to tell."""
     statement = (
         "SELECT count(*) FILTER (WHERE status IN ('queued', 'sending')),"
         " count(*) FILTER (WHERE status = 'sent'), count(*) FILTER (WHERE callback_state = 'due')"
         " FROM whatsapp_message WHERE source = 'operator'"
     )
-    return dict(zip(("under way", "without receipt", "to tell"), scene.query(statement)[0], strict=True))
+    return dict(zip(("under way", "without receipt", "to tell"), system.query(statement)[0], strict=True))
 
 
-def judge(scene: Scene, *, wanted: set[str], phones: list[str]) -> Verdict:
+def judge(system: Deployment, *, wanted: set[str], phones: list[str]) -> Verdict:
     """Compare the three accounts; `wanted` are YClients' ids. No phone gets the same text twice
     but by a second sending."""
     verdict = Verdict()
-    kept = rows(scene)
+    kept = rows(system)
     by_id = {row.own_id: row for row in kept}
     if len(kept) != len(by_id) or by_id.keys() != wanted:
         lost = len(wanted - by_id.keys())
         verdict.wrong.append(f"{len(kept)} rows for {len(wanted)} messages, {lost} without any")
-    arrived = Counter((phone, text) for phone in phones for text in _inbox(scene, phone))
-    told = {one["id"]: [entry["status"] for entry in one["statuses"]] for one in _notifications(scene)}
+    arrived = Counter((phone, text) for phone in phones for text in _inbox(system, phone))
+    told = {one["id"]: [entry["status"] for entry in one["statuses"]] for one in _notifications(system)}
     for row in by_id.values():
         verdict.states[row.status] += 1
         verdict.attempts += row.attempts
@@ -89,12 +89,12 @@ def judge(scene: Scene, *, wanted: set[str], phones: list[str]) -> Verdict:
     return verdict
 
 
-def _inbox(scene: Scene, phone: str) -> list[str]:
-    return [message["text"] for message in scene.whatsapp.phone(phone)["inbox"]]
+def _inbox(system: Deployment, phone: str) -> list[str]:
+    return [message["text"] for message in system.whatsapp.phone(phone)["inbox"]]
 
 
-def _notifications(scene: Scene) -> list[dict[str, Any]]:
-    return list(scene.yclients.get("/control/notifications")["notifications"])
+def _notifications(system: Deployment) -> list[dict[str, Any]]:
+    return list(system.yclients.get("/control/notifications")["notifications"])
 
 
 def _judge_phone(verdict: Verdict, row: Row, times: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.scene import PRODUCT, Scene
+from tests.deployments import PRODUCT, Deployment
 from tests.servers import Postgres, Redis
 
 # "host" is one engine process of the pool, "hosts" all of them. What is asked for more often counts twice.
@@ -52,7 +52,7 @@ class Breaker:
     """Carries a plan out; `counts` says how often each part fell, and `hosts_killed` how many engine hosts
     did by any cause."""
 
-    scene: Scene
+    system: Deployment
     postgres: Postgres
     redis: Redis
     say: Callable[[str], None]
@@ -80,21 +80,21 @@ class Breaker:
                 server = self.redis if part == "redis" else self.postgres
                 (server.stop if blow.politely else server.kill)()
             elif blow.politely:
-                self.scene.terminate(part)
+                self.system.terminate(part)
             else:
                 self.hosts_killed += len(self._hosts()) if part == "pool" else 0
-                self.scene.kill(part)
+                self.system.kill(part)
 
     def _mend(self) -> None:
         self.postgres.start()
         self.redis.start()
         for name in PRODUCT:
-            self.scene.processes[name].launch()
+            self.system.processes[name].launch()
         for name in PRODUCT:
-            self.scene.processes[name].wait_until_ready()
+            self.system.processes[name].wait_until_ready()
 
     def _hosts(self) -> list[int]:
-        process = self.scene.processes["pool"]
+        process = self.system.processes["pool"]
         if not process.running:
             return []
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

@@ -18,9 +18,9 @@ from datetime import datetime
 from typing import Any
 
 from bench.processes import cpu_seconds, family
+from tests.deployments import PRODUCT, Deployment, production_deployment
 from tests.linking import link_salon
 from tests.processes import wait_until
-from tests.scene import PRODUCT, Scene, production_scene
 from tests.server import temporary_folder
 from tests.servers import Postgres, start_postgres, start_redis
 
@@ -43,10 +43,10 @@ STAGES = (
 
 
 @contextmanager
-def product(salons: list[int]) -> Iterator[tuple[Scene, Postgres]]:
+def product(salons: list[int]) -> Iterator[tuple[Deployment, Postgres]]:
     """The product on servers of its own, every salon linked."""
     with start_postgres(durable=True) as postgres, start_redis() as redis:
-        scene = production_scene(
+        system = production_deployment(
             folder=temporary_folder("bench-chain"),
             database_url=postgres.create_database("bench"),
             redis_url=redis.url,
@@ -54,30 +54,32 @@ def product(salons: list[int]) -> Iterator[tuple[Scene, Postgres]]:
             LOG_LEVEL="WARNING",
         )
         # Their start is known from what they say.
-        scene.processes["worker"].environment["LOG_LEVEL"] = "INFO"
+        system.processes["worker"].environment["LOG_LEVEL"] = "INFO"
         try:
-            scene.manage("migrate")
-            scene.start(*PRODUCT)
+            system.manage("migrate")
+            system.start(*PRODUCT)
             with ThreadPoolExecutor(4) as owners:
-                list(
-                    owners.map(lambda salon: link_salon(scene, salon=salon, phone=f"7900{salon:07d}"), salons)
-                )
-            yield scene, postgres
+
+                def link(salon: int) -> None:
+                    link_salon(system, salon=salon, phone=f"7900{salon:07d}")
+
+                list(owners.map(link, salons))
+            yield system, postgres
         finally:
-            scene.close()
+            system.close()
 
 
 class Clock:
     """When each message was asked for, committed, claimed, acknowledged, at the phone and reported."""
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
+    def __init__(self, system: Deployment) -> None:
+        self.system = system
         self._seen = 0
         self._at_phone: dict[str, float] = {}
 
     def at_phone(self) -> int:
         """How many messages phones have received so far."""
-        for event in self.scene.whatsapp.get(f"/journal?since={self._seen}")["events"]:
+        for event in self.system.whatsapp.get(f"/journal?since={self._seen}")["events"]:
             self._seen = event["seq"]
             if event["kind"] == "received":
                 self._at_phone.setdefault(event["id"], event["wall"])
@@ -85,12 +87,12 @@ class Clock:
 
     def told(self) -> list[dict[str, Any]]:
         """YClients' messages with their statuses."""
-        return list(self.scene.yclients.get("/control/notifications")["notifications"])
+        return list(self.system.yclients.get("/control/notifications")["notifications"])
 
     def stages(self, own_ids: set[str]) -> list[dict[str, float]]:
         """Seconds of each stage, for each of these messages."""
         self.at_phone()
-        rows = {row[0]: row[1:] for row in self.scene.query(ROWS) if row[0] in own_ids}
+        rows = {row[0]: row[1:] for row in self.system.query(ROWS) if row[0] in own_ids}
         told = {one["id"]: one for one in self.told() if one["id"] in own_ids}
         return [self._stages_of(told[own_id], *row) for own_id, row in rows.items()]
 
@@ -115,22 +117,22 @@ def seconds_of(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
-def at_idle(scene: Scene, clock: Clock, phones: list[str]) -> list[dict[str, float]]:
+def at_idle(system: Deployment, clock: Clock, phones: list[str]) -> list[dict[str, float]]:
     """One message after the other, each sent when the last is all told."""
     own_ids: set[str] = set()
     for number, phone in enumerate(phones):
-        one = scene.yclients.notify(FIRST_SALON, f"Ждём вас, №{number}", phone)[0]
+        one = system.yclients.notify(FIRST_SALON, f"Ждём вас, №{number}", phone)[0]
         own_ids.add(one["id"])
-        wait_until(lambda one=one: is_told(scene, one["id"]), "all is told", seconds=PATIENCE)  # type: ignore[misc]
+        wait_until(lambda one=one: is_told(system, one["id"]), "all is told", seconds=PATIENCE)  # type: ignore[misc]
     return clock.stages(own_ids)
 
 
-def is_told(scene: Scene, own_id: str) -> bool:
-    return any(entry["status"] == 1 for entry in scene.yclients.notification(own_id)["statuses"])
+def is_told(system: Deployment, own_id: str) -> bool:
+    return any(entry["status"] == 1 for entry in system.yclients.notification(own_id)["statuses"])
 
 
 def burst(
-    scene: Scene, clock: Clock, salons: list[int], phones: list[str], messages: int
+    system: Deployment, clock: Clock, salons: list[int], phones: list[str], messages: int
 ) -> tuple[dict[str, float], set[str]]:
     """All at once; seconds until everything is taken, at the phones, and told."""
     before, began = clock.at_phone(), time.monotonic()
@@ -138,7 +140,7 @@ def burst(
     for number in range(messages // REQUEST):
         chosen = [phones[(number * REQUEST + place) % len(phones)] for place in range(REQUEST)]
         text, salon = f"Сообщение {number}", salons[number % len(salons)]
-        own_ids |= {one["id"] for one in scene.yclients.notify(salon, text, *chosen)}
+        own_ids |= {one["id"] for one in system.yclients.notify(salon, text, *chosen)}
     took = {"taken": time.monotonic() - began}
     until(lambda: clock.at_phone() - before >= messages, "all are at the phones")
     took["at the phones"] = time.monotonic() - began
@@ -161,9 +163,9 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.5)
 
 
-def cpu(scene: Scene, postgres: Postgres) -> dict[str, float]:
+def cpu(system: Deployment, postgres: Postgres) -> dict[str, float]:
     """Processor seconds so far; the pool's hosts apart."""
-    pids = {name: scene.processes[name].pid for name in scene.processes}
+    pids = {name: system.processes[name].pid for name in system.processes}
     spent = {name: cpu_seconds([pid]) for name, pid in pids.items()}
     spent["engine hosts"] = cpu_seconds(family(pids["pool"])[1:])
     return {**spent, "postgres": cpu_seconds(family(postgres.pid))}
@@ -198,17 +200,17 @@ def main() -> None:
     parser.add_argument("--singles", type=int, default=60, help="messages at idle, twice")
     said = parser.parse_args()
     salons = list(range(FIRST_SALON, FIRST_SALON + said.salons))
-    with product(salons) as (scene, postgres):
+    with product(salons) as (system, postgres):
         phones = [f"7999{number:07d}" for number in range(max(said.singles, 200))]
         for phone in phones:
-            scene.whatsapp.add_phone(phone)
-        clock = Clock(scene)
-        at_idle(scene, clock, phones[-3:])
-        show_stages("first to a number", at_idle(scene, clock, phones[: said.singles]))
-        show_stages("to a known number", at_idle(scene, clock, phones[: said.singles]))
-        before = cpu(scene, postgres)
-        took, own_ids = burst(scene, clock, salons, phones, said.messages)
-        after = cpu(scene, postgres)
+            system.whatsapp.add_phone(phone)
+        clock = Clock(system)
+        at_idle(system, clock, phones[-3:])
+        show_stages("first to a number", at_idle(system, clock, phones[: said.singles]))
+        show_stages("to a known number", at_idle(system, clock, phones[: said.singles]))
+        before = cpu(system, postgres)
+        took, own_ids = burst(system, clock, salons, phones, said.messages)
+        after = cpu(system, postgres)
         show_burst(len(own_ids), took, {name: after[name] - before[name] for name in after})
 
 

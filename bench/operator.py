@@ -19,8 +19,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.deployments import Deployment, production_deployment
 from tests.payloads import load
-from tests.scene import Scene, production_scene
 from tests.server import temporary_folder
 from tests.servers import start_postgres, start_redis
 
@@ -97,10 +97,10 @@ async def round_of(name: str, url: str, body: Body, *, batch: int, seconds: floa
     return Figures(name, rate, rate * batch, 1000 * statistics.median(took), 1000 * worst)
 
 
-async def measure(scene: Scene, *, seconds: float, clients: int) -> list[Figures]:
+async def measure(system: Deployment, *, seconds: float, clients: int) -> list[Figures]:
     """All rounds, one after the other, behind a short one that warms the server up."""
-    callback = f"{scene.environment['YCLIENTS_API_URL']}/api/v1/sms/delivery/bench"
-    door, other = f"{scene.url}/yclients/messages/", f"{scene.url}/webhook/yclients/bench-secret"
+    callback = f"{system.environment['YCLIENTS_API_URL']}/api/v1/sms/delivery/bench"
+    door, other = f"{system.url}/yclients/messages/", f"{system.url}/webhook/yclients/bench-secret"
     how: dict[str, Any] = {"seconds": seconds, "clients": clients}
     await round_of("warm-up", door, notifications(callback, 2), batch=2, seconds=1, clients=clients)
     return [
@@ -130,19 +130,19 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8, help="requests at the same time")
     said = parser.parse_args()
     with start_postgres(durable=True) as postgres, start_redis() as redis:
-        scene = production_scene(
+        system = production_deployment(
             folder=temporary_folder("bench-operator"),
             database_url=postgres.create_database("bench"),
             redis_url=redis.url,
             LOG_LEVEL="WARNING",
         )
         try:
-            scene.manage("migrate")
-            scene.shell(NEW_SALON)
-            scene.start("web")
-            show(asyncio.run(measure(scene, seconds=said.seconds, clients=said.clients)))
+            system.manage("migrate")
+            system.shell(NEW_SALON)
+            system.start("web")
+            show(asyncio.run(measure(system, seconds=said.seconds, clients=said.clients)))
         finally:
-            scene.close()
+            system.close()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 
 Real processes: PostgreSQL, Redis, one session pool with its engine hosts and the local WhatsApp server, whose
 own memory is not counted. One salon is linked by a code; the others are its clones, which exist in the vault
-alone, so the first figure is that of a machine that takes all of them over (`tests/clones.py`).
+alone, so the first figure is that of a machine that takes all of them over (`tests/cloned_sessions.py`).
 
 `--codes` measures how long a salon owner waits for the first QR code when so many ask at the same moment;
 nobody scans.
@@ -21,9 +21,9 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 from bench.processes import cpu_percent, cpu_seconds, family, proportional_kb, status
-from tests.clones import clone_salons
+from tests.cloned_sessions import clone_salons
+from tests.deployments import production_deployment
 from tests.pool_processes import NEW_SESSIONS, Pools
-from tests.scene import production_scene
 from tests.server import temporary_folder
 from tests.servers import start_postgres, start_redis
 
@@ -38,16 +38,16 @@ def prepared(**settings: str) -> Iterator[Pools]:
     with ExitStack() as closing:
         postgres = closing.enter_context(start_postgres(durable=True))
         redis = closing.enter_context(start_redis())
-        scene = production_scene(
+        system = production_deployment(
             folder=temporary_folder("bench-sessions"),
             database_url=postgres.create_database("bench"),
             redis_url=redis.url,
             LOG_LEVEL="WARNING",
             **settings,
         )
-        pools = closing.enter_context(Pools(scene))
-        closing.callback(scene.close)
-        scene.manage("migrate")
+        pools = closing.enter_context(Pools(system))
+        closing.callback(system.close)
+        system.manage("migrate")
         pools.add(POOL)
         yield pools
 
@@ -57,12 +57,12 @@ def measure(count: int, *, shard: int, idle: float, restart: bool) -> dict[str, 
     with prepared(POOL_CAPACITY=str(count), POOL_SHARD_SIZE=str(shard)) as pools:
         clone_salons(pools, count, pool=POOL)
         figures: dict[str, float] = {"sessions": count, "shard_size": shard}
-        started, sandbox = time.monotonic(), pools.scene.processes["sandbox-whatsapp"].pid
+        started, sandbox = time.monotonic(), pools.system.processes["sandbox-whatsapp"].pid
         sandbox_before = cpu_seconds([sandbox])
-        pools.scene.start(POOL)
+        pools.system.start(POOL)
         pools.wait_linked(pools.phones, seconds=PATIENCE)
         figures["all_linked_from_the_vault_seconds"] = time.monotonic() - started
-        pool, *hosts = family(pools.scene.processes[POOL].pid)
+        pool, *hosts = family(pools.system.processes[POOL].pid)
         figures |= {
             "of_it_cpu_seconds_of_the_pool": cpu_seconds([pool]),
             "of_it_cpu_seconds_of_the_hosts": cpu_seconds(hosts),
@@ -78,7 +78,7 @@ def measure(count: int, *, shard: int, idle: float, restart: bool) -> dict[str, 
 def cost(pools: Pools, count: int, idle: float) -> dict[str, float]:
     """Memory, threads and processor time of the pool with its hosts at rest."""
     time.sleep(5)  # for what follows a connection: a copy of the keys, the first heartbeat
-    pids = family(pools.scene.processes[POOL].pid)
+    pids = family(pools.system.processes[POOL].pid)
     percent = cpu_percent(pids, idle)
     rss = sum(status(pid, "VmRSS") for pid in pids) / 1024
     return {
@@ -94,11 +94,11 @@ def cost(pools: Pools, count: int, idle: float) -> dict[str, float]:
 def killed_and_started(pools: Pools, count: int) -> dict[str, float]:
     """Seconds from the start after a `kill -9` until every salon is linked again, and how fast they came."""
     tokens = pools.tokens()
-    pools.scene.kill(POOL)
+    pools.system.kill(POOL)
     pools.until(lambda: not pools.up(), "everybody is off line")
     before = sum(pools.state()["logins_by_second"].values())
     started = time.monotonic()
-    pools.scene.start(POOL)
+    pools.system.start(POOL)
     pools.until(lambda: len(pools.held_by(POOL)) == count, "linked again", seconds=PATIENCE)
     seconds = time.monotonic() - started
     pools.wait_linked(pools.phones, seconds=PATIENCE)
@@ -112,21 +112,21 @@ def killed_and_started(pools: Pools, count: int) -> dict[str, float]:
         "logins_in_a_second_p50": statistics.median(newest),
         "logins_in_a_second_max": max(newest),
         "leases_taken_anew": sum(pools.tokens()[session] > tokens[session] for session in pools.phones),
-        "asked_for_a_code_again": len(pools.scene.query("SELECT 1 FROM whatsapp_session WHERE qr <> ''")),
+        "asked_for_a_code_again": len(pools.system.query("SELECT 1 FROM whatsapp_session WHERE qr <> ''")),
     }
 
 
 def measure_codes(count: int) -> dict[str, float]:
     """Seconds until the first QR code is in the row, when so many pages open at once."""
     with prepared(POOL_CAPACITY=str(count + 10)) as pools:
-        pools.scene.start(POOL)
+        pools.system.start(POOL)
         time.sleep(5)  # as in a pool that has run for a while: its spare host is ready
-        pools.scene.shell(NEW_SESSIONS.format(count=count))
-        rows = pools.scene.query("SELECT id, pairing_requested_at FROM whatsapp_session")
+        pools.system.shell(NEW_SESSIONS.format(count=count))
+        rows = pools.system.query("SELECT id, pairing_requested_at FROM whatsapp_session")
         asked = dict(rows)
         shown: dict[object, float] = {}
         while len(shown) < count:
-            codes = pools.scene.query("SELECT id, qr_expires_at FROM whatsapp_session WHERE qr <> ''")
+            codes = pools.system.query("SELECT id, qr_expires_at FROM whatsapp_session WHERE qr <> ''")
             for session, ends in codes:  # written when it came, however late this looks
                 came_at = ends - timedelta(seconds=FIRST_CODE)
                 shown.setdefault(session, (came_at - asked[session]).total_seconds())

@@ -26,11 +26,11 @@ from typing import Any
 
 from bench.accounts import Verdict, judge, open_rows
 from bench.breaking import Breaker, plan
+from tests.deployments import PRODUCT, Deployment, production_deployment
 from tests.linking import link_salon
-from tests.outside import OutsideError, YClients
-from tests.scene import PRODUCT, Scene, production_scene
 from tests.server import temporary_folder
 from tests.servers import Postgres, Redis, start_postgres, start_redis
+from tests.stand_ins import OutsideError, YClients
 
 CLIENTS = 100
 LARGEST_REQUEST = 20
@@ -67,25 +67,27 @@ class Story:
 
 
 @contextmanager
-def product(salons: list[int]) -> Iterator[tuple[Scene, Postgres, Redis]]:
+def product(salons: list[int]) -> Iterator[tuple[Deployment, Postgres, Redis]]:
     """The product on servers of its own, every salon linked."""
     with start_postgres(durable=True) as postgres, start_redis() as redis:
-        scene = production_scene(
+        system = production_deployment(
             folder=temporary_folder("bench-storm"),
             database_url=postgres.create_database("storm"),
             redis_url=redis.url,
             **SETTINGS,
         )
         try:
-            scene.manage("migrate")
-            scene.start(*PRODUCT)
+            system.manage("migrate")
+            system.start(*PRODUCT)
             with ThreadPoolExecutor(4) as owners:
                 list(
-                    owners.map(lambda salon: link_salon(scene, salon=salon, phone=f"7900{salon:07d}"), salons)
+                    owners.map(
+                        lambda salon: link_salon(system, salon=salon, phone=f"7900{salon:07d}"), salons
+                    )
                 )
-            yield scene, postgres, redis
+            yield system, postgres, redis
         finally:
-            scene.close()
+            system.close()
 
 
 def requests_of(*, seed: int, messages: int, salons: list[int], seconds: float) -> list[Request]:
@@ -123,25 +125,27 @@ def send(there: YClients, request: Request, began: float) -> int:
     raise SystemExit("a request was never taken")
 
 
-def storm(scene: Scene, breaker: Breaker, said: argparse.Namespace, story: Story, salons: list[int]) -> int:
+def storm(
+    system: Deployment, breaker: Breaker, said: argparse.Namespace, story: Story, salons: list[int]
+) -> int:
     """The storm itself; how many requests had to be repeated."""
     asked = requests_of(seed=said.seed, messages=said.messages, salons=salons, seconds=said.seconds)
     began = story.began = time.monotonic()
     blows = plan(seed=said.seed, seconds=said.seconds)
     with ThreadPoolExecutor(9) as hands:
         breaking = hands.submit(breaker.run, blows, began=began)
-        sending = [hands.submit(send, scene.yclients, request, began) for request in asked]
+        sending = [hands.submit(send, system.yclients, request, began) for request in asked]
         tries = [future.result() for future in sending]
         story.say(f"all {len(asked)} requests were taken")
         breaking.result()
     return sum(number > 1 for number in tries)
 
 
-def settle(scene: Scene, story: Story) -> float:
+def settle(system: Deployment, story: Story) -> float:
     """Wait until nothing changes any more; seconds. Receipts that have not come by then are lost."""
     started = time.monotonic()
     while True:
-        left, waited = open_rows(scene), time.monotonic() - started
+        left, waited = open_rows(system), time.monotonic() - started
         if waited > RECEIPTS_WITHIN:
             del left["without receipt"]
         if not any(left.values()):
@@ -187,17 +191,17 @@ def main() -> None:
     said = parser.parse_args()
     salons = list(range(501, 501 + said.salons))
     story = Story(said.log)
-    with product(salons) as (scene, postgres, redis):
+    with product(salons) as (system, postgres, redis):
         for number in range(CLIENTS):
-            scene.whatsapp.add_phone(client(number), auto_read=number % 2 == 0)
+            system.whatsapp.add_phone(client(number), auto_read=number % 2 == 0)
         story.say(f"{said.salons} salons are linked; seed {said.seed}")
-        breaker = Breaker(scene, postgres, redis, story.say)
-        repeated = storm(scene, breaker, said, story, salons)
-        waited = settle(scene, story)
+        breaker = Breaker(system, postgres, redis, story.say)
+        repeated = storm(system, breaker, said, story, salons)
+        waited = settle(system, story)
         story.say(f"nothing is under way any more, {waited:.1f} s after the last blow")
         asked = requests_of(seed=said.seed, messages=said.messages, salons=salons, seconds=said.seconds)
         wanted = {target["id"] for request in asked for target in request.targets}
-        verdict = judge(scene, wanted=wanted, phones=[client(number) for number in range(CLIENTS)])
+        verdict = judge(system, wanted=wanted, phones=[client(number) for number in range(CLIENTS)])
         more = {"seed": said.seed, "messages": len(wanted), "requests_repeated": repeated}
         figures = report(verdict, breaker, {**more, "seconds_until_settled": round(waited, 1)})
     print(json.dumps(figures, indent=2, ensure_ascii=False))

@@ -131,7 +131,7 @@ def report(name: str, act: Callable[[], Any], *, plans: bool) -> None:
 
 async def export(pages: int) -> int:
     """The bytes of an export's first pages of 1,000 messages."""
-    from whatsapp.message_export import stream
+    from whatsapp.admin.message_export import stream
     from whatsapp.models import Message
 
     size = 0
@@ -148,8 +148,8 @@ def measure(*, plans: bool) -> None:
     from django.contrib.auth.models import User
     from django.test import Client
 
-    from config.metrics import render
-    from marketplace import retention
+    from config.shared.metrics import render
+    from marketplace.worker import retention
     from whatsapp.models import Message
 
     client = Client()

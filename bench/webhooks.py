@@ -17,8 +17,8 @@ from pathlib import Path
 
 import psycopg
 
+from tests.deployments import Deployment, production_deployment
 from tests.processes import Process, answers
-from tests.scene import Scene, production_scene
 from tests.server import free_port, temporary_folder
 from tests.servers import start_postgres, start_redis
 
@@ -47,7 +47,7 @@ def _milliseconds(value: tuple[str, ...]) -> float:
     return float(value[0]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[value[1]]
 
 
-def start_baseline(scene: Scene, folder: Path, database_url: str, redis_url: str) -> str:
+def start_baseline(system: Deployment, folder: Path, database_url: str, redis_url: str) -> str:
     """The Node service on a database of its own; its address."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute((folder / "schema.sql").read_bytes())
@@ -59,8 +59,8 @@ def start_baseline(scene: Scene, folder: Path, database_url: str, redis_url: str
 
     node = ["node", str(folder / "server.js")]
     extra = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "PORT": str(port)}
-    scene.add("baseline", node, ready=is_ready, **extra)
-    scene.start("baseline")
+    system.add("baseline", node, ready=is_ready, **extra)
+    system.start("baseline")
     return url
 
 
@@ -77,7 +77,7 @@ def main() -> None:
     with ExitStack() as stack:
         postgres = stack.enter_context(start_postgres(durable=True))
         redis = stack.enter_context(start_redis())
-        scene = production_scene(
+        system = production_deployment(
             folder=temporary_folder("bench-webhooks"),
             database_url=postgres.create_database("ours"),
             redis_url=redis.url,
@@ -85,14 +85,14 @@ def main() -> None:
             YCLIENTS_APPLICATION_ID="1",
             LOG_LEVEL="WARNING",
         )
-        stack.callback(scene.close)
-        scene.manage("migrate")
-        scene.start("web")
-        theirs = start_baseline(scene, options.baseline, postgres.create_database("theirs"), redis.url)
+        stack.callback(system.close)
+        system.manage("migrate")
+        system.start("web")
+        theirs = start_baseline(system, options.baseline, postgres.create_database("theirs"), redis.url)
         rounds: dict[str, list[dict[str, float]]] = {"ours": [], "theirs": []}
         for _ in range(options.rounds):
             rounds["theirs"].append(measure(theirs, script, options.seconds))
-            rounds["ours"].append(measure(scene.url, script, options.seconds))
+            rounds["ours"].append(measure(system.url, script, options.seconds))
     figures = {
         side: {name: statistics.median(one[name] for one in measured) for name in measured[0]}
         for side, measured in rounds.items()

@@ -4,7 +4,7 @@ from typing import Any
 
 from daphne.access import AccessLogGenerator
 
-from config.masking import mask_text
+from config.shared.masking import mask_text
 
 
 def hide_query_strings() -> None:

@@ -6,4 +6,4 @@ from django.contrib.admin.apps import AdminConfig
 class SupportAdminConfig(AdminConfig):
     """Django's admin with our own site."""
 
-    default_site = "config.site.SupportSite"
+    default_site = "config.admin_site.SupportSite"

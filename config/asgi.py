@@ -11,7 +11,7 @@ http = get_asgi_application()  # loads the apps; what follows needs them
 
 from config.access_log import hide_query_strings  # noqa: E402
 from config.checks import refuse_bad_start  # noqa: E402
-from config.hot_doors import HotDoors  # noqa: E402
+from config.ingest import HotDoors  # noqa: E402
 from onboarding.urls import websocket_urlpatterns  # noqa: E402
 
 refuse_bad_start()

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
-from marketplace.signing import is_placeholder_token
+from marketplace.yclients.signing import is_placeholder_token
 
 MIN_SECRET_LENGTH = 32
 TAG = "startup"

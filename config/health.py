@@ -27,11 +27,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 # Both register what /metrics shows.
 import marketplace.metrics  # noqa: F401
 import whatsapp.metrics  # noqa: F401
-from config.metrics import render
+from config.shared.metrics import render
 from marketplace.models import Company, InboundWebhook
-from marketplace.signing import is_placeholder_token
-from whatsapp import services
+from marketplace.yclients.signing import is_placeholder_token
 from whatsapp.models import Pool, Session
+from whatsapp.sessions import services
 
 log = structlog.get_logger("health")
 

@@ -15,7 +15,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from config.embedded import load_or_create
-from config.logs import logging_settings
+from config.shared.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -112,7 +112,7 @@ if DEBUG and (BASE_DIR / "sandbox" / "management").is_dir():
     INSTALLED_APPS.append("sandbox")
 
 MIDDLEWARE = [
-    "config.logs.RequestLogMiddleware",
+    "config.shared.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -246,7 +246,7 @@ LOGGING = logging_settings(
 if SENTRY_DSN:
     import sentry_sdk
 
-    from config.logs import scrub_sentry_event
+    from config.shared.logs import scrub_sentry_event
 
     sentry_sdk.init(
         dsn=SENTRY_DSN,

@@ -5,7 +5,7 @@ from django.utils import timezone
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
-from config.metrics import DATABASE, DatabaseGauges, gauge
+from config.shared.metrics import DATABASE, DatabaseGauges, gauge
 from marketplace.models import Company, InboundWebhook
 
 WEBHOOK_SECONDS = Histogram(

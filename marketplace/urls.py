@@ -3,7 +3,8 @@
 from django.urls import path
 from django.urls.resolvers import URLPattern, URLResolver
 
-from marketplace import operator, views
+from marketplace.notifications import views as operator
+from marketplace.webhooks import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("webhook/yclients", views.webhook),

@@ -6,7 +6,8 @@ from typing import Any
 
 import structlog
 
-from onboarding import addresses, languages, origins, throttle, tokens
+from config.shared import addresses
+from onboarding import languages, origins, throttle, tokens
 from onboarding.tokens import Registrant
 
 log = structlog.get_logger("onboarding")

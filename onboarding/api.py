@@ -4,11 +4,11 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from marketplace import activation
 from marketplace.models import Company, MarketplaceEvent
-from onboarding import codes, reading, registrants
+from marketplace.salons import activation
+from onboarding import codes, page_actions, token_scope
 from onboarding.endpoints import ApiError, bearer, endpoint, json_body, verified
-from onboarding.registrants import Holding, NoPower
+from onboarding.token_scope import TokenRevoked, TokenScope
 
 REGISTRATION_LASTS = 60  # minutes from the arrival to the activation
 ACTIVATION_ERRORS: dict[type[activation.ActivationError], tuple[int, str]] = {
@@ -26,7 +26,7 @@ def status(request: HttpRequest, session_id: str) -> JsonResponse:
     registrant = bearer(request)
     if session_id not in {f"company_{salon_id}" for salon_id in registrant.salon_ids}:
         raise ApiError(404, "not_found")
-    return JsonResponse({**reading.look(registrant), "session_id": session_id})
+    return JsonResponse({**page_actions.look(registrant), "session_id": session_id})
 
 
 @endpoint("POST")
@@ -60,13 +60,13 @@ def activate(request: HttpRequest) -> JsonResponse:
         raise ApiError(400, "token_required", error="Token required")
     registrant = verified(token if isinstance(token, str) else "")
     try:
-        holding = registrants.load(registrant)
-    except NoPower as error:
+        scope = token_scope.load(registrant)
+    except TokenRevoked as error:
         raise ApiError(400, "registration_not_found", error="Registration not found") from error
-    if not holding.may_act:
-        raise NoPower("the salon has removed the application")
+    if not scope.may_act:
+        raise TokenRevoked("the salon has removed the application")
     _check_age(registrant.salon_id)
-    result = _activate_all(holding)
+    result = _activate_all(scope)
     return JsonResponse(
         {
             "success": True,
@@ -99,12 +99,12 @@ def _check_age(salon_id: int) -> None:
         )
 
 
-def _activate_all(holding: Holding) -> activation.ActivationResult:
+def _activate_all(scope: TokenScope) -> activation.ActivationResult:
     """Activate every salon of the token, the named one first; its result is the answer."""
-    others = [company for company in holding.companies if company.pk != holding.company.pk]
+    others = [company for company in scope.companies if company.pk != scope.company.pk]
     others = [company for company in others if company.status != Company.Status.UNINSTALLED]
     results, refusals = [], []
-    for company in [holding.company, *others]:
+    for company in [scope.company, *others]:
         try:
             results.append(activation.activate(company=company, cause="page"))
         except activation.ActivationError as error:

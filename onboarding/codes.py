@@ -11,12 +11,12 @@ from typing import TypeVar
 
 from channels.db import database_sync_to_async
 
-from onboarding import reading, registrants
+from onboarding import page_actions, token_scope
 from onboarding.endpoints import ApiError
 from onboarding.tokens import Registrant
-from whatsapp import services
 from whatsapp.models import Session
-from whatsapp.services import AlreadyLinked, InvalidPhone, Snapshot, TooSoon
+from whatsapp.sessions import services
+from whatsapp.sessions.services import AlreadyLinked, InvalidPhone, Snapshot, TooSoon
 
 PATIENCE = 20.0  # seconds; a first QR takes some, more when many salons link at once
 GLANCE = 0.3  # seconds between two looks at the row
@@ -109,11 +109,11 @@ def _ask_pairing_code(registrant: Registrant, phone: str) -> tuple[str, Asked]:
 
 def _before(registrant: Registrant) -> tuple[Snapshot, Session]:
     """The session as it is before anything is asked; ApiError 503 when nobody would hear the question."""
-    holding = registrants.acting(registrant)
+    scope = token_scope.acting(registrant)
     if not services.pool_is_running():
         raise ApiError(503, "pool_unavailable", retry_after=RETRY_AFTER)
-    reading.note_view(holding)
-    return services.snapshot(session=holding.session), holding.session
+    page_actions.note_view(scope)
+    return services.snapshot(session=scope.session), scope.session
 
 
 async def _wait(registrant: Registrant, asked: Asked, check: Callable[[Snapshot], T | None]) -> T:
@@ -130,4 +130,4 @@ async def _wait(registrant: Registrant, asked: Asked, check: Callable[[Snapshot]
 
 
 def _shown(registrant: Registrant) -> Snapshot:
-    return services.snapshot(session=registrants.acting(registrant).session)
+    return services.snapshot(session=token_scope.acting(registrant).session)

@@ -12,11 +12,11 @@ import structlog
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.utils import translation
 
-from onboarding import admission, events, reading, registrants, words
+from config.shared.database import in_thread
+from onboarding import admission, events, page_actions, token_scope, words
 from onboarding.feed import Feed, end
-from onboarding.registrants import NoPower
+from onboarding.token_scope import TokenRevoked
 from onboarding.tokens import Registrant
-from whatsapp.database import in_thread
 
 log = structlog.get_logger("onboarding")
 
@@ -78,26 +78,26 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
     async def _follow(self) -> None:
         """Send the picture until the token expires or loses its power."""
         try:
-            while registrants.seconds_until(self.registrant.expires_at) > 0:
+            while token_scope.seconds_until(self.registrant.expires_at) > 0:
                 await self._follow_session((await self._holding()).session.pk)
-        except NoPower as error:
+        except TokenRevoked as error:
             log.info("live channel closed", salon_id=self.registrant.salon_id, reason=str(error))
         await self.close(code=admission.BAD_TOKEN)
 
     async def _follow_session(self, session_id: uuid.UUID) -> None:
         """Follow one session: until the token expires, or a new registration gave the salon another one."""
         async with Feed(session_id).listening() as self._feed:
-            while (left := registrants.seconds_until(self.registrant.expires_at)) > 0:
+            while (left := token_scope.seconds_until(self.registrant.expires_at)) > 0:
                 await self._refresh()
                 if self._sent and self._sent["generation"] != str(session_id):
                     return
                 await asyncio.sleep(GAP)
                 await self._feed.wait(left)
 
-    async def _holding(self) -> registrants.Holding:
+    async def _holding(self) -> token_scope.TokenScope:
         while True:
             try:
-                return await in_thread(registrants.load, self.registrant)
+                return await in_thread(token_scope.load, self.registrant)
             except django.db.Error as error:
                 await self._say_trouble(error)
                 await asyncio.sleep(1)
@@ -120,11 +120,11 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         for event in events.derive(before, picture):
             await self.send_json(event)
         if picture["companyStatus"] == "uninstalled":
-            raise NoPower("the salon has removed the application")
+            raise TokenRevoked("the salon has removed the application")
 
     def _look(self, viewed: bool) -> dict[str, Any]:
         with translation.override(self.language):
-            return reading.look(self.registrant, viewed=viewed)
+            return page_actions.look(self.registrant, viewed=viewed)
 
     async def _say_trouble(self, error: Exception) -> None:
         log.warning("database does not answer", error=repr(error))
@@ -178,12 +178,14 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         failure = "pairing-code-error" if wish == "request-pairing-code" else "error"
         try:
             if wish == "request-qr":
-                await in_thread(reading.request_qr, self.registrant)
+                await in_thread(page_actions.request_qr, self.registrant)
             else:
-                await in_thread(reading.request_pairing_code, self.registrant, content.get("phoneNumber"))
-        except reading.Unfulfilled as error:
+                await in_thread(
+                    page_actions.request_pairing_code, self.registrant, content.get("phoneNumber")
+                )
+        except page_actions.RequestRejected as error:
             await self._say(error.code, event=failure, **error.extra)
-        except NoPower:
+        except TokenRevoked:
             await self._say("no_power", event=failure)
         except django.db.Error as error:
             log.warning("database does not answer", error=repr(error))

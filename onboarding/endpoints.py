@@ -14,7 +14,7 @@ from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from onboarding import tokens, words
-from onboarding.registrants import NoPower
+from onboarding.token_scope import TokenRevoked
 from onboarding.tokens import Registrant
 
 log = structlog.get_logger("onboarding")
@@ -45,7 +45,7 @@ class ApiError(Exception):
         return JsonResponse(body, status=self.status, headers=headers)
 
 
-KNOWN_ERRORS = (ApiError, NoPower, django.db.Error)
+KNOWN_ERRORS = (ApiError, TokenRevoked, django.db.Error)
 
 
 def endpoint(method: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -79,7 +79,7 @@ def endpoint(method: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def _explain(request: HttpRequest, error: Exception) -> HttpResponse:
     if isinstance(error, ApiError):
         return error.response()
-    if isinstance(error, NoPower):
+    if isinstance(error, TokenRevoked):
         return ApiError(401, "no_power").response()
     log.error("database does not answer", path=request.path, error=repr(error))
     return ApiError(503, "unavailable", retry_after=5).response()

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-from whatsapp import hints
+from config.shared import hints
 
 log = structlog.get_logger("onboarding")
 

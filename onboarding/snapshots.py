@@ -8,10 +8,10 @@ import segno
 
 from marketplace.models import Company
 from onboarding import words
-from onboarding.registrants import Holding
+from onboarding.token_scope import TokenScope
 from onboarding.tokens import Registrant
-from whatsapp import services
-from whatsapp.services import Snapshot
+from whatsapp.sessions import services
+from whatsapp.sessions.services import Snapshot
 
 Statuses = Company.Status
 # The least finished of a registration's salons decides what the page says of them all.
@@ -24,13 +24,13 @@ LEAST_FINISHED_FIRST = [
 ]
 
 
-def build(registrant: Registrant, holding: Holding, *, pool_running: bool) -> dict[str, Any]:
+def build(registrant: Registrant, scope: TokenScope, *, pool_running: bool) -> dict[str, Any]:
     """Return the snapshot as JSON-ready data, in words of the active language; reads nothing.
 
     Times are whole seconds left, never more than is true.
     """
-    shown = services.snapshot(session=holding.session)
-    status = company_status(holding)
+    shown = services.snapshot(session=scope.session)
+    status = company_status(scope)
     return {
         "success": True,
         "version": shown.version,
@@ -38,12 +38,12 @@ def build(registrant: Registrant, holding: Holding, *, pool_running: bool) -> di
         "session_id": registrant.session_name,
         "companyId": registrant.company_id,
         "salonId": registrant.salon_id,
-        "title": title(holding),
+        "title": title(scope),
         "companyStatus": status,
         "poolRunning": pool_running,
         "message": words.of_session(shown, pool_running=pool_running),
         **_whatsapp(shown),
-        "activation": _activation(holding, shown, status),
+        "activation": _activation(scope, shown, status),
     }
 
 
@@ -74,23 +74,23 @@ def _whatsapp(shown: Snapshot) -> dict[str, Any]:
     }
 
 
-def _activation(holding: Holding, shown: Snapshot, status: str) -> dict[str, Any]:
+def _activation(scope: TokenScope, shown: Snapshot, status: str) -> dict[str, Any]:
     state = activation_state(status, connected=shown.connected)
-    reason = next((company.activation_error for company in holding.companies if company.activation_error), "")
+    reason = next((company.activation_error for company in scope.companies if company.activation_error), "")
     return {
         "status": state,
         "message": words.of_activation(state, company_status=status, reason=reason),
-        "redirectUrl": redirect_url(holding) if state == "active" else None,
+        "redirectUrl": redirect_url(scope) if state == "active" else None,
     }
 
 
-def company_status(holding: Holding) -> str:
+def company_status(scope: TokenScope) -> str:
     """The status of the token's salons taken together."""
-    if not holding.may_act:
+    if not scope.may_act:
         return Statuses.UNINSTALLED.value
-    found = {company.status for company in holding.companies}
+    found = {company.status for company in scope.companies}
     return next(
-        (status.value for status in LEAST_FINISHED_FIRST if status.value in found), holding.company.status
+        (status.value for status in LEAST_FINISHED_FIRST if status.value in found), scope.company.status
     )
 
 
@@ -105,15 +105,15 @@ def activation_state(status: str, *, connected: bool) -> str:
     return known.get(Statuses(status), pending)
 
 
-def redirect_url(holding: Holding) -> str | None:
+def redirect_url(scope: TokenScope) -> str | None:
     """Where YClients wants the owner next; only web addresses, whatever was stored."""
-    candidates = [holding.company.redirect_url, *(company.redirect_url for company in holding.companies)]
+    candidates = [scope.company.redirect_url, *(company.redirect_url for company in scope.companies)]
     return next((url for url in candidates if url.startswith(("https://", "http://"))), None)
 
 
-def title(holding: Holding) -> str:
+def title(scope: TokenScope) -> str:
     """The salons' names, for a heading; numbers stand for those without one."""
-    named = [company.title or f"№ {company.salon_id}" for company in holding.companies]
+    named = [company.title or f"№ {company.salon_id}" for company in scope.companies]
     return ", ".join(named[:3]) + (f" +{len(named) - 3}" if len(named) > 3 else "")
 
 

@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import get_language
 
-from marketplace import registration
-from marketplace.signing import BadSignature, is_placeholder_token
-from onboarding import arrivals, page_texts, pages, reading, registrants, tokens
+from marketplace.salons import registration
+from marketplace.yclients.signing import BadSignature, is_placeholder_token
+from onboarding import page_actions, page_texts, pages, redirect_params, token_scope, tokens
 from onboarding.endpoints import ApiError
 from onboarding.pages import page
 
@@ -28,16 +28,16 @@ def arrive(request: HttpRequest) -> HttpResponse:
         return _method_not_allowed()
     if is_placeholder_token(settings.YCLIENTS_PARTNER_TOKEN):
         return _refuse("not_configured")
-    if len(request.META.get("QUERY_STRING", "")) > arrivals.MAX_QUERY:
+    if len(request.META.get("QUERY_STRING", "")) > redirect_params.MAX_QUERY:
         return _refuse("bad_link", reason="query too long")
     try:
-        arrival = arrivals.read(request.GET, partner_token=settings.YCLIENTS_PARTNER_TOKEN)
+        arrival = redirect_params.read(request.GET, partner_token=settings.YCLIENTS_PARTNER_TOKEN)
         if settings.YCLIENTS_REQUIRE_SIGNATURE and not arrival.signed:
             return _refuse("bad_signature", reason="not signed", salon_ids=arrival.salon_ids)
         registered = registration.start_registration(
             salon_ids=arrival.salon_ids, user=arrival.user, signed=arrival.signed
         )
-    except (arrivals.BadLink, registration.BadSalons) as error:
+    except (redirect_params.BadLink, registration.BadSalons) as error:
         return _refuse("bad_link", reason=str(error))
     except BadSignature as error:
         return _refuse("bad_signature", reason=str(error))
@@ -59,8 +59,8 @@ def onboarding(request: HttpRequest) -> HttpResponse:
         return pages.error("no_token")
     try:
         registrant = tokens.verify(token)
-        picture = reading.look(registrant, viewed=request.method == "GET")
-    except (tokens.InvalidToken, registrants.NoPower) as error:
+        picture = page_actions.look(registrant, viewed=request.method == "GET")
+    except (tokens.InvalidToken, token_scope.TokenRevoked) as error:
         return _refuse("invalid_token", reason=str(error))
     except django.db.Error as error:
         log.error("database does not answer", error=repr(error))

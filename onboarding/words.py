@@ -6,9 +6,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from marketplace.models import Company
-from whatsapp.models import Session
-from whatsapp.services import Snapshot
-from whatsapp.troubles import Trouble
+from whatsapp.models import Session, Trouble
+from whatsapp.sessions.services import Snapshot
 
 Status = Session.Status
 

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 
-from tests.cable import Cable
-from tests.outside import OutsideError
+from tests.deployments import Deployment
 from tests.processes import Process, wait_until
-from tests.scene import Scene
+from tests.stand_ins import OutsideError
+from tests.tcp_proxy import TcpProxy
 
 NEW_SESSIONS = """
 from whatsapp import services
@@ -29,12 +29,12 @@ PATIENCE = 120.0  # seconds
 class Pools:
     """Pools beside a scene's own; `phones` are the linked salons' numbers by session id."""
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
+    def __init__(self, system: Deployment) -> None:
+        self.system = system
         self.phones: dict[str, str] = {}
-        self.cables: dict[str, Cable] = {}
+        self.cables: dict[str, TcpProxy] = {}
         self._closing = ExitStack()
-        self._fernet = Fernet(scene.environment["FIELD_ENCRYPTION_KEYS"].split(",")[0])
+        self._fernet = Fernet(system.environment["FIELD_ENCRYPTION_KEYS"].split(",")[0])
 
     def __enter__(self) -> Self:
         return self
@@ -46,34 +46,34 @@ class Pools:
 
     def add(self, name: str, **settings: str) -> Process:
         """Make a pool known, with a store folder and a cable to PostgreSQL of its own; not started."""
-        url = self.scene.environment["DATABASE_URL"]
+        url = self.system.environment["DATABASE_URL"]
         there = urlsplit(url)
-        cable = self.cables[name] = self._closing.enter_context(
-            Cable(there.hostname or "127.0.0.1", there.port or 5432)
+        tcp_proxy = self.cables[name] = self._closing.enter_context(
+            TcpProxy(there.hostname or "127.0.0.1", there.port or 5432)
         )
-        return self.scene.add(
+        return self.system.add(
             name,
             [sys.executable, "manage.py", "run_session_pool"],
             ready=lambda process: self._beats(process),
-            DATABASE_URL=cable.leads_to(url),
-            WHATSAPP_STORE_DIR=str(self.scene.folder / f"{name}-stores"),
+            DATABASE_URL=tcp_proxy.leads_to(url),
+            WHATSAPP_STORE_DIR=str(self.system.folder / f"{name}-stores"),
             **settings,
         )
 
     def _beats(self, process: Process) -> bool:
-        return bool(self.scene.query("SELECT 1 FROM whatsapp_pool WHERE name LIKE %s", f"%:{process.pid}:%"))
+        return bool(self.system.query("SELECT 1 FROM whatsapp_pool WHERE name LIKE %s", f"%:{process.pid}:%"))
 
     def running(self) -> list[str]:
         """The names of the pools that run."""
-        return [name for name in self.cables if self.scene.processes[name].running]
+        return [name for name in self.cables if self.system.processes[name].running]
 
     def leased_by(self, name: str, *, condition: str = "true") -> list[str]:
         """The sessions whose lease a running pool holds."""
-        process = self.scene.processes[name]
+        process = self.system.processes[name]
         if not process.running:
             return []
         statement = f"SELECT id FROM whatsapp_session WHERE {condition} AND lease_owner LIKE %s"  # noqa: S608
-        return [str(row[0]) for row in self.scene.query(statement, f"%:{process.pid}:%")]
+        return [str(row[0]) for row in self.system.query(statement, f"%:{process.pid}:%")]
 
     def held_by(self, name: str) -> list[str]:
         """The sessions that a running pool holds and has linked."""
@@ -83,7 +83,7 @@ class Pools:
         """The process ids of a running pool's engine hosts that hold linked sessions, by its last heartbeat;
         the fullest first."""
         statement = "SELECT engine_hosts FROM whatsapp_pool WHERE name LIKE %s"
-        ((hosts,),) = self.scene.query(statement, f"%:{self.scene.processes[name].pid}:%")
+        ((hosts,),) = self.system.query(statement, f"%:{self.system.processes[name].pid}:%")
         shards = [host for host in hosts if host["kind"] == "shard" and host["sessions"]]
         shards = [host for host in shards if Path(f"/proc/{host['pid']}").exists()]
         return [host["pid"] for host in sorted(shards, key=lambda host: -host["sessions"])]
@@ -92,14 +92,14 @@ class Pools:
 
     def link(self, count: int, *, first_phone: int = 79005000000) -> None:
         """Link so many salons by scanning codes."""
-        made = self.scene.shell(NEW_SESSIONS.format(count=count)).split()
+        made = self.system.shell(NEW_SESSIONS.format(count=count)).split()
         phones = {session: str(first_phone + number) for number, session in enumerate(made)}
         for phone in phones.values():
-            self.scene.whatsapp.add_phone(phone)
+            self.system.whatsapp.add_phone(phone)
         shown: set[tuple[str, str]] = set()
         deadline = time.monotonic() + PATIENCE
         while left := self._not_linked(made):
-            assert time.monotonic() < deadline, f"not linked: {left}\n{self.scene.logs()}"
+            assert time.monotonic() < deadline, f"not linked: {left}\n{self.system.logs()}"
             for session, qr in self._codes(left):
                 if (session, qr) not in shown:
                     shown.add((session, qr))
@@ -109,19 +109,19 @@ class Pools:
         self.wait_linked(phones)
 
     def _not_linked(self, sessions: list[str]) -> list[str]:
-        rows = self.scene.query("SELECT id FROM whatsapp_session WHERE jid <> ''")
+        rows = self.system.query("SELECT id FROM whatsapp_session WHERE jid <> ''")
         return sorted(set(sessions) - {str(row[0]) for row in rows})
 
     def _codes(self, sessions: list[str]) -> list[tuple[str, str]]:
-        rows = self.scene.query("SELECT id, qr FROM whatsapp_session WHERE qr <> '' AND jid = ''")
+        rows = self.system.query("SELECT id, qr FROM whatsapp_session WHERE qr <> '' AND jid = ''")
         # Somebody looks at each page, as the page itself tells every few seconds.
-        self.scene.query("UPDATE whatsapp_session SET viewed_at = now() WHERE jid = '' RETURNING 1")
+        self.system.query("UPDATE whatsapp_session SET viewed_at = now() WHERE jid = '' RETURNING 1")
         codes = [(str(pk), self._fernet.decrypt(qr.encode()).decode()) for pk, qr in rows]
         return [(session, qr) for session, qr in codes if session in sessions]
 
     def _scan(self, phone: str, qr: str) -> None:
         try:
-            self.scene.whatsapp.scan(phone, qr)
+            self.system.whatsapp.scan(phone, qr)
         except OutsideError:
             sys.stderr.write("a code was too old to be scanned\n")
 
@@ -129,11 +129,11 @@ class Pools:
 
     def state(self) -> Any:
         """The WhatsApp server's own counters."""
-        return self.scene.whatsapp.get("/state")
+        return self.system.whatsapp.get("/state")
 
     def journal(self, since: int = 0) -> Any:
         """What the WhatsApp server has noted after this number, oldest first."""
-        return self.scene.whatsapp.get(f"/journal?since={since}")["events"]
+        return self.system.whatsapp.get(f"/journal?since={since}")["events"]
 
     def up(self) -> set[str]:
         """The phones that have a linked connection at this moment, by the server's word."""
@@ -146,7 +146,7 @@ class Pools:
 
     def tokens(self) -> dict[str, int]:
         """The lease token of each session; it grows with every claim."""
-        rows = self.scene.query("SELECT id, lease_token FROM whatsapp_session")
+        rows = self.system.query("SELECT id, lease_token FROM whatsapp_session")
         return {str(session): int(token) for session, token in rows}
 
     def wait_linked(self, sessions: Collection[str], *, by: str = "", seconds: float = PATIENCE) -> float:
@@ -161,7 +161,7 @@ class Pools:
 
     def links_by_code(self) -> list[int]:
         """How often each salon was linked by a code: 1 when none was ever asked again."""
-        rows = self.scene.query(
+        rows = self.system.query(
             "SELECT s.id, count(e.id) FROM whatsapp_session s"
             " JOIN whatsapp_sessionevent e ON e.session_id = s.id AND e.kind = 'linked' GROUP BY s.id"
         )
@@ -169,11 +169,11 @@ class Pools:
 
     def describe(self) -> str:
         """Every session's row, for a failure."""
-        rows = self.scene.query(
+        rows = self.system.query(
             "SELECT id, status, lease_owner, lease_token, attempts, last_error FROM whatsapp_session"
         )
         return "\n".join(str(row) for row in rows) + "\n"
 
     def until(self, condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE) -> None:
         """Wait for a condition; a failure shows rows and logs."""
-        wait_until(condition, what, seconds=seconds, why=lambda: self.describe() + self.scene.logs())
+        wait_until(condition, what, seconds=seconds, why=lambda: self.describe() + self.system.logs())

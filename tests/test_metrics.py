@@ -13,19 +13,20 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
-from config.metrics import serve_metrics
-from marketplace import callback_queue, callbacks, retention
-from marketplace.call_errors import YClientsError
+from config.shared.database import in_thread
+from config.shared.metrics import serve_metrics
 from marketplace.models import InboundWebhook
-from marketplace.yclients import YClients
+from marketplace.notifications import callback_queue, callbacks
+from marketplace.worker import retention
+from marketplace.yclients.api import YClients
+from marketplace.yclients.call_errors import YClientsError
 from tests.environment import ROOT
-from tests.marketplace.cast import MOSCOW, make_active
-from tests.marketplace.doors import DOOR, lifecycle_body, post
-from tests.marketplace.outside import LocalYClients, local_yclients
+from tests.marketplace.local_yclients import LocalYClients, local_yclients
+from tests.marketplace.salons_data import MOSCOW, make_active
+from tests.marketplace.webhook_posts import DOOR, lifecycle_body, post
 from tests.server import free_port
-from tests.whatsapp.letters import CLIENT, new, queue, until_status
+from tests.whatsapp.outgoing import CLIENT, new, queue, until_status
 from tests.whatsapp.pools import PATIENCE, Running, linked_session, running_pool, until
-from whatsapp.database import in_thread
 from whatsapp.engine import RECYCLED
 from whatsapp.engine.protocol import HostExited
 from whatsapp.models import Message, Pool, Session
@@ -63,9 +64,9 @@ def grown() -> Grown:
 
 @pytest.fixture
 def yclients(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalYClients]:
-    from marketplace import call_slots
+    from marketplace.yclients import rate_limit
 
-    monkeypatch.setattr(call_slots, "SPACING", timedelta(milliseconds=1))
+    monkeypatch.setattr(rate_limit, "SPACING", timedelta(milliseconds=1))
     with local_yclients() as there:
         settings.YCLIENTS_API_URL, settings.YCLIENTS_MARKETPLACE_URL = there.url, there.marketplace_url
         yield there

@@ -5,10 +5,10 @@ from django.utils import timezone
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
-from config.metrics import DATABASE, DatabaseGauges, gauge
-from whatsapp import leases
+from config.shared.metrics import DATABASE, DatabaseGauges, gauge
 from whatsapp.models import Message, Pool, Session
-from whatsapp.services import LEFT_ALONE_AFTER, POOL_SILENCE
+from whatsapp.sessions import leases
+from whatsapp.sessions.services import LEFT_ALONE_AFTER, POOL_SILENCE
 
 FIRST_QR_SECONDS = Histogram(
     "whatsapp_first_qr_seconds",

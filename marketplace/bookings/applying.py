@@ -6,12 +6,12 @@ from datetime import datetime
 import structlog
 from django.utils import timezone
 
-from marketplace.booking_models import BookingSettings, RecordState
 from marketplace.bookings import decisions, messages, records, reminders, storing, wording
-from marketplace.bookings.kinds import Kind
-from marketplace.bookings.visits import Said, Wanted
+from marketplace.bookings.visits import SentNotice, Wanted
 from marketplace.models import Company, InboundWebhook
-from marketplace.operator_numbers import region_of
+from marketplace.models.booking_kinds import Kind
+from marketplace.models.bookings import BookingSettings, RecordState
+from marketplace.salons.phone_numbers import region_of
 
 log = structlog.get_logger("bookings")
 
@@ -46,12 +46,12 @@ def _locked(webhook: InboundWebhook) -> Company | None:
     return installed.filter(salon_id=webhook.salon_id).first() if webhook.salon_id else None
 
 
-def _take(company: Company, row: RecordState, heard: records.Heard, *, now: datetime) -> bool:
+def _take(company: Company, row: RecordState, heard: records.RecordChange, *, now: datetime) -> bool:
     before, settings = storing.booking_of(row), wording.settings_of(company)
     decision = decisions.decide(
         before,
         heard,
-        fates=messages.fates(one.message for one in before.said) if before.said else {},
+        outcomes=messages.outcomes(one.message for one in before.said) if before.said else {},
         may=lambda kind, phone: _may(company, settings, kind, phone),
         now=now,
     )
@@ -78,7 +78,7 @@ def _may(company: Company, settings: BookingSettings, kind: Kind, phone: str) ->
     return settings.tells(kind) and messages.is_served(company) and not messages.wants_none(company, phone)
 
 
-def _make(company: Company, row: RecordState, wanted: Wanted, language: str, now: datetime) -> Said:
+def _make(company: Company, row: RecordState, wanted: Wanted, language: str, now: datetime) -> SentNotice:
     number = messages.make(
         company,
         row,
@@ -88,4 +88,4 @@ def _make(company: Company, row: RecordState, wanted: Wanted, language: str, now
         language=language,
         now=now,
     )
-    return Said(number, wanted.kind, wanted.phone, wanted.visit)
+    return SentNotice(number, wanted.kind, wanted.phone, wanted.visit)

@@ -12,12 +12,12 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
-from marketplace.bookings.kinds import Kind
-from marketplace.bookings.records import Heard
-from marketplace.bookings.visits import Booking, Said, Seen, Visit, Wanted
+from marketplace.bookings.records import RecordChange
+from marketplace.bookings.visits import Booking, Seen, SentNotice, Visit, Wanted
+from marketplace.models.booking_kinds import Kind
 
 
-class Fate(Enum):
+class MessageOutcome(Enum):
     """What became of a message: waits; the client has it, or may have it; ended without reaching him."""
 
     WAITING = auto()
@@ -30,15 +30,15 @@ class Decision:
     """The booking afterwards, the waiting messages to withdraw, the messages to make."""
 
     booking: Booking
-    withdraw: tuple[Said, ...] = ()
+    withdraw: tuple[SentNotice, ...] = ()
     make: tuple[Wanted, ...] = ()
 
 
 def decide(
     booking: Booking,
-    heard: Heard,
+    heard: RecordChange,
     *,
-    fates: Mapping[int, Fate],
+    outcomes: Mapping[int, MessageOutcome],
     may: Callable[[Kind, str], bool],
     now: datetime,
 ) -> Decision:
@@ -47,17 +47,17 @@ def decide(
     `fates` has every message of `booking.said`; `may(kind, phone)` says whether such a message is wanted by
     the salon and by the client: what may not be said, the client is taken to know from elsewhere.
     """
-    told, assumed = _told_by_now(booking, fates)
+    told, assumed = _told_by_now(booking, outcomes)
     if heard.is_create:
         told = {phone: visit for phone, visit in (told or {}).items() if phone != assumed}
         assumed = ""
     booking = replace(booking, seen=merged(booking.seen, heard), told=told, assumed=assumed)
-    waiting = [one for one in booking.said if fates[one.message] is Fate.WAITING]
-    lost = [one for one in booking.said if fates[one.message] is Fate.LOST]
+    waiting = [one for one in booking.said if outcomes[one.message] is MessageOutcome.WAITING]
+    lost = [one for one in booking.said if outcomes[one.message] is MessageOutcome.LOST]
     if told is None:
         return Decision(_assuming(booking))
     told, wanted = _compare(booking, told, now)
-    kept: list[Said] = []
+    kept: list[SentNotice] = []
     make: list[Wanted] = []
     for each in wanted:
         if same := [one for one in waiting if each.is_for_the_same(one) and each.visit == one.visit]:
@@ -77,7 +77,7 @@ def decide(
     )
 
 
-def merged(seen: Seen, heard: Heard) -> Seen:
+def merged(seen: Seen, heard: RecordChange) -> Seen:
     """Each field as it was last changed, whatever the order of arrival; a repeat changes nothing."""
     result = dict(seen)
     stamp = (heard.stamp.at, heard.stamp.rank)
@@ -98,10 +98,12 @@ def _named_as(other: list[Any], staff: list[Any]) -> list[Any]:
     return other if staff[0] == other[0] and not staff[1] else staff
 
 
-def _told_by_now(booking: Booking, fates: Mapping[int, Fate]) -> tuple[Mapping[str, Visit] | None, str]:
+def _told_by_now(
+    booking: Booking, outcomes: Mapping[int, MessageOutcome]
+) -> tuple[Mapping[str, Visit] | None, str]:
     told, assumed = booking.told, booking.assumed
     for one in booking.said:
-        if fates[one.message] is Fate.TOLD:
+        if outcomes[one.message] is MessageOutcome.TOLD:
             told = _knowing(told or {}, one.kind, one.phone, one.visit)
             assumed = "" if one.phone == assumed else assumed
     return told, assumed

@@ -6,15 +6,15 @@ The caller holds the salon's row locked, so that neither a freeze nor an opt-out
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from marketplace import opt_outs
-from marketplace.booking_models import RecordState
 from marketplace.bookings import wording
-from marketplace.bookings.decisions import Fate
-from marketplace.bookings.kinds import Kind
+from marketplace.bookings.decisions import MessageOutcome
 from marketplace.bookings.visits import Visit
+from marketplace.inbound import opt_outs
 from marketplace.models import Company
-from marketplace.operator_numbers import digits_of, region_of
-from whatsapp import messages
+from marketplace.models.booking_kinds import Kind
+from marketplace.models.bookings import RecordState
+from marketplace.salons.phone_numbers import digits_of, region_of
+from whatsapp.messages import message_queue
 from whatsapp.models import Message
 
 SERVED = (Company.Status.ACTIVE, Company.Status.ACTIVATING)
@@ -40,7 +40,7 @@ def wants_none(company: Company, phone: str) -> bool:
     return opt_outs.opted_out(company_ids=list(salons), phone=phone, everything=True)
 
 
-def fates(keys: Iterable[int]) -> Mapping[int, Fate]:
+def outcomes(keys: Iterable[int]) -> Mapping[int, MessageOutcome]:
     """What became of these messages, their rows locked: none of those that wait leaves before the commit.
 
     One whose outcome is in doubt may have arrived. So may one whose row is gone.
@@ -50,19 +50,19 @@ def fates(keys: Iterable[int]) -> Mapping[int, Fate]:
     found = {
         pk: _fate(status, unknowns) for pk, status, unknowns in rows.values_list("pk", "status", "unknowns")
     }
-    return {pk: found.get(pk, Fate.TOLD) for pk in wanted}
+    return {pk: found.get(pk, MessageOutcome.TOLD) for pk in wanted}
 
 
-def _fate(status: str, unknowns: int) -> Fate:
+def _fate(status: str, unknowns: int) -> MessageOutcome:
     if status == Message.Status.QUEUED and not unknowns:
-        return Fate.WAITING
-    return Fate.LOST if status in LOST else Fate.TOLD
+        return MessageOutcome.WAITING
+    return MessageOutcome.LOST if status in LOST else MessageOutcome.TOLD
 
 
 def withdraw(keys: Iterable[int]) -> int:
     """Take back what still waits; return how many messages."""
     waiting = Message.objects.filter(pk__in=list(keys))
-    return messages.finish_waiting(waiting, error_code=SUPERSEDED, error=CHANGED)
+    return message_queue.finish_waiting(waiting, error_code=SUPERSEDED, error=CHANGED)
 
 
 def make(
@@ -83,7 +83,7 @@ def make(
     if company.session is None:
         raise ValueError(f"salon {company.salon_id} has no session")
     row.messages_made += 1
-    new = messages.NewMessage(
+    new = message_queue.NewMessage(
         phone=phone,
         text=wording.text_of(company, kind=kind, visit=visit, language=language, now=now),
         source=Message.Source.REMINDER if kind == Kind.REMINDER else Message.Source.BOOKING,
@@ -91,7 +91,7 @@ def make(
         external_id=f"{company.salon_id}:{row.record_id}:{row.messages_made}:{kind}",
         expires_at=expires_at or min(visit.starts_at, now + WORTH_SAYING),
     )
-    return messages.queue_message(session=company.session, message=new).pk
+    return message_queue.queue_message(session=company.session, message=new).pk
 
 
 def send_test(*, company: Company, kind: Kind, phone: str, name: str, now: datetime) -> Message:
@@ -104,11 +104,11 @@ def send_test(*, company: Company, kind: Kind, phone: str, name: str, now: datet
     language = wording.settings_of(company).language
     visit = wording.sample(company, language=language, now=now)
     region = region_of(phone=company.phone, timezone_name=company.timezone_name)
-    new = messages.NewMessage(
+    new = message_queue.NewMessage(
         phone=digits_of(phone, region=region),
         text=wording.text_of(company, kind=kind, visit=visit, language=language, now=now),
         source=Message.Source.TEST,
         external_id=f"{company.salon_id}:{name}:{kind}",
         expires_at=now + WORTH_TRYING,
     )
-    return messages.queue_message(session=company.session, message=new)
+    return message_queue.queue_message(session=company.session, message=new)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from marketplace.bookings.rendering import one_line
-from marketplace.operator_numbers import NotAPhone, digits_of
+from marketplace.rendering import one_line
+from marketplace.salons.phone_numbers import NotAPhone, digits_of
 
 # A time of change that lies further ahead than clocks differ would silence every later change.
 CLOCKS_DIFFER = timedelta(hours=1)
@@ -32,7 +32,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class RecordChange:
     """One webhook about a booking.
 
     `fields` has those that were said, ready for JSON: `start` (ISO 8601 with offset), `staff` and `services`
@@ -45,7 +45,7 @@ class Heard:
     fields: dict[str, Any]
 
 
-def read(body: Mapping[str, Any], *, heard_at: datetime, zone: ZoneInfo, region: str) -> Heard | None:
+def read(body: Mapping[str, Any], *, heard_at: datetime, zone: ZoneInfo, region: str) -> RecordChange | None:
     """Return what the webhook says; None when it does not name its booking.
 
     `zone` is the salon's clock, for times without an offset, and `region` its country, for national phone
@@ -60,7 +60,7 @@ def read(body: Mapping[str, Any], *, heard_at: datetime, zone: ZoneInfo, region:
     changed_at = _moment(data.get("last_change_date"), zone)
     if changed_at is None or changed_at > heard_at + CLOCKS_DIFFER:
         changed_at = heard_at
-    return Heard(
+    return RecordChange(
         record_id=record_id,
         stamp=Stamp(changed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), RANKS.get(status, 1)),
         is_create=status == "create" or _unchanged_since_made(data, changed_at, heard_at, zone),

@@ -13,13 +13,13 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from config.masking import mask_traceback
-from marketplace.booking_models import BookingSettings, RecordState
+from config.shared.masking import mask_traceback
 from marketplace.bookings import messages, storing, wording
-from marketplace.bookings.decisions import Fate
-from marketplace.bookings.kinds import Kind
+from marketplace.bookings.decisions import MessageOutcome
 from marketplace.bookings.visits import Booking
 from marketplace.models import Company
+from marketplace.models.booking_kinds import Kind
+from marketplace.models.bookings import BookingSettings, RecordState
 
 log = structlog.get_logger("bookings")
 
@@ -54,7 +54,7 @@ def follow(
     if _reminded_of(before) == _reminded_of(after):
         return
     if row.reminder_message is not None:
-        if messages.fates([row.reminder_message])[row.reminder_message] is Fate.WAITING:
+        if messages.outcomes([row.reminder_message])[row.reminder_message] is MessageOutcome.WAITING:
             messages.withdraw([row.reminder_message])
             row.reminded_for = None
         row.reminder_message = None

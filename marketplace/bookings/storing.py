@@ -3,16 +3,17 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from marketplace.booking_models import RecordState
-from marketplace.bookings.kinds import Kind
-from marketplace.bookings.visits import Booking, Said, Visit
+from marketplace.bookings.visits import Booking, SentNotice, Visit
+from marketplace.models.booking_kinds import Kind
+from marketplace.models.bookings import RecordState
 
 
 def booking_of(row: RecordState) -> Booking:
     """Return what the row says."""
     told = None if row.told is None else {phone: _visit(kept) for phone, kept in row.told.items()}
     said = tuple(
-        Said(each["message"], Kind(each["kind"]), each["phone"], _visit(each["visit"])) for each in row.said
+        SentNotice(each["message"], Kind(each["kind"]), each["phone"], _visit(each["visit"]))
+        for each in row.said
     )
     return Booking(seen=row.seen, told=told, assumed=row.assumed_phone, said=said)
 

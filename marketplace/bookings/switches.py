@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
-from marketplace.booking_models import BookingSettings, MessageTemplate
 from marketplace.bookings import reminders, texts
-from marketplace.bookings.kinds import Kind
 from marketplace.models import Company
+from marketplace.models.booking_kinds import Kind
+from marketplace.models.bookings import BookingSettings, MessageTemplate
 
 
 def is_default(text: str, *, kind: str) -> bool:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from marketplace.bookings.kinds import Kind, Language
+from marketplace.models.booking_kinds import Kind, Language
 
 DEFAULTS: dict[str, dict[str, str]] = {
     Language.RUSSIAN: {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from marketplace.bookings.kinds import Kind
+from marketplace.models.booking_kinds import Kind
 
 CAME, DID_NOT_COME = 1, -1  # `attendance`: 2 is confirmed, 0 waiting
 
@@ -59,12 +59,12 @@ class Wanted:
     phone: str
     visit: Visit
 
-    def is_for_the_same(self, said: "Said") -> bool:
+    def is_for_the_same(self, said: "SentNotice") -> bool:
         return self.kind == said.kind and self.phone == said.phone
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SentNotice:
     """A message that was made; `message` is the number of its row."""
 
     message: int
@@ -84,7 +84,7 @@ class Booking:
     seen: Seen
     told: Mapping[str, Visit] | None = None
     assumed: str = ""
-    said: tuple[Said, ...] = ()
+    said: tuple[SentNotice, ...] = ()
 
     @property
     def deleted(self) -> bool:

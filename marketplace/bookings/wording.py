@@ -7,13 +7,14 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 import structlog
 
-from marketplace.booking_models import BookingSettings, MessageTemplate
-from marketplace.bookings import rendering, texts
-from marketplace.bookings.kinds import Language
+from marketplace import rendering
+from marketplace.bookings import texts
 from marketplace.bookings.visits import Visit
 from marketplace.models import Company
-from marketplace.operator_numbers import NotAPhone, digits_of, region_of
-from whatsapp import limits
+from marketplace.models.booking_kinds import Language
+from marketplace.models.bookings import BookingSettings, MessageTemplate
+from marketplace.salons.phone_numbers import NotAPhone, digits_of, region_of
+from whatsapp.messages import limits
 
 log = structlog.get_logger("bookings")
 

@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-import whatsapp.encryption
+import whatsapp.crypto.encryption
 
 
 class Migration(migrations.Migration):
@@ -58,14 +58,14 @@ class Migration(migrations.Migration):
                         max_length=20,
                     ),
                 ),
-                ("api_key", whatsapp.encryption.EncryptedTextField(blank=True, default="", editable=False)),
+                ("api_key", whatsapp.crypto.encryption.EncryptedTextField(blank=True, default="", editable=False)),
                 (
                     "api_key_digest",
                     models.CharField(blank=True, editable=False, max_length=64, null=True, unique=True),
                 ),
                 (
                     "webhook_secret",
-                    whatsapp.encryption.EncryptedTextField(blank=True, default="", editable=False),
+                    whatsapp.crypto.encryption.EncryptedTextField(blank=True, default="", editable=False),
                 ),
                 (
                     "webhook_secret_digest",

@@ -3,7 +3,7 @@
 import django.db.models.deletion
 import django.utils.timezone
 import uuid
-import whatsapp.encryption
+import whatsapp.crypto.encryption
 from django.db import migrations, models
 
 
@@ -44,8 +44,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('enabled', models.BooleanField(default=True)),
-                ('url', whatsapp.encryption.EncryptedTextField(help_text='an https address that takes POST')),
-                ('secret', whatsapp.encryption.EncryptedTextField(blank=True, default='', editable=False)),
+                ('url', whatsapp.crypto.encryption.EncryptedTextField(help_text='an https address that takes POST')),
+                ('secret', whatsapp.crypto.encryption.EncryptedTextField(blank=True, default='', editable=False)),
                 ('claimed_until', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('paused_until', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('failures', models.PositiveIntegerField(default=0, editable=False, help_text='in a row')),

@@ -2,7 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
-import marketplace.booking_models
+import marketplace.models.bookings
 from django.db import migrations, models
 
 
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(choices=[('created', 'booking made'), ('moved', 'booking changed'), ('cancelled', 'booking cancelled'), ('reminder', 'visit reminder')], max_length=12)),
-                ('text', models.TextField(max_length=2000, validators=[marketplace.booking_models.check_template])),
+                ('text', models.TextField(max_length=2000, validators=[marketplace.models.bookings.check_template])),
                 ('company', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='message_templates', to='marketplace.company')),
             ],
             options={

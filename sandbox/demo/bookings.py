@@ -5,8 +5,8 @@ import asyncio
 
 from django.db import DatabaseError
 
+from config.shared.database import in_thread
 from marketplace.models import BookingSettings, Company
-from whatsapp.database import in_thread
 
 EVERY = 1.0  # seconds
 

@@ -7,12 +7,12 @@ from typing import Any
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from config.asgi import application as product
+from config.shared.database import in_thread
 from marketplace.models import Company
 from sandbox.demo import state
 from sandbox.whatsapp import Refused, SandboxWhatsApp
 from sandbox.yclients import SandboxYClients
-from whatsapp import services
-from whatsapp.database import in_thread
+from whatsapp.sessions import services
 
 # The number that YClients' stand-in suggests for notifications and bookings.
 CLIENT_PHONE, CLIENT_NAME = "79990000000", "Иван"

@@ -13,12 +13,12 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
-from marketplace.worker import Worker
+from marketplace.worker.worker import Worker
 from sandbox.demo.bookings import keep_switched_on
 from sandbox.demo.guide import Guide
 from sandbox.whatsapp import SandboxWhatsApp
 from sandbox.yclients import SandboxYClients
-from whatsapp.processes import make_pool
+from whatsapp.pool.processes import make_pool
 
 log = structlog.get_logger("demo")
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from marketplace.models import Company
 from sandbox.yclients.notifications import STATUS_WORDS, Notification
-from whatsapp import services
 from whatsapp.models import Message
+from whatsapp.sessions import services
 
 SHOWN = 12
 ABOUT_BOOKINGS = (Message.Source.BOOKING, Message.Source.REMINDER)

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from config.batches import Batches
+from config.shared.batches import Batches
 
 PATIENCE = 30
 

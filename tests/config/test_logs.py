@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.access_log import hide_query_strings
-from config.logs import mask_event, mask_text, scrub_sentry_event
-from config.masking import hide_values, mask_phone, mask_value
+from config.shared.logs import mask_event, mask_text, scrub_sentry_event
+from config.shared.masking import hide_values, mask_phone, mask_value
 from tests.environment import ROOT
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJjb21wYW55X2lkIjoxfQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
@@ -220,7 +220,7 @@ def lines_of(code: str) -> list[dict[str, Any]]:
     """What a process with the production's logging writes to stderr while it runs `code`."""
     start = (
         "import logging, structlog\n"
-        "from config.logs import logging_settings\n"
+        "from config.shared.logs import logging_settings\n"
         "logging_settings('INFO', pretty=False, secrets=['the-partner-token-itself'])\n"
         "ours, theirs = structlog.get_logger('ours'), logging.getLogger('theirs')\n"
     )

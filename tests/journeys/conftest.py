@@ -17,9 +17,9 @@ from playwright.sync_api import Error as PlaywrightError
 from tests.browser import ARGUMENTS, NoBrowserError, find_browser
 from tests.conftest import STARTED_HERE
 from tests.databases import create_database, drop_database
+from tests.deployments import PRODUCT, Deployment, embedded_deployment, production_deployment
 from tests.environment import ROOT, SECRETS, clean_environment
 from tests.processes import Stack
-from tests.scene import PRODUCT, Scene, embedded_scene, production_scene
 from tests.server import temporary_folder
 from tests.servers import Redis
 
@@ -67,40 +67,40 @@ def database_url(server_url: str, migrated_template: str) -> Iterator[str]:
 @pytest.fixture
 def make_scene(
     request: pytest.FixtureRequest, database_url: str, own_redis: Redis
-) -> Iterator[Callable[..., Scene]]:
+) -> Iterator[Callable[..., Deployment]]:
     """Makes the production shape with further settings; the stand-ins run, the product does not yet."""
     scenes: list[Stack] = request.node.stash.setdefault(SCENES, [])
 
-    def make(**settings: str) -> Scene:
-        scene = production_scene(
+    def make(**settings: str) -> Deployment:
+        system = production_deployment(
             folder=temporary_folder("yclients-whatsapp-journey"),
             database_url=database_url,
             redis_url=own_redis.url,
             **settings,
         )
-        scenes.append(scene)
-        closing.callback(scene.close)
-        return scene
+        scenes.append(system)
+        closing.callback(system.close)
+        return system
 
     with contextlib.ExitStack() as closing:
         yield make
 
 
 @pytest.fixture
-def scene(make_scene: Callable[..., Scene]) -> Scene:
+def system(make_scene: Callable[..., Deployment]) -> Deployment:
     """The production shape, running: web, pool and worker on PostgreSQL and Redis."""
-    scene = make_scene()
-    scene.start(*PRODUCT)
-    return scene
+    system = make_scene()
+    system.start(*PRODUCT)
+    return system
 
 
 @pytest.fixture
-def demo(request: pytest.FixtureRequest) -> Iterator[Scene]:
+def demo(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     """The embedded shape, running: `manage.py demo`."""
-    scene = embedded_scene(folder=temporary_folder("yclients-whatsapp-demo"))
-    request.node.stash.setdefault(SCENES, []).append(scene)
-    yield scene
-    scene.close()
+    system = embedded_deployment(folder=temporary_folder("yclients-whatsapp-demo"))
+    request.node.stash.setdefault(SCENES, []).append(system)
+    yield system
+    system.close()
 
 
 @pytest.fixture(scope="module")

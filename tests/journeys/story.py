@@ -6,23 +6,23 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser import decode_qr
-from tests.outside import OutsideError
+from tests.deployments import Deployment
 from tests.processes import wait_until
-from tests.scene import Scene
+from tests.stand_ins import OutsideError
 
 SALON, OTHER_SALON = 501, 502
 PHONE, OTHER_PHONE = "79990001122", "79990003344"
 
 
-def set_the_scene(scene: Scene, *, salon: int = SALON, phone: str = PHONE) -> None:
+def set_the_scene(system: Deployment, *, salon: int = SALON, phone: str = PHONE) -> None:
     """A salon that has not installed anything, and its phone."""
-    scene.yclients.add_salon(salon, title="Салон Анны")
-    scene.whatsapp.add_phone(phone, "Анна")
+    system.yclients.add_salon(salon, title="Салон Анны")
+    system.whatsapp.add_phone(phone, "Анна")
 
 
-def press_connect(page: Page, scene: Scene, *, salon: int = SALON) -> None:
+def press_connect(page: Page, system: Deployment, *, salon: int = SALON) -> None:
     """The owner opens the marketplace and presses "Connect"; the page of the product is shown."""
-    page.goto(scene.yclients.url)
+    page.goto(system.yclients.url)
     page.locator(f'form[action$="/salons/{salon}/connect"] button').click()
     expect(page.locator("#steps")).to_be_visible()
 
@@ -33,12 +33,12 @@ def qr_from_pixels(page: Page) -> str:
     return decode_qr(page.screenshot())
 
 
-def scan(page: Page, scene: Scene, *, phone: str = PHONE) -> None:
+def scan(page: Page, system: Deployment, *, phone: str = PHONE) -> None:
     """The owner holds the salon's phone to the screen."""
-    scene.whatsapp.scan(phone, qr_from_pixels(page))
+    system.whatsapp.scan(phone, qr_from_pixels(page))
 
 
-def scan_until_linked(page: Page, scene: Scene, *, phone: str = PHONE, seconds: float = 90.0) -> None:
+def scan_until_linked(page: Page, system: Deployment, *, phone: str = PHONE, seconds: float = 90.0) -> None:
     """Scans as a person whose first try the phone did not take: again, until the page moves on."""
     moved_on = page.locator("#panel-activate:visible, #panel-done:visible")
 
@@ -47,7 +47,7 @@ def scan_until_linked(page: Page, scene: Scene, *, phone: str = PHONE, seconds: 
             return True
         if page.locator("#qr svg, #qr img").first.is_visible():
             with contextlib.suppress(OutsideError, ValueError):  # a stale code, or none in the picture
-                scene.whatsapp.scan(phone, decode_qr(page.screenshot()))
+                system.whatsapp.scan(phone, decode_qr(page.screenshot()))
                 return True
         return False
 
@@ -60,27 +60,27 @@ def see_done(page: Page) -> None:
     expect(page.locator("#done-link")).to_have_attribute("href", re.compile("^http"))
 
 
-def company_status(scene: Scene, salon: int = SALON) -> str:
+def company_status(system: Deployment, salon: int = SALON) -> str:
     """The status in the database, empty before the salon is known."""
-    rows = scene.query("SELECT status FROM marketplace_company WHERE salon_id = %s", salon)
+    rows = system.query("SELECT status FROM marketplace_company WHERE salon_id = %s", salon)
     return str(rows[0][0]) if rows else ""
 
 
-def wait_until_active(scene: Scene, salon: int = SALON, *, seconds: float = 60.0) -> None:
+def wait_until_active(system: Deployment, salon: int = SALON, *, seconds: float = 60.0) -> None:
     """The activation is complete in our database."""
     wait_until(
-        lambda: company_status(scene, salon) == "active",
+        lambda: company_status(system, salon) == "active",
         f"salon {salon} is active",
         seconds=seconds,
-        why=lambda: company_status(scene, salon),
+        why=lambda: company_status(system, salon),
     )
 
 
-def assert_activated_once(scene: Scene, *, salon: int = SALON, phone: str = PHONE) -> None:
+def assert_activated_once(system: Deployment, *, salon: int = SALON, phone: str = PHONE) -> None:
     """One API key at YClients, one event here, one linked device on the phone."""
-    there = scene.yclients.salon(salon)
+    there = system.yclients.salon(salon)
     assert there["status"] == "active"
     assert there["installation"]["api_key_count"] == 1
     statement = "SELECT count(*) FROM marketplace_marketplaceevent WHERE salon_id = %s AND event_type = %s"
-    assert scene.query(statement, salon, "integration_activated") == [(1,)]
-    assert scene.whatsapp.phone(phone)["linked_devices"] == 1
+    assert system.query(statement, salon, "integration_activated") == [(1,)]
+    assert system.whatsapp.phone(phone)["linked_devices"] == 1

@@ -8,24 +8,24 @@ import segno
 from playwright.sync_api import Page
 
 from tests.browser import decode_qr
-from tests.scene import Scene
+from tests.deployments import Deployment
 
 
-def test_a_stand_in_comes_back_at_its_address_with_its_memory(make_scene: Callable[..., Scene]) -> None:
-    scene = make_scene()
-    scene.whatsapp.add_phone("79990001122", "Anna")
-    scene.yclients.add_salon(501)
-    scene.yclients.press_connect(501)
-    scene.kill("sandbox-whatsapp")
-    scene.restart("sandbox-yclients")
-    scene.start("sandbox-whatsapp")
-    assert scene.whatsapp.phone("79990001122")["name"] == "Anna"
-    assert scene.yclients.salon(501)["status"] == "pending"
+def test_a_stand_in_comes_back_at_its_address_with_its_memory(make_scene: Callable[..., Deployment]) -> None:
+    system = make_scene()
+    system.whatsapp.add_phone("79990001122", "Anna")
+    system.yclients.add_salon(501)
+    system.yclients.press_connect(501)
+    system.kill("sandbox-whatsapp")
+    system.restart("sandbox-yclients")
+    system.start("sandbox-whatsapp")
+    assert system.whatsapp.phone("79990001122")["name"] == "Anna"
+    assert system.yclients.salon(501)["status"] == "pending"
 
 
-def test_each_journey_starts_from_an_empty_migrated_database(make_scene: Callable[..., Scene]) -> None:
-    scene = make_scene()
-    assert scene.query("SELECT count(*) FROM marketplace_company") == [(0,)]
+def test_each_journey_starts_from_an_empty_migrated_database(make_scene: Callable[..., Deployment]) -> None:
+    system = make_scene()
+    assert system.query("SELECT count(*) FROM marketplace_company") == [(0,)]
 
 
 def test_a_qr_code_is_read_from_the_pixels_of_a_page(desktop_page: Page, phone_page: Page) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, WebSocketRoute
 
+from tests.deployments import PRODUCT, Deployment
 from tests.journeys.story import (
     assert_activated_once,
     company_status,
@@ -17,70 +18,69 @@ from tests.journeys.story import (
     wait_until_active,
 )
 from tests.processes import wait_until
-from tests.scene import PRODUCT, Scene
 from tests.servers import Redis
 
 
 @pytest.fixture
-def scene(make_scene: Callable[..., Scene]) -> Scene:
+def system(make_scene: Callable[..., Deployment]) -> Deployment:
     """The production shape; short leases, so that a killed pool's sessions are free after seconds."""
-    scene = make_scene(POOL_LEASE_SECONDS="6")
-    scene.start(*PRODUCT)
-    set_the_scene(scene)
-    return scene
+    system = make_scene(POOL_LEASE_SECONDS="6")
+    system.start(*PRODUCT)
+    set_the_scene(system)
+    return system
 
 
-def ends_well(page: Page, scene: Scene) -> None:
-    wait_until_active(scene)
+def ends_well(page: Page, system: Deployment) -> None:
+    wait_until_active(system)
     see_done(page)
-    assert_activated_once(scene)
+    assert_activated_once(system)
 
 
-def test_the_pool_is_killed_while_the_code_is_shown(scene: Scene, desktop_page: Page) -> None:
-    press_connect(desktop_page, scene)
+def test_the_pool_is_killed_while_the_code_is_shown(system: Deployment, desktop_page: Page) -> None:
+    press_connect(desktop_page, system)
     qr_from_pixels(desktop_page)
-    scene.kill("pool")
-    scene.start("pool")
-    scan_until_linked(desktop_page, scene)
-    ends_well(desktop_page, scene)
+    system.kill("pool")
+    system.start("pool")
+    scan_until_linked(desktop_page, system)
+    ends_well(desktop_page, system)
 
 
-def test_the_pool_is_killed_after_the_scan(scene: Scene, desktop_page: Page) -> None:
-    press_connect(desktop_page, scene)
-    scan(desktop_page, scene)
-    wait_until(lambda: "whatsapp_connected" in events(scene), "the link was noted")
-    scene.kill("pool")
-    scene.start("pool")
-    ends_well(desktop_page, scene)
+def test_the_pool_is_killed_after_the_scan(system: Deployment, desktop_page: Page) -> None:
+    press_connect(desktop_page, system)
+    scan(desktop_page, system)
+    wait_until(lambda: "whatsapp_connected" in events(system), "the link was noted")
+    system.kill("pool")
+    system.start("pool")
+    ends_well(desktop_page, system)
 
 
 @pytest.mark.parametrize(
     ("name", "fault"), [("worker", "slow_answer"), ("pool", "slow"), ("web", "slow_answer")]
 )
 def test_a_process_is_killed_after_activation_began(
-    scene: Scene, desktop_page: Page, name: str, fault: str
+    system: Deployment, desktop_page: Page, name: str, fault: str
 ) -> None:
-    scene.yclients.fault(fault, endpoint="activation", seconds=3)
-    press_connect(desktop_page, scene)
-    scan(desktop_page, scene)
-    wait_until(lambda: company_status(scene) == "activating", "the activation began")
-    scene.kill(name)
-    scene.start(name)
-    ends_well(desktop_page, scene)
+    system.yclients.fault(fault, endpoint="activation", seconds=3)
+    press_connect(desktop_page, system)
+    scan(desktop_page, system)
+    wait_until(lambda: company_status(system) == "activating", "the activation began")
+    system.kill(name)
+    system.start(name)
+    ends_well(desktop_page, system)
 
 
 def test_redis_is_restarted_while_the_code_is_shown(
-    scene: Scene, own_redis: Redis, desktop_page: Page
+    system: Deployment, own_redis: Redis, desktop_page: Page
 ) -> None:
-    press_connect(desktop_page, scene)
+    press_connect(desktop_page, system)
     qr_from_pixels(desktop_page)
     own_redis.kill()
     own_redis.start()
-    scan_until_linked(desktop_page, scene)
-    ends_well(desktop_page, scene)
+    scan_until_linked(desktop_page, system)
+    ends_well(desktop_page, system)
 
 
-def test_the_page_can_only_poll(scene: Scene, desktop_page: Page) -> None:
+def test_the_page_can_only_poll(system: Deployment, desktop_page: Page) -> None:
     refused: list[str] = []
 
     def refuse(socket: WebSocketRoute) -> None:
@@ -88,20 +88,20 @@ def test_the_page_can_only_poll(scene: Scene, desktop_page: Page) -> None:
         socket.close()
 
     desktop_page.route_web_socket("**/*", refuse)
-    press_connect(desktop_page, scene)
-    scan(desktop_page, scene)
-    ends_well(desktop_page, scene)
+    press_connect(desktop_page, system)
+    scan(desktop_page, system)
+    ends_well(desktop_page, system)
     assert refused
 
 
-def test_every_page_is_closed_after_the_scan(scene: Scene, desktop_page: Page) -> None:
-    press_connect(desktop_page, scene)
-    scan(desktop_page, scene)
+def test_every_page_is_closed_after_the_scan(system: Deployment, desktop_page: Page) -> None:
+    press_connect(desktop_page, system)
+    scan(desktop_page, system)
     desktop_page.close()
-    wait_until_active(scene)
-    assert_activated_once(scene)
+    wait_until_active(system)
+    assert_activated_once(system)
 
 
-def events(scene: Scene) -> list[str]:
+def events(system: Deployment) -> list[str]:
     """The event types of every salon, oldest first."""
-    return [row[0] for row in scene.query("SELECT event_type FROM marketplace_marketplaceevent ORDER BY id")]
+    return [row[0] for row in system.query("SELECT event_type FROM marketplace_marketplaceevent ORDER BY id")]

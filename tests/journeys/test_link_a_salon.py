@@ -2,6 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
+from tests.deployments import Deployment
 from tests.journeys.story import (
     SALON,
     assert_activated_once,
@@ -11,27 +12,26 @@ from tests.journeys.story import (
     set_the_scene,
     wait_until_active,
 )
-from tests.scene import Scene
 
 CLIENT = "79990000000"  # to whom the demo and YClients' stand-in write
 
 
-def tell(page: Page, scene: Scene) -> None:
-    set_the_scene(scene)
-    press_connect(page, scene)
-    scan(page, scene)
+def tell(page: Page, system: Deployment) -> None:
+    set_the_scene(system)
+    press_connect(page, system)
+    scan(page, system)
     see_done(page)
-    wait_until_active(scene)
-    assert_activated_once(scene)
+    wait_until_active(system)
+    assert_activated_once(system)
     page.locator("#done-link").click()
     expect(page.get_by_role("heading", name="Интеграция подключена")).to_be_visible()
 
 
-def test_a_salon_is_linked_by_separate_processes(scene: Scene, desktop_page: Page) -> None:
-    tell(desktop_page, scene)
+def test_a_salon_is_linked_by_separate_processes(system: Deployment, desktop_page: Page) -> None:
+    tell(desktop_page, system)
 
 
-def test_the_demo_leads_from_the_link_to_the_clients_answer(demo: Scene, desktop_page: Page) -> None:
+def test_the_demo_leads_from_the_link_to_the_clients_answer(demo: Deployment, desktop_page: Page) -> None:
     page = desktop_page
     tell(page, demo)
     page.goto(demo.url)

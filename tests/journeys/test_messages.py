@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.databases import create_database, drop_database
+from tests.deployments import PRODUCT, Deployment, production_deployment
 from tests.journeys.conftest import SCENES
 from tests.linking import is_active, link_salon
 from tests.processes import Stack, wait_until
-from tests.scene import PRODUCT, Scene, production_scene
 from tests.server import temporary_folder
 from tests.servers import start_redis
 
@@ -30,28 +30,28 @@ _phones = itertools.count(79991000001)
 
 
 @pytest.fixture(scope="module")
-def linked(server_url: str, migrated_template: str) -> Iterator[Scene]:
+def linked(server_url: str, migrated_template: str) -> Iterator[Deployment]:
     """One linked salon for all tests of this file, with pacing off."""
     name = f"journey_messages_{os.getpid()}"
     with contextlib.ExitStack() as ending:
         database_url = create_database(server_url, name, template=migrated_template)
         ending.callback(drop_database, server_url, name)
         redis = ending.enter_context(start_redis())
-        scene = production_scene(
+        system = production_deployment(
             folder=temporary_folder("yclients-whatsapp-journey"),
             database_url=database_url,
             redis_url=redis.url,
             POOL_LEASE_SECONDS="6",
             SENDING_PACED="false",
         )
-        ending.callback(scene.close)
-        scene.start(*PRODUCT)
-        link_salon(scene, salon=SALON, phone=SALON_PHONE)
-        yield scene
+        ending.callback(system.close)
+        system.start(*PRODUCT)
+        link_salon(system, salon=SALON, phone=SALON_PHONE)
+        yield system
 
 
 @pytest.fixture
-def scene(linked: Scene, request: pytest.FixtureRequest) -> Scene:
+def system(linked: Deployment, request: pytest.FixtureRequest) -> Deployment:
     """The linked salon, its line up."""
     scenes: list[Stack] = request.node.stash.setdefault(SCENES, [])
     scenes.append(linked)
@@ -60,76 +60,77 @@ def scene(linked: Scene, request: pytest.FixtureRequest) -> Scene:
     return linked
 
 
-def new_client(scene: Scene, **how: Any) -> str:
+def new_client(system: Deployment, **how: Any) -> str:
     """The number of a client who has WhatsApp on a phone of their own."""
     phone = str(next(_phones))
-    scene.whatsapp.add_phone(phone, "Ирина", **how)
+    system.whatsapp.add_phone(phone, "Ирина", **how)
     return phone
 
 
-def inbox(scene: Scene, phone: str) -> list[str]:
+def inbox(system: Deployment, phone: str) -> list[str]:
     """What the client can read on the phone."""
-    return [message["text"] for message in scene.whatsapp.phone(phone)["inbox"]]
+    return [message["text"] for message in system.whatsapp.phone(phone)["inbox"]]
 
 
-def told(scene: Scene, notification: Any) -> list[int]:
+def told(system: Deployment, notification: Any) -> list[int]:
     """The statuses that YClients has received, in order."""
-    return [entry["status"] for entry in scene.yclients.notification(notification["id"])["statuses"]]
+    return [entry["status"] for entry in system.yclients.notification(notification["id"])["statuses"]]
 
 
-def told_in_the_end(scene: Scene, notification: Any, expected: list[int]) -> None:
+def told_in_the_end(system: Deployment, notification: Any, expected: list[int]) -> None:
     wait_until(
-        lambda: told(scene, notification) == expected,
+        lambda: told(system, notification) == expected,
         f"YClients was told {expected}",
-        why=lambda: f"{told(scene, notification)} {row(scene, notification)}",
+        why=lambda: f"{told(system, notification)} {row(system, notification)}",
     )
 
 
-def row(scene: Scene, notification: Any) -> dict[str, Any]:
+def row(system: Deployment, notification: Any) -> dict[str, Any]:
     """How the message stands in the database."""
     columns = ("status", "error_code", "attempts", "unknowns")
     statement = f"SELECT {', '.join(columns)} FROM whatsapp_message WHERE id = %s"  # noqa: S608
-    return dict(zip(columns, scene.query(statement, int(notification["ext_id"]))[0], strict=True))
+    return dict(zip(columns, system.query(statement, int(notification["ext_id"]))[0], strict=True))
 
 
-def becomes(scene: Scene, notification: Any, status: str) -> None:
-    wait_until(lambda: row(scene, notification)["status"] == status, f"the message is {status}")
+def becomes(system: Deployment, notification: Any, status: str) -> None:
+    wait_until(lambda: row(system, notification)["status"] == status, f"the message is {status}")
 
 
-def test_a_notification_reaches_the_client_and_its_ticks_reach_yclients(scene: Scene) -> None:
-    irina, oleg = new_client(scene), new_client(scene)
-    batch = scene.yclients.notify(SALON, TEXT, irina, f"+7 ({oleg[1:4]}) {oleg[4:7]}-{oleg[7:]}")
-    single = scene.yclients.notify(SALON, "До встречи!", irina, shape={"as_object": True})[0]
+def test_a_notification_reaches_the_client_and_its_ticks_reach_yclients(system: Deployment) -> None:
+    irina, oleg = new_client(system), new_client(system)
+    batch = system.yclients.notify(SALON, TEXT, irina, f"+7 ({oleg[1:4]}) {oleg[4:7]}-{oleg[7:]}")
+    single = system.yclients.notify(SALON, "До встречи!", irina, shape={"as_object": True})[0]
     for one in (*batch, single):
         assert (one["http_status"], one["error_code"]) == (200, None)
-        told_in_the_end(scene, one, [8, 4, 1])
-        assert row(scene, one)["status"] == "delivered"
-    assert inbox(scene, irina) == [TEXT, "До встречи!"]
-    assert inbox(scene, oleg) == [TEXT]
-    handed, sent, delivered = scene.yclients.notification(single["id"])["statuses"]
+        told_in_the_end(system, one, [8, 4, 1])
+        assert row(system, one)["status"] == "delivered"
+    assert inbox(system, irina) == [TEXT, "До встречи!"]
+    assert inbox(system, oleg) == [TEXT]
+    handed, sent, delivered = system.yclients.notification(single["id"])["statuses"]
     assert {**handed, "at": ""} == {"at": "", "status": 8, **PRICE}
     assert {**sent, "at": ""} == {"at": "", "status": 4, **NOTHING}
     assert {**delivered, "at": ""} == {"at": "", "status": 1, **PRICE}
-    scene.whatsapp.read(irina)
-    becomes(scene, single, "read")
-    assert told(scene, single) == [8, 4, 1]
+    system.whatsapp.read(irina)
+    becomes(system, single, "read")
+    assert told(system, single) == [8, 4, 1]
 
 
-def test_a_repeated_request_reaches_the_client_once(scene: Scene) -> None:
-    irina, own_id = new_client(scene), uuid.uuid4().hex
+def test_a_repeated_request_reaches_the_client_once(system: Deployment) -> None:
+    irina, own_id = new_client(system), uuid.uuid4().hex
     first, second = (
-        scene.yclients.notify(SALON, TEXT, destinations=[{"phone": irina, "id": own_id}])[0] for _ in range(2)
+        system.yclients.notify(SALON, TEXT, destinations=[{"phone": irina, "id": own_id}])[0]
+        for _ in range(2)
     )
     assert first["ext_id"] == second["ext_id"]
-    told_in_the_end(scene, first, [8, 4, 1])
-    assert inbox(scene, irina) == [TEXT]
+    told_in_the_end(system, first, [8, 4, 1])
+    assert inbox(system, irina) == [TEXT]
 
 
-def test_a_number_without_whatsapp_is_said_at_once(scene: Scene) -> None:
-    nobody = new_client(scene, registered=False)
-    one = scene.yclients.notify(SALON, TEXT, nobody)[0]
-    told_in_the_end(scene, one, [8, 2])
-    assert row(scene, one) == {
+def test_a_number_without_whatsapp_is_said_at_once(system: Deployment) -> None:
+    nobody = new_client(system, registered=False)
+    one = system.yclients.notify(SALON, TEXT, nobody)[0]
+    told_in_the_end(system, one, [8, 2])
+    assert row(system, one) == {
         "status": "failed",
         "error_code": "not_on_whatsapp",
         "attempts": 0,
@@ -137,45 +138,45 @@ def test_a_number_without_whatsapp_is_said_at_once(scene: Scene) -> None:
     }
 
 
-def test_a_message_waits_while_the_line_is_down(scene: Scene) -> None:
-    irina = new_client(scene)
-    scene.whatsapp.fault("refuse", seconds=60)
-    scene.whatsapp.fault("drop", SALON_PHONE)
-    wait_until(lambda: not is_active(scene, SALON), "the salon is seen off line")
-    one = scene.yclients.notify(SALON, TEXT, irina)[0]
-    told_in_the_end(scene, one, [8])
-    assert row(scene, one)["status"] == "queued"
-    scene.whatsapp.fault("clear")
-    told_in_the_end(scene, one, [8, 4, 1])
-    assert inbox(scene, irina) == [TEXT]
+def test_a_message_waits_while_the_line_is_down(system: Deployment) -> None:
+    irina = new_client(system)
+    system.whatsapp.fault("refuse", seconds=60)
+    system.whatsapp.fault("drop", SALON_PHONE)
+    wait_until(lambda: not is_active(system, SALON), "the salon is seen off line")
+    one = system.yclients.notify(SALON, TEXT, irina)[0]
+    told_in_the_end(system, one, [8])
+    assert row(system, one)["status"] == "queued"
+    system.whatsapp.fault("clear")
+    told_in_the_end(system, one, [8, 4, 1])
+    assert inbox(system, irina) == [TEXT]
 
 
-def test_a_host_killed_while_it_sends_leads_to_one_more_try(scene: Scene) -> None:
-    irina = new_client(scene)
-    before = scene.yclients.notify(SALON, "Первое", irina)[0]
-    told_in_the_end(scene, before, [8, 4, 1])
-    scene.whatsapp.fault("slow", SALON_PHONE, seconds=20)  # the acknowledgement is held back
-    one = scene.yclients.notify(SALON, TEXT, irina)[0]
-    wait_until(lambda: inbox(scene, irina) == ["Первое", TEXT], "the phone has it")
-    assert row(scene, one)["status"] == "sending"
-    kill_hosts(scene)
-    scene.whatsapp.fault("clear")
-    told_in_the_end(scene, one, [8, 4, 1])
-    assert row(scene, one) == {"status": "delivered", "error_code": "", "attempts": 2, "unknowns": 1}
-    assert inbox(scene, irina) == ["Первое", TEXT, TEXT]
+def test_a_host_killed_while_it_sends_leads_to_one_more_try(system: Deployment) -> None:
+    irina = new_client(system)
+    before = system.yclients.notify(SALON, "Первое", irina)[0]
+    told_in_the_end(system, before, [8, 4, 1])
+    system.whatsapp.fault("slow", SALON_PHONE, seconds=20)  # the acknowledgement is held back
+    one = system.yclients.notify(SALON, TEXT, irina)[0]
+    wait_until(lambda: inbox(system, irina) == ["Первое", TEXT], "the phone has it")
+    assert row(system, one)["status"] == "sending"
+    kill_hosts(system)
+    system.whatsapp.fault("clear")
+    told_in_the_end(system, one, [8, 4, 1])
+    assert row(system, one) == {"status": "delivered", "error_code": "", "attempts": 2, "unknowns": 1}
+    assert inbox(system, irina) == ["Первое", TEXT, TEXT]
 
 
-def test_what_a_client_writes_is_stored(scene: Scene) -> None:
-    irina = new_client(scene)
-    scene.whatsapp.send(irina, SALON_PHONE, "Можно перенести на час? 🙏\nСпасибо")
+def test_what_a_client_writes_is_stored(system: Deployment) -> None:
+    irina = new_client(system)
+    system.whatsapp.send(irina, SALON_PHONE, "Можно перенести на час? 🙏\nСпасибо")
     statement = "SELECT direction, text, status FROM whatsapp_message WHERE phone = %s"
-    wait_until(lambda: bool(scene.query(statement, irina)), "the message is stored")
-    assert scene.query(statement, irina) == [("in", "Можно перенести на час? 🙏\nСпасибо", "received")]
+    wait_until(lambda: bool(system.query(statement, irina)), "the message is stored")
+    assert system.query(statement, irina) == [("in", "Можно перенести на час? 🙏\nСпасибо", "received")]
 
 
-def test_the_salons_own_phone_shows_the_welcome_once(scene: Scene) -> None:
+def test_the_salons_own_phone_shows_the_welcome_once(system: Deployment) -> None:
     def own_chat() -> list[str]:
-        there = scene.whatsapp.phone(SALON_PHONE)["inbox"]
+        there = system.whatsapp.phone(SALON_PHONE)["inbox"]
         return [message["text"] for message in there if message["chat"] == SALON_PHONE]
 
     wait_until(lambda: bool(own_chat()), "the welcome is on the salon's phone")
@@ -183,44 +184,44 @@ def test_the_salons_own_phone_shows_the_welcome_once(scene: Scene) -> None:
     assert text.startswith("Здравствуйте! WhatsApp подключён к YClients: Салон Анны.")
     # The phone's receipt for its own account's message says nothing of a client, so it stays "sent".
     statement = "SELECT status FROM whatsapp_message WHERE source = 'welcome'"
-    wait_until(lambda: scene.query(statement) == [("sent",)], "WhatsApp's server has acknowledged it")
+    wait_until(lambda: system.query(statement) == [("sent",)], "WhatsApp's server has acknowledged it")
 
 
-def test_a_client_who_writes_stop_gets_no_more_advertising_and_is_told_so(scene: Scene) -> None:
-    irina = new_client(scene)
-    scene.whatsapp.send(irina, SALON_PHONE, "Стоп!")
-    wait_until(lambda: len(inbox(scene, irina)) == 2, "the opt-out is confirmed")
-    told_in_the_end(scene, scene.yclients.notify(SALON, "Скидка!", irina, dispatch_type="adds")[0], [8, 16])
-    told_in_the_end(scene, scene.yclients.notify(SALON, TEXT, irina)[0], [8, 4, 1])
-    _own, confirmed, notified = inbox(scene, irina)
+def test_a_client_who_writes_stop_gets_no_more_advertising_and_is_told_so(system: Deployment) -> None:
+    irina = new_client(system)
+    system.whatsapp.send(irina, SALON_PHONE, "Стоп!")
+    wait_until(lambda: len(inbox(system, irina)) == 2, "the opt-out is confirmed")
+    told_in_the_end(system, system.yclients.notify(SALON, "Скидка!", irina, dispatch_type="adds")[0], [8, 16])
+    told_in_the_end(system, system.yclients.notify(SALON, TEXT, irina)[0], [8, 4, 1])
+    _own, confirmed, notified = inbox(system, irina)
     assert confirmed.startswith("Готово: рекламы")
     assert notified == TEXT
 
 
-def test_what_a_dying_pool_has_not_read_is_not_lost(scene: Scene) -> None:
-    irina = new_client(scene)
-    scene.whatsapp.post(f"/phones/{irina}/online", online=False)
-    one = scene.yclients.notify(SALON, TEXT, irina)[0]
-    told_in_the_end(scene, one, [8, 4])
-    os.kill(scene.processes["pool"].pid, signal.SIGSTOP)
-    scene.whatsapp.post(f"/phones/{irina}/online", online=True)
-    words = scene.whatsapp.send(irina, SALON_PHONE, "Я опоздаю")
-    wait_until(lambda: confirmed(scene, words["id"]), "the host has it")
-    scene.kill("pool")
-    scene.start("pool")
-    told_in_the_end(scene, one, [8, 4, 1])
+def test_what_a_dying_pool_has_not_read_is_not_lost(system: Deployment) -> None:
+    irina = new_client(system)
+    system.whatsapp.post(f"/phones/{irina}/online", online=False)
+    one = system.yclients.notify(SALON, TEXT, irina)[0]
+    told_in_the_end(system, one, [8, 4])
+    os.kill(system.processes["pool"].pid, signal.SIGSTOP)
+    system.whatsapp.post(f"/phones/{irina}/online", online=True)
+    words = system.whatsapp.send(irina, SALON_PHONE, "Я опоздаю")
+    wait_until(lambda: confirmed(system, words["id"]), "the host has it")
+    system.kill("pool")
+    system.start("pool")
+    told_in_the_end(system, one, [8, 4, 1])
     statement = "SELECT text FROM whatsapp_message WHERE phone = %s AND direction = 'in'"
-    wait_until(lambda: scene.query(statement, irina) == [("Я опоздаю",)], "the answer is stored")
+    wait_until(lambda: system.query(statement, irina) == [("Я опоздаю",)], "the answer is stored")
 
 
-def confirmed(scene: Scene, message_id: str) -> bool:
+def confirmed(system: Deployment, message_id: str) -> bool:
     """Whether the salon's device has told WhatsApp that it has the message."""
-    events = scene.whatsapp.get("/journal")["events"]
+    events = system.whatsapp.get("/journal")["events"]
     return any(event["kind"] == "companion_receipt" and event["id"] == message_id for event in events)
 
 
-def kill_hosts(scene: Scene) -> None:
+def kill_hosts(system: Deployment) -> None:
     """The engine's processes die at once, as by a fault in the library."""
-    pool = scene.processes["pool"].pid
+    pool = system.processes["pool"].pid
     for child in Path(f"/proc/{pool}/task/{pool}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)

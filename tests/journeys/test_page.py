@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, Request, WebSocketRoute, expect
 
 from tests.databases import create_database, drop_database
+from tests.deployments import Deployment, production_deployment
 from tests.journeys.conftest import SCENES
 from tests.journeys.story import OTHER_PHONE, OTHER_SALON, SALON, press_connect, set_the_scene
-from tests.scene import Scene, production_scene
 from tests.server import temporary_folder
 from tests.servers import start_redis
 
@@ -22,27 +22,27 @@ LINKED: dict[str, Any] = {"jid": "79990001122:1@s.whatsapp.net", "phone": "79990
 
 
 @pytest.fixture(scope="module")
-def web(server_url: str, migrated_template: str) -> Iterator[Scene]:
+def web(server_url: str, migrated_template: str) -> Iterator[Deployment]:
     """Only the web process runs, for all these tests: what a pool would do is written by each."""
     with ExitStack() as stack:
         name = f"journey_page_{os.getpid()}"
         database_url = create_database(server_url, name, template=migrated_template)
         stack.callback(drop_database, server_url, name)
-        scene = production_scene(
+        system = production_deployment(
             folder=temporary_folder("yclients-whatsapp-journey"),
             database_url=database_url,
             redis_url=stack.enter_context(start_redis()).url,
             WS_CONNECTS_PER_MINUTE="1000",
         )
-        stack.callback(scene.close)
-        scene.start("web")
-        set_the_scene(scene)
-        set_the_scene(scene, salon=OTHER_SALON, phone=OTHER_PHONE)
-        yield scene
+        stack.callback(system.close)
+        system.start("web")
+        set_the_scene(system)
+        set_the_scene(system, salon=OTHER_SALON, phone=OTHER_PHONE)
+        yield system
 
 
 @pytest.fixture
-def scene(web: Scene, request: pytest.FixtureRequest) -> Scene:
+def system(web: Deployment, request: pytest.FixtureRequest) -> Deployment:
     """The running web process, and nobody has come yet."""
     request.node.stash.setdefault(SCENES, []).append(web)
     web.query("TRUNCATE marketplace_company, whatsapp_session, whatsapp_pool CASCADE")
@@ -56,10 +56,10 @@ def scene(web: Scene, request: pytest.FixtureRequest) -> Scene:
     return web
 
 
-def write(scene: Scene, salon: int = SALON, **columns: Any) -> None:
+def write(system: Deployment, salon: int = SALON, **columns: Any) -> None:
     """Change the salon's session as a pool does; the page notices by polling the row."""
     assigned = ", ".join(f"{name} = %s" for name in columns)
-    scene.query(
+    system.query(
         f"UPDATE whatsapp_session SET {assigned}, version = version + 1 WHERE id ="  # noqa: S608
         " (SELECT session_id FROM marketplace_company WHERE salon_id = %s)",
         *columns.values(),
@@ -67,19 +67,19 @@ def write(scene: Scene, salon: int = SALON, **columns: Any) -> None:
     )
 
 
-def show_qr(scene: Scene, n: int = 1, salon: int = SALON) -> None:
-    from whatsapp.encryption import encrypt
+def show_qr(system: Deployment, n: int = 1, salon: int = SALON) -> None:
+    from whatsapp.crypto.encryption import encrypt
 
     expires = datetime.now(UTC) + timedelta(seconds=60)
-    write(scene, salon, status="qr", qr=encrypt(QR.format(n=n).encode()).decode(), qr_expires_at=expires)
+    write(system, salon, status="qr", qr=encrypt(QR.format(n=n).encode()).decode(), qr_expires_at=expires)
 
 
-def show_code(scene: Scene) -> None:
-    from whatsapp.encryption import encrypt
+def show_code(system: Deployment) -> None:
+    from whatsapp.crypto.encryption import encrypt
 
     expires = datetime.now(UTC) + timedelta(seconds=50)
     code = encrypt(b"6R4J-8Q3R").decode()
-    write(scene, status="pairing_code", pairing_code=code, pairing_code_expires_at=expires)
+    write(system, status="pairing_code", pairing_code=code, pairing_code_expires_at=expires)
 
 
 def close_sockets(page: Page, code: int) -> None:
@@ -91,29 +91,31 @@ def close_sockets(page: Page, code: int) -> None:
     page.route_web_socket("**/*", close)
 
 
-def test_a_reload_goes_on_and_the_address_holds_no_token(scene: Scene, desktop_page: Page) -> None:
-    press_connect(desktop_page, scene)
-    expect(desktop_page).to_have_url(f"{scene.url}/marketplace/onboarding#company_{SALON}")
-    show_qr(scene)
+def test_a_reload_goes_on_and_the_address_holds_no_token(system: Deployment, desktop_page: Page) -> None:
+    press_connect(desktop_page, system)
+    expect(desktop_page).to_have_url(f"{system.url}/marketplace/onboarding#company_{SALON}")
+    show_qr(system)
     expect(desktop_page.locator("#qr svg")).to_be_visible()
     desktop_page.reload()
     expect(desktop_page.locator("#qr svg")).to_be_visible()
-    expect(desktop_page).to_have_url(f"{scene.url}/marketplace/onboarding#company_{SALON}")
+    expect(desktop_page).to_have_url(f"{system.url}/marketplace/onboarding#company_{SALON}")
 
 
-def test_two_salons_in_two_tabs_stay_apart(scene: Scene, desktop_page: Page) -> None:
-    press_connect(desktop_page, scene)
+def test_two_salons_in_two_tabs_stay_apart(system: Deployment, desktop_page: Page) -> None:
+    press_connect(desktop_page, system)
     other = desktop_page.context.new_page()
-    press_connect(other, scene, salon=OTHER_SALON)
+    press_connect(other, system, salon=OTHER_SALON)
     for page in (desktop_page, other):
         page.reload()
-    show_qr(scene, salon=OTHER_SALON)
+    show_qr(system, salon=OTHER_SALON)
     expect(other.locator("#qr svg")).to_be_visible()
     expect(desktop_page.locator("#qr svg")).to_have_count(0)
     expect(desktop_page).to_have_url(re.compile(f"#company_{SALON}$"))
 
 
-def test_the_page_asks_nobody_else_and_breaks_no_rule_of_its_own(scene: Scene, desktop_page: Page) -> None:
+def test_the_page_asks_nobody_else_and_breaks_no_rule_of_its_own(
+    system: Deployment, desktop_page: Page
+) -> None:
     complaints: list[str] = []
     asked: list[Request] = []
 
@@ -121,22 +123,22 @@ def test_the_page_asks_nobody_else_and_breaks_no_rule_of_its_own(scene: Scene, d
         if message.type in ("error", "warning"):
             complaints.append(message.text)
 
-    press_connect(desktop_page, scene)
+    press_connect(desktop_page, system)
     desktop_page.on("console", hear)
     desktop_page.on("pageerror", lambda error: complaints.append(str(error)))
     desktop_page.on("request", lambda request: asked.append(request))
-    press_connect(desktop_page, scene)
-    show_qr(scene)
+    press_connect(desktop_page, system)
+    show_qr(system)
     expect(desktop_page.locator("#qr svg")).to_be_visible()
-    write(scene, status="connected", qr="", **LINKED)
+    write(system, status="connected", qr="", **LINKED)
     expect(desktop_page.locator("#panel-activate")).to_be_visible()
     assert complaints == []
-    hosts = {request.url.split("/")[2] for request in asked} - {scene.yclients.url.split("/")[2]}
-    assert hosts == {scene.url.split("/")[2]}
+    hosts = {request.url.split("/")[2] for request in asked} - {system.yclients.url.split("/")[2]}
+    assert hosts == {system.url.split("/")[2]}
 
 
-def test_a_phone_is_offered_the_code_first(scene: Scene, phone_page: Page) -> None:
-    press_connect(phone_page, scene)
+def test_a_phone_is_offered_the_code_first(system: Deployment, phone_page: Page) -> None:
+    press_connect(phone_page, system)
     expect(phone_page.get_by_label("Номер WhatsApp на телефоне салона")).to_be_visible()
     phone_page.get_by_role("button", name="Получить код").click()
     expect(phone_page.locator("#phone-error")).to_have_text("Сначала укажите номер телефона.")
@@ -146,15 +148,15 @@ def test_a_phone_is_offered_the_code_first(scene: Scene, phone_page: Page) -> No
     phone_page.get_by_label("Номер WhatsApp").fill("8 999 000-11-22")
     phone_page.get_by_role("button", name="Получить код").click()
     expect(phone_page.locator("#get-code")).to_be_disabled()
-    show_code(scene)
+    show_code(system)
     expect(phone_page.locator("#code")).to_contain_text("6R4J-8Q3R")
     expect(phone_page.locator("#code-for")).to_have_text("Код для номера +7 999 000-11-22")
     phone_page.get_by_role("radio", name="QR-код").check()
     expect(phone_page.locator("#way-qr")).to_be_visible()
 
 
-def test_a_keyboard_switches_and_asks(scene: Scene, desktop_page: Page) -> None:
-    press_connect(desktop_page, scene)
+def test_a_keyboard_switches_and_asks(system: Deployment, desktop_page: Page) -> None:
+    press_connect(desktop_page, system)
     desktop_page.get_by_role("radio", name="QR-код").focus()
     desktop_page.keyboard.press("ArrowRight")
     expect(desktop_page.locator("#way-code")).to_be_visible()
@@ -164,50 +166,50 @@ def test_a_keyboard_switches_and_asks(scene: Scene, desktop_page: Page) -> None:
     expect(desktop_page.locator("#phone-error")).to_be_visible()
 
 
-def test_each_end_is_told_with_a_next_step(scene: Scene, desktop_page: Page) -> None:
-    press_connect(desktop_page, scene)
-    write(scene, status="conflict", **LINKED)
+def test_each_end_is_told_with_a_next_step(system: Deployment, desktop_page: Page) -> None:
+    press_connect(desktop_page, system)
+    write(system, status="conflict", **LINKED)
     expect(desktop_page.locator("#trouble-title")).to_have_text("WhatsApp подключён в другом месте")
     expect(desktop_page.locator("#trouble-title")).to_be_focused()
     expect(desktop_page.get_by_role("button", name="Использовать здесь снова")).to_be_visible()
-    write(scene, status="failed", trouble="outdated")
+    write(system, status="failed", trouble="outdated")
     expect(desktop_page.locator("#trouble-text")).to_contain_text("сначала нужно обновить нашу программу")
     expect(desktop_page.get_by_role("button", name="Подключить снова")).to_be_visible()
-    write(scene, status="banned", banned_until=datetime.now(UTC) + timedelta(days=1))
+    write(system, status="banned", banned_until=datetime.now(UTC) + timedelta(days=1))
     expect(desktop_page.locator("#trouble-text")).to_contain_text("WhatsApp ограничил этот номер до")
-    write(scene, status="connected")
-    scene.query("UPDATE marketplace_company SET status = 'activation_failed' WHERE salon_id = %s", SALON)
+    write(system, status="connected")
+    system.query("UPDATE marketplace_company SET status = 'activation_failed' WHERE salon_id = %s", SALON)
     expect(desktop_page.get_by_role("button", name="Попробовать ещё раз")).to_be_visible()
-    scene.query("UPDATE marketplace_company SET status = 'frozen' WHERE salon_id = %s", SALON)
+    system.query("UPDATE marketplace_company SET status = 'frozen' WHERE salon_id = %s", SALON)
     expect(desktop_page.locator("#trouble-title")).to_have_text("Приложение приостановлено")
-    scene.query("UPDATE marketplace_company SET status = 'uninstalled' WHERE salon_id = %s", SALON)
+    system.query("UPDATE marketplace_company SET status = 'uninstalled' WHERE salon_id = %s", SALON)
     expect(desktop_page.locator("#trouble-title")).to_have_text("Приложение удалено")
 
 
 def test_a_link_that_dies_right_after_pairing_says_why_and_offers_the_next_code(
-    scene: Scene, phone_page: Page
+    system: Deployment, phone_page: Page
 ) -> None:
-    press_connect(phone_page, scene)
-    show_qr(scene)
-    scene.query(
+    press_connect(phone_page, system)
+    show_qr(system)
+    system.query(
         "UPDATE marketplace_company SET status = 'active', api_key = 'k', api_key_digest = 'd'"
         " WHERE salon_id = %s",
         SALON,
     )
-    write(scene, status="connected", qr="", connected_at=datetime.now(UTC), **LINKED)
+    write(system, status="connected", qr="", connected_at=datetime.now(UTC), **LINKED)
     expect(phone_page.locator("#panel-done")).to_be_visible()
     expect(phone_page.locator("#done-settling")).to_contain_text("Привязка проверяется одну минуту")
-    write(scene, status="reconnecting", trouble="network")
+    write(system, status="reconnecting", trouble="network")
     expect(phone_page.locator("#done-text")).to_contain_text("Связь прервалась сразу после привязки")
     expect(phone_page.locator("#done-title")).to_have_text("WhatsApp сейчас не на связи")
-    write(scene, status="logged_out", jid="", phone="", trouble="died_early")
+    write(system, status="logged_out", jid="", phone="", trouble="died_early")
     expect(phone_page.locator("#panel-link")).to_be_visible()
     expect(phone_page.locator("#lost-link")).to_contain_text("оборвалась сразу после создания")
-    show_qr(scene, 2)
+    show_qr(system, 2)
     phone_page.get_by_role("radio", name="QR-код").check()
     expect(phone_page.locator("#qr svg")).to_be_visible()
     expect(phone_page.locator("#lost-link")).to_be_visible()
-    write(scene, status="connected", qr="", trouble="", stable_at=datetime.now(UTC), **LINKED)
+    write(system, status="connected", qr="", trouble="", stable_at=datetime.now(UTC), **LINKED)
     expect(phone_page.locator("#panel-done")).to_be_visible()
     expect(phone_page.locator("#done-settling")).to_be_hidden()
 
@@ -221,17 +223,17 @@ def test_a_link_that_dies_right_after_pairing_says_why_and_offers_the_next_code(
     ],
 )
 def test_a_refused_channel_is_explained(
-    scene: Scene, desktop_page: Page, code: int, place: str, words: str
+    system: Deployment, desktop_page: Page, code: int, place: str, words: str
 ) -> None:
     close_sockets(desktop_page, code)
-    press_connect(desktop_page, scene)
+    press_connect(desktop_page, system)
     expect(desktop_page.locator(place)).to_contain_text(words)
 
 
-def test_silence_is_said_after_thirty_polls(scene: Scene, desktop_page: Page) -> None:
+def test_silence_is_said_after_thirty_polls(system: Deployment, desktop_page: Page) -> None:
     close_sockets(desktop_page, 1011)
     desktop_page.clock.install()
-    press_connect(desktop_page, scene)
+    press_connect(desktop_page, system)
     again = desktop_page.get_by_role("button", name="Проверить ещё раз")
     for _ in range(60):
         with desktop_page.expect_response("**/marketplace/api/status/*"):
@@ -240,30 +242,30 @@ def test_silence_is_said_after_thirty_polls(scene: Scene, desktop_page: Page) ->
             break
     expect(desktop_page.locator("#notice")).to_contain_text("Новостей давно не было")
     again.click()
-    show_qr(scene)
+    show_qr(system)
     with desktop_page.expect_response("**/marketplace/api/status/*"):
         desktop_page.clock.run_for(3000)
     expect(desktop_page.locator("#qr svg")).to_be_visible()
     expect(again).to_be_hidden()
 
 
-def test_the_language_can_be_switched_and_is_kept(scene: Scene, open_page: Callable[..., Page]) -> None:
+def test_the_language_can_be_switched_and_is_kept(system: Deployment, open_page: Callable[..., Page]) -> None:
     page = open_page(locale="en-GB")
-    press_connect(page, scene)
+    press_connect(page, system)
     expect(page.get_by_role("heading", name="Linking WhatsApp")).to_be_visible()
     page.get_by_role("button", name="Русский").click()
     expect(page.get_by_role("heading", name="Подключение WhatsApp")).to_be_visible()
     page.reload()
     expect(page.get_by_role("heading", name="Подключение WhatsApp")).to_be_visible()
-    show_qr(scene)
+    show_qr(system)
     expect(page.locator("#qr-left")).to_contain_text("Код действует ещё")
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
-def test_nothing_runs_out_of_the_screen(scene: Scene, desktop_page: Page, width: int) -> None:
+def test_nothing_runs_out_of_the_screen(system: Deployment, desktop_page: Page, width: int) -> None:
     desktop_page.set_viewport_size({"width": width, "height": 800})
-    press_connect(desktop_page, scene)
-    show_qr(scene)
+    press_connect(desktop_page, system)
+    show_qr(system)
     for way in ("По номеру", "QR-код"):
         desktop_page.get_by_role("radio", name=way).check()
         assert desktop_page.evaluate("document.documentElement.scrollWidth") <= width

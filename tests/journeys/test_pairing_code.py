@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from tests.deployments import Deployment
 from tests.journeys.story import (
     PHONE,
     SALON,
@@ -14,7 +15,6 @@ from tests.journeys.story import (
     wait_until_active,
 )
 from tests.processes import wait_until
-from tests.scene import Scene
 
 
 def type_number(page: Page, text: str) -> str:
@@ -28,36 +28,36 @@ def type_number(page: Page, text: str) -> str:
     return shown.inner_text()
 
 
-def test_a_salon_is_linked_by_a_typed_code(scene: Scene, phone_page: Page) -> None:
-    set_the_scene(scene)
+def test_a_salon_is_linked_by_a_typed_code(system: Deployment, phone_page: Page) -> None:
+    set_the_scene(system)
     phone_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    press_connect(phone_page, scene)
+    press_connect(phone_page, system)
     code = type_number(phone_page, "8 (999) 000 11 22")
     phone_page.get_by_role("button", name="Скопировать код").click()
     expect(phone_page.get_by_role("button", name="Скопировано")).to_be_visible()
     assert phone_page.evaluate("navigator.clipboard.readText()") == code.replace("-", "")
-    scene.whatsapp.enter_code(PHONE, code)
+    system.whatsapp.enter_code(PHONE, code)
     see_done(phone_page)
-    wait_until_active(scene)
-    assert_activated_once(scene)
+    wait_until_active(system)
+    assert_activated_once(system)
     expect(phone_page.locator("#done-settling")).to_be_visible()
 
-    scene.whatsapp.fault("replaced", PHONE)
+    system.whatsapp.fault("replaced", PHONE)
     again = phone_page.get_by_role("button", name="Использовать здесь снова")
     expect(again).to_be_visible(timeout=60_000)
-    wait_until(lambda: available(scene) is False, "YClients was told that WhatsApp is down")
-    logins = scene.whatsapp.get("/state")["totals"]["login"]
+    wait_until(lambda: available(system) is False, "YClients was told that WhatsApp is down")
+    logins = system.whatsapp.get("/state")["totals"]["login"]
     again.click()
     expect(phone_page.locator("#done-title")).to_have_text("WhatsApp подключён", timeout=60_000)
     expect(phone_page.locator("#done-good")).to_be_visible(timeout=60_000)
-    assert scene.whatsapp.get("/state")["totals"]["login"] == logins + 1
+    assert system.whatsapp.get("/state")["totals"]["login"] == logins + 1
 
-    scene.whatsapp.remove_devices(PHONE)
+    system.whatsapp.remove_devices(PHONE)
     expect(phone_page.locator("#lost-link")).to_contain_text("оборвалась сразу после", timeout=60_000)
 
 
-def available(scene: Scene) -> bool | None:
+def available(system: Deployment) -> bool | None:
     """What the marketplace believes of the salon's WhatsApp."""
-    channels = scene.yclients.salon(SALON)["installation"]["channels"]
+    channels = system.yclients.salon(SALON)["installation"]["channels"]
     found: bool | None = channels.get("whatsapp")
     return found

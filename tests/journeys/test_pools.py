@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import pytest
 
 from tests.databases import create_database, drop_database
+from tests.deployments import production_deployment
 from tests.pool_processes import Pools
-from tests.scene import production_scene
 from tests.server import temporary_folder
 from tests.servers import start_redis
 
@@ -28,18 +28,18 @@ def pools(server_url: str, migrated_template: str) -> Iterator[Pools]:
         database = create_database(server_url, name, template=migrated_template)
         closing.callback(drop_database, server_url, name)
         redis = closing.enter_context(start_redis())
-        scene = production_scene(
+        system = production_deployment(
             folder=temporary_folder("yclients-whatsapp-pools"),
             database_url=database,
             redis_url=redis.url,
             POOL_LEASE_SECONDS=str(LEASE),
             POOL_SHARD_SIZE="2",
         )
-        pools = closing.enter_context(Pools(scene))
-        closing.callback(scene.close)
+        pools = closing.enter_context(Pools(system))
+        closing.callback(system.close)
         for pool in NAMES:
             pools.add(pool)
-        scene.start(*NAMES)
+        system.start(*NAMES)
         pools.link(SALONS)
         yield pools
 
@@ -48,7 +48,7 @@ def pools(server_url: str, migrated_template: str) -> Iterator[Pools]:
 def _never_twice(pools: Pools) -> Iterator[None]:
     """Both pools run before each test; after it, every salon is linked, never had two connections, and was
     never asked for another code."""
-    pools.scene.start(*NAMES)
+    pools.system.start(*NAMES)
     pools.wait_linked(pools.phones)
     yield
     pools.wait_linked(pools.phones)
@@ -74,23 +74,23 @@ def taken_over(pools: Pools, held: list[str], heir: str) -> float:
 def test_a_killed_pools_salons_are_linked_elsewhere_within_two_leases(pools: Pools) -> None:
     victim, heir = busier(pools)
     held = pools.held_by(victim)
-    pools.scene.kill(victim)
+    pools.system.kill(victim)
     assert taken_over(pools, held, heir) < 2 * LEASE
 
 
 def test_a_pool_told_to_stop_hands_over_within_seconds(pools: Pools) -> None:
     victim, heir = busier(pools)
     held = pools.held_by(victim)
-    pid = pools.scene.processes[victim].pid
-    assert pools.scene.terminate(victim) == 0
-    assert pools.scene.query("SELECT 1 FROM whatsapp_session WHERE lease_owner LIKE %s", f"%:{pid}:%") == []
+    pid = pools.system.processes[victim].pid
+    assert pools.system.terminate(victim) == 0
+    assert pools.system.query("SELECT 1 FROM whatsapp_session WHERE lease_owner LIKE %s", f"%:{pid}:%") == []
     assert taken_over(pools, held, heir) < LEASE
 
 
 def test_a_paused_pools_hosts_end_before_another_pool_links_its_salons(pools: Pools) -> None:
     victim, heir = busier(pools)
     held = pools.held_by(victim)
-    process = pools.scene.processes[victim]
+    process = pools.system.processes[victim]
     os.kill(process.pid, signal.SIGSTOP)
     try:
         assert taken_over(pools, held, heir) < 2 * LEASE
@@ -106,10 +106,10 @@ def test_a_pool_cut_off_from_the_database_lets_go_before_another_pool_links(pool
     pools.cables[victim].cut()
     try:
         assert taken_over(pools, held, heir) < 2 * LEASE
-        assert pools.scene.processes[victim].said("not renewed in time")
+        assert pools.system.processes[victim].said("not renewed in time")
     finally:
         pools.cables[victim].mend()
-    pools.scene.terminate(heir)
+    pools.system.terminate(heir)
     pools.wait_linked(pools.phones, by=victim)  # it works again
 
 

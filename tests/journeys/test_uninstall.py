@@ -2,6 +2,7 @@
 
 from playwright.sync_api import Page
 
+from tests.deployments import Deployment
 from tests.journeys.story import (
     PHONE,
     SALON,
@@ -13,35 +14,34 @@ from tests.journeys.story import (
     wait_until_active,
 )
 from tests.processes import wait_until
-from tests.scene import Scene
 
 
-def secrets_left(scene: Scene) -> tuple[int, int]:
+def secrets_left(system: Deployment) -> tuple[int, int]:
     """How many salons hold an API key, and how many sessions hold credentials."""
-    keys = scene.query("SELECT count(*) FROM marketplace_company WHERE api_key_digest IS NOT NULL")
-    return keys[0][0], scene.query("SELECT count(*) FROM whatsapp_storedcredentials")[0][0]
+    keys = system.query("SELECT count(*) FROM marketplace_company WHERE api_key_digest IS NOT NULL")
+    return keys[0][0], system.query("SELECT count(*) FROM whatsapp_storedcredentials")[0][0]
 
 
-def linked_devices(scene: Scene) -> int:
-    count: int = scene.whatsapp.phone(PHONE)["linked_devices"]
+def linked_devices(system: Deployment) -> int:
+    count: int = system.whatsapp.phone(PHONE)["linked_devices"]
     return count
 
 
-def test_an_uninstall_leaves_nothing_and_a_reinstall_works(scene: Scene, desktop_page: Page) -> None:
-    set_the_scene(scene)
-    press_connect(desktop_page, scene)
-    scan_until_linked(desktop_page, scene)
-    wait_until_active(scene)
-    wait_until(lambda: secrets_left(scene) == (1, 1), "key and credentials are kept")
+def test_an_uninstall_leaves_nothing_and_a_reinstall_works(system: Deployment, desktop_page: Page) -> None:
+    set_the_scene(system)
+    press_connect(desktop_page, system)
+    scan_until_linked(desktop_page, system)
+    wait_until_active(system)
+    wait_until(lambda: secrets_left(system) == (1, 1), "key and credentials are kept")
 
-    scene.yclients.change(SALON, "uninstall")
-    scene.yclients.send_lifecycle(SALON, "uninstall")
-    wait_until(lambda: company_status(scene) == "uninstalled", "the salon is uninstalled")
-    wait_until(lambda: linked_devices(scene) == 0, "the phone sees the device gone")
-    wait_until(lambda: secrets_left(scene) == (0, 0), "key and credentials are destroyed")
+    system.yclients.change(SALON, "uninstall")
+    system.yclients.send_lifecycle(SALON, "uninstall")
+    wait_until(lambda: company_status(system) == "uninstalled", "the salon is uninstalled")
+    wait_until(lambda: linked_devices(system) == 0, "the phone sees the device gone")
+    wait_until(lambda: secrets_left(system) == (0, 0), "key and credentials are destroyed")
 
-    press_connect(desktop_page, scene)
-    scan_until_linked(desktop_page, scene)
-    wait_until_active(scene)
+    press_connect(desktop_page, system)
+    scan_until_linked(desktop_page, system)
+    wait_until_active(system)
     see_done(desktop_page)
-    assert linked_devices(scene) == 1
+    assert linked_devices(system) == 1

@@ -2,10 +2,10 @@
 
 from django.utils import timezone
 
-from marketplace import activation
 from marketplace.models import Company, MarketplaceEvent
-from tests.marketplace.cast import MOSCOW
-from tests.marketplace.outside import LocalYClients
+from marketplace.salons import activation
+from tests.marketplace.local_yclients import LocalYClients
+from tests.marketplace.salons_data import MOSCOW
 
 
 class Killed(BaseException):

@@ -3,10 +3,10 @@
 import time
 from itertools import count
 
-from marketplace import inbound
+from marketplace.inbound import processing
 from marketplace.models import Company
-from whatsapp import inbox
 from whatsapp.engine.protocol import Incoming
+from whatsapp.messages import inbox
 from whatsapp.models import Message
 
 IVAN, OLGA = "79990000000", "79990000001"
@@ -24,8 +24,8 @@ def writes(
 
 def work() -> None:
     """Do what the worker would do now."""
-    for pk in inbound.due(limit=100):
-        inbound.act(pk)
+    for pk in processing.due(limit=100):
+        processing.act(pk)
 
 
 def told(phone: str = IVAN, source: str = "optout") -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.marketplace.outside import LocalYClients, local_yclients
+from tests.marketplace.local_yclients import LocalYClients, local_yclients
 
 if TYPE_CHECKING:  # models can be imported only after pytest has set Django up
     from marketplace.models import Company
@@ -17,9 +17,9 @@ if TYPE_CHECKING:  # models can be imported only after pytest has set Django up
 @pytest.fixture
 def yclients(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalYClients]:
     """YClients, reachable, patient with fast callers, with three salons that have not installed anything."""
-    from marketplace import call_slots
+    from marketplace.yclients import rate_limit
 
-    monkeypatch.setattr(call_slots, "SPACING", timedelta(milliseconds=1))
+    monkeypatch.setattr(rate_limit, "SPACING", timedelta(milliseconds=1))
     with local_yclients() as there:
         settings.YCLIENTS_API_URL = there.url
         settings.YCLIENTS_MARKETPLACE_URL = there.marketplace_url
@@ -29,8 +29,8 @@ def yclients(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalYC
 @pytest.fixture
 def registered(yclients: LocalYClients, transactional_db: None) -> Company:
     """Moscow, registered, no phone yet."""
-    from marketplace.registration import start_registration
-    from tests.marketplace.cast import ANDREY, MOSCOW
+    from marketplace.salons.registration import start_registration
+    from tests.marketplace.salons_data import ANDREY, MOSCOW
 
     yclients.press_connect(MOSCOW)
     return start_registration(salon_ids=[MOSCOW], user=ANDREY, signed=True).primary
@@ -39,7 +39,7 @@ def registered(yclients: LocalYClients, transactional_db: None) -> Company:
 @pytest.fixture
 def connected(registered: Company) -> Company:
     """Moscow, registered, its phone connected."""
-    from tests.marketplace.cast import connect_phone
+    from tests.marketplace.salons_data import connect_phone
 
     connect_phone(registered)
     return registered

@@ -9,13 +9,13 @@ import pytest
 from django.utils import timezone
 
 if TYPE_CHECKING:  # models can be imported only after pytest has set Django up
-    from tests.onboarding.cast import Visitor
+    from tests.onboarding.visitors import Visitor
 
 
 @pytest.fixture
 def moscow(transactional_db: None) -> Visitor:
     """The barbershop in Moscow, registered a moment ago."""
-    from tests.onboarding.cast import arrive
+    from tests.onboarding.visitors import arrive
 
     return arrive(307626, "Барбершоп на Тверской")
 
@@ -23,7 +23,7 @@ def moscow(transactional_db: None) -> Visitor:
 @pytest.fixture
 def kazan(transactional_db: None) -> Visitor:
     """The nail studio in Kazan, registered a moment ago."""
-    from tests.onboarding.cast import arrive
+    from tests.onboarding.visitors import arrive
 
     return arrive(412870, "Студия ногтей")
 

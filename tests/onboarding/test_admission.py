@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from onboarding import addresses, admission, languages, origins, throttle
+from config.shared import addresses
+from onboarding import admission, languages, origins, throttle
 from tests.servers import Redis
 
 

@@ -12,10 +12,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from marketplace import activation
 from marketplace.models import Company, MarketplaceEvent
+from marketplace.salons import activation
 from onboarding import codes
-from tests.onboarding.cast import PHONE, Visitor, forgeries
+from tests.onboarding.visitors import PHONE, Visitor, forgeries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -313,7 +313,7 @@ def test_why_it_was_not_activated(
 
 def test_every_salon_of_the_token_is_activated(moscow: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     from onboarding import tokens
-    from tests.onboarding.cast import arrive
+    from tests.onboarding.visitors import arrive
 
     branch = arrive(99, "Второй филиал")
     Company.objects.filter(pk=branch.company.pk).update(session=moscow.session)

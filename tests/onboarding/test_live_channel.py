@@ -15,8 +15,8 @@ from channels.testing import WebsocketCommunicator
 from django.db import OperationalError
 from django.utils import timezone
 
-from onboarding import consumers, reading, throttle, tokens
-from tests.onboarding.cast import PHONE, Visitor, forge, forgeries
+from onboarding import consumers, page_actions, throttle, tokens
+from tests.onboarding.visitors import PHONE, Visitor, forge, forgeries
 from tests.servers import Redis
 from whatsapp.models import Session
 
@@ -229,11 +229,11 @@ async def test_a_change_without_a_hint_arrives_by_polling(moscow: Visitor) -> No
 
 async def test_an_older_picture_is_not_shown_again(moscow: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     await in_database(moscow.shows_qr)()
-    late = await in_database(reading.look)(tokens.verify(moscow.token), viewed=False)
+    late = await in_database(page_actions.look)(tokens.verify(moscow.token), viewed=False)
     async with Tab(moscow.token) as tab:
         await in_database(moscow.phone_scans)()
         await tab.hear_until("activation")
-        monkeypatch.setattr(reading, "look", lambda *_args, **_named: late)
+        monkeypatch.setattr(page_actions, "look", lambda *_args, **_named: late)
         await in_database(moscow.pool_writes)()
         assert await tab.socket.receive_nothing(timeout=1.5)
 
@@ -371,8 +371,8 @@ async def test_a_silent_database_is_told_once_and_survived(
     async with Tab(moscow.token) as tab:
         await tab.hear_until("status")
         with monkeypatch.context() as broken:
-            broken.setattr(reading, "look", fail)
-            broken.setattr(reading, "request_qr", fail)
+            broken.setattr(page_actions, "look", fail)
+            broken.setattr(page_actions, "request_qr", fail)
             assert (await tab.hear_until("error"))[-1]["code"] == "unavailable"
             await tab.say({"event": "request-qr"})
             assert (await tab.hear_until("error"))[-1]["code"] == "unavailable"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.onboarding.cast import Visitor, forgeries
+from tests.onboarding.visitors import Visitor, forgeries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,7 +73,7 @@ def test_a_forged_token_opens_nothing(moscow: Visitor) -> None:
 
 
 def test_a_token_from_before_the_uninstall_stays_dead(moscow: Visitor) -> None:
-    from tests.onboarding.cast import after
+    from tests.onboarding.visitors import after
 
     moscow.becomes("pending_whatsapp", uninstalled_at=after(2))
     assert open_page(moscow.token).status_code == 401

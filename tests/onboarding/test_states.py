@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tests.onboarding.cast import Visitor
+from tests.onboarding.visitors import Visitor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LINKED: dict[str, Any] = {"jid": "79990000900:1@s.whatsapp.net", "phone": "79990000900", "wanted": "linked"}
@@ -92,7 +92,7 @@ def test_a_device_that_support_stopped_cannot_be_started_from_the_page(moscow: V
 
 
 def test_use_it_here_again_is_asked_for_once_in_ten_seconds(moscow: Visitor, pool: None) -> None:
-    from whatsapp import services
+    from whatsapp.sessions import services
 
     moscow.pool_writes(**{**PROVEN, "status": "conflict", "trouble": "replaced"})
     services.request_qr(session=moscow.session)

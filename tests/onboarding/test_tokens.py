@@ -9,7 +9,7 @@ from django.conf import settings
 
 from marketplace.models import Company
 from onboarding import tokens
-from tests.onboarding.cast import forge
+from tests.onboarding.visitors import forge
 
 pytestmark = pytest.mark.django_db
 

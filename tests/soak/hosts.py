@@ -19,8 +19,8 @@ from collections import Counter
 from pathlib import Path
 
 from sandbox.whatsapp import SandboxWhatsApp
-from tests.clones import clone_account, clone_store, read_store
-from tests.whatsapp.engine.worlds import CLIENT, SALON, RealWorld
+from tests.cloned_sessions import clone_account, clone_store, read_store
+from tests.whatsapp.engine.engines import CLIENT, SALON, RealWorld
 from whatsapp.engine import EngineError
 from whatsapp.engine.protocol import Connected, HostExited, NumbersChecked
 

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.deployments import production_deployment
 from tests.pool_processes import Pools
-from tests.scene import production_scene
 from tests.server import temporary_folder
 from tests.servers import start_postgres, start_redis
 
@@ -48,7 +48,7 @@ class Storm:
     def round(self, number: int) -> None:
         """One trouble at a random moment, until every salon is linked again."""
         pools = self.pools
-        pools.scene.start(*NAMES)
+        pools.system.start(*NAMES)
         pools.wait_linked(pools.phones)
         time.sleep(self.random.uniform(0, self.lease / 2))  # somewhere between two renewals
         victim = self.random.choice([name for name in NAMES if pools.held_by(name)])
@@ -72,16 +72,16 @@ class Storm:
         return moved and self.pools.are_linked(held)
 
     def _kill(self, victim: str) -> None:
-        self.pools.scene.kill(victim)
+        self.pools.system.kill(victim)
 
     def _pause(self, victim: str) -> None:
-        os.kill(self.pools.scene.processes[victim].pid, signal.SIGSTOP)
+        os.kill(self.pools.system.processes[victim].pid, signal.SIGSTOP)
 
     def _cut_off(self, victim: str) -> None:
         self.pools.cables[victim].cut()
 
     def _stop(self, victim: str) -> None:
-        self.pools.scene.terminate(victim)
+        self.pools.system.terminate(victim)
 
     def _cut_off_and_pause(self, victim: str) -> None:
         self._cut_off(victim)
@@ -91,7 +91,7 @@ class Storm:
     def _kill_host(self, victim: str) -> None:
         phones = {self.pools.phones[session] for session in self.pools.held_by(victim)}
         seen = self.pools.journal()[-1]["seq"]
-        for pid in children(self.pools.scene.processes[victim].pid):
+        for pid in children(self.pools.system.processes[victim].pid):
             os.kill(pid, signal.SIGKILL)
         self.pools.until(
             lambda: phones <= {event.get("phone") for event in self.pools.journal(seen)},
@@ -100,12 +100,12 @@ class Storm:
 
     def _kill_all(self, _victim: str) -> None:
         for name in NAMES:
-            self.pools.scene.kill(name)
-        self.pools.scene.start(*NAMES)
+            self.pools.system.kill(name)
+        self.pools.system.start(*NAMES)
 
     def _undo(self, victim: str) -> None:
         self.pools.cables[victim].mend()
-        process = self.pools.scene.processes[victim]
+        process = self.pools.system.processes[victim]
         if process.running:
             os.kill(process.pid, signal.SIGCONT)
 
@@ -143,7 +143,7 @@ def main() -> None:
     with ExitStack() as closing:
         postgres = closing.enter_context(start_postgres())
         redis = closing.enter_context(start_redis())
-        scene = production_scene(
+        system = production_deployment(
             folder=temporary_folder("soak-pools"),
             database_url=postgres.create_database("soak"),
             redis_url=redis.url,
@@ -151,12 +151,12 @@ def main() -> None:
             POOL_CAPACITY=str(max(1, options.salons)),
             POOL_SHARD_SIZE="3",
         )
-        pools = closing.enter_context(Pools(scene))
-        closing.callback(scene.close)
-        scene.manage("migrate")
+        pools = closing.enter_context(Pools(system))
+        closing.callback(system.close)
+        system.manage("migrate")
         for name in NAMES:
             pools.add(name)
-        scene.start(*NAMES)
+        system.start(*NAMES)
         pools.link(options.salons)
         storm = Storm(pools, lease=options.lease, seed=options.seed)
         for number in range(options.rounds):

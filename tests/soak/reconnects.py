@@ -18,11 +18,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from tests.deployments import production_deployment
 from tests.pool_processes import Pools
-from tests.scene import production_scene
 from tests.server import temporary_folder
 from tests.servers import start_postgres, start_redis
-from whatsapp.policy import QUICK_RETURNS_MOST
+from whatsapp.sessions.policy import QUICK_RETURNS_MOST
 
 # Pauses are drawn between half a second and 1, 2, 4, … 300 s. Attempts of one salon within a phase stay under
 # this in all but one of many thousand draws, however long the phase: most pauses are long by then.
@@ -77,7 +77,7 @@ class Trouble:
         return int(events[-1]["seq"]) if events else 0
 
     def fault(self, kind: str, **more: Any) -> None:
-        self.pools.scene.whatsapp.fault(kind, **more)
+        self.pools.system.whatsapp.fault(kind, **more)
 
     def lift(self) -> None:
         self.fault("clear")
@@ -107,7 +107,7 @@ class Trouble:
             self.broken.append(f"came back uncalled: {len(left)}")
 
     def use_here_again(self) -> None:
-        self.pools.scene.shell(RESTART)
+        self.pools.system.shell(RESTART)
 
     def ban(self) -> None:
         self.fault("failure", reason=402, times=len(self.pools.phones), code=101, expire=BAN)
@@ -139,16 +139,16 @@ def main() -> None:
     with ExitStack() as closing:
         postgres = closing.enter_context(start_postgres())
         redis = closing.enter_context(start_redis())
-        scene = production_scene(
+        system = production_deployment(
             folder=temporary_folder("soak-reconnects"),
             database_url=postgres.create_database("soak"),
             redis_url=redis.url,
         )
-        pools = closing.enter_context(Pools(scene))
-        closing.callback(scene.close)
-        scene.manage("migrate")
+        pools = closing.enter_context(Pools(system))
+        closing.callback(system.close)
+        system.manage("migrate")
         pools.add("north")
-        scene.start("north")
+        system.start("north")
         pools.link(options.salons)
         trouble = Trouble(pools, seconds=options.seconds)
         trouble.run()

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from whatsapp import services
-from whatsapp.database import in_thread
+from config.shared.database import in_thread
 from whatsapp.engine.simulated import SimulatedEngine
 from whatsapp.models import Session, SessionEvent
-from whatsapp.pool import PoolSettings, SessionPool
+from whatsapp.pool.pool import PoolSettings, SessionPool
+from whatsapp.sessions import services
 
 PATIENCE = 20.0  # seconds
 

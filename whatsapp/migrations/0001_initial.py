@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import uuid
-import whatsapp.encryption
+import whatsapp.crypto.encryption
 from django.db import migrations, models
 
 
@@ -42,9 +42,9 @@ class Migration(migrations.Migration):
                 ('jid', models.CharField(blank=True, help_text='empty while no device is linked', max_length=64)),
                 ('lid', models.CharField(blank=True, max_length=64)),
                 ('push_name', models.CharField(blank=True, max_length=255)),
-                ('qr', whatsapp.encryption.EncryptedTextField(blank=True, default='')),
+                ('qr', whatsapp.crypto.encryption.EncryptedTextField(blank=True, default='')),
                 ('qr_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('pairing_code', whatsapp.encryption.EncryptedTextField(blank=True, default='')),
+                ('pairing_code', whatsapp.crypto.encryption.EncryptedTextField(blank=True, default='')),
                 ('pairing_code_expires_at', models.DateTimeField(blank=True, null=True)),
                 ('pairing_error', models.CharField(blank=True, help_text='machine word of the last failure', max_length=64)),
                 ('pairing_requested_at', models.DateTimeField(blank=True, null=True)),
@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('generation', models.PositiveBigIntegerField(default=1, help_text='grows with every copy taken')),
-                ('store', whatsapp.encryption.EncryptedBinaryField()),
+                ('store', whatsapp.crypto.encryption.EncryptedBinaryField()),
                 ('checksum', models.CharField(help_text='SHA-256 of the key store', max_length=64)),
                 ('taken_at', models.DateTimeField()),
                 ('taken_by', models.CharField(blank=True, help_text='pool that took the copy', max_length=64)),

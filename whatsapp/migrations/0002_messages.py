@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import whatsapp.encryption
+import whatsapp.crypto.encryption
 from django.db import migrations, models
 
 
@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                 ('error_code', models.CharField(blank=True, help_text='machine word', max_length=32)),
                 ('error', models.CharField(blank=True, max_length=300)),
                 ('wa_message_id', models.CharField(blank=True, max_length=64)),
-                ('callback_url', whatsapp.encryption.EncryptedTextField(blank=True, default='')),
+                ('callback_url', whatsapp.crypto.encryption.EncryptedTextField(blank=True, default='')),
                 ('callback_state', models.CharField(choices=[('none', 'nobody asked'), ('due', 'to be told'), ('done', 'told'), ('dead', 'given up')], default='none', max_length=8)),
                 ('reported', models.PositiveSmallIntegerField(default=0, help_text='flags of what was told')),
                 ('callback_next_at', models.DateTimeField(blank=True, null=True)),

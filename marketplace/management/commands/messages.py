@@ -8,10 +8,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
 
-from config.logs import mask_phone
-from marketplace import callback_queue
+from config.shared.logs import mask_phone
 from marketplace.models import Company
-from whatsapp import messages
+from marketplace.notifications import callback_queue
+from whatsapp.messages import message_queue
 from whatsapp.models import Message, Session
 
 Status = Message.Status
@@ -83,7 +83,7 @@ def _counted(counts: dict[str, int]) -> str:
 def _counts(company: Company | None) -> dict[str, Any]:
     if company is not None and company.session is None:
         return {"messages": {}, "reports": {}, "oldest_due_seconds": None}
-    counted = messages.counts(session=company.session if company else None)
+    counted = message_queue.counts(session=company.session if company else None)
     due = counted.oldest_due_at
     return {
         "messages": counted.by_status,

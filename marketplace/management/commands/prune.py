@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from marketplace import retention
+from marketplace.worker import retention
 
 
 class Command(BaseCommand):

@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import F, QuerySet
 
-from marketplace import listing, reconciliation
-from marketplace.call_errors import YClientsError
 from marketplace.models import Company
-from marketplace.reconciliation import Finding
+from marketplace.sync import listing, reconciliation
+from marketplace.sync.reconciliation import Finding
+from marketplace.yclients.call_errors import YClientsError
 
 DIFFERENCES_LEFT = 3
 FAILED = 1

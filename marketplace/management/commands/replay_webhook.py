@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 
-from marketplace import effects, webhooks
 from marketplace.models import InboundWebhook
+from marketplace.webhooks import intake, processing
 
 
 class Command(BaseCommand):
@@ -21,8 +21,8 @@ class Command(BaseCommand):
         chosen = self._choose(options["ids"], options["state"], options["salon"])
         failed = 0
         for webhook in chosen:
-            webhooks.replay(webhook=webhook)
-            state = effects.apply(webhook=webhook)
+            intake.replay(webhook=webhook)
+            state = processing.apply(webhook=webhook)
             failed += state in (InboundWebhook.State.FAILED, InboundWebhook.State.DEAD)
             cause = f": {_last_line(webhook.last_error)}" if webhook.last_error else ""
             self.stdout.write(

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from marketplace import activation
 from marketplace.models import Company
+from marketplace.salons import activation
 
 
 class Command(BaseCommand):

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.metrics import serve_metrics
-from marketplace.worker import Worker
-from whatsapp.processes import run_until_told
+from config.shared.metrics import serve_metrics
+from marketplace.worker.worker import Worker
+from whatsapp.pool.processes import run_until_told
 
 
 class Command(BaseCommand):

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from marketplace import effects, webhooks
 from marketplace.bookings import storing
-from marketplace.bookings.visits import Said
+from marketplace.bookings.visits import SentNotice
 from marketplace.models import InboundWebhook, RecordState
+from marketplace.webhooks import intake as webhooks
+from marketplace.webhooks import processing
 from tests.marketplace.bookings import storm
-from tests.marketplace.cast import MOSCOW
+from tests.marketplace.salons_data import MOSCOW
 from whatsapp.models import Message
 
 SECRET = f"webhook_secret-of-{MOSCOW}"
@@ -47,9 +48,9 @@ def run(
 
 
 def _work() -> None:
-    for pk in effects.due(limit=10, kind="entity"):
+    for pk in processing.due(limit=10, kind="entity"):
         webhook = InboundWebhook.objects.get(pk=pk)
-        assert effects.apply(webhook=webhook) in ("applied", "ignored"), webhook.last_error
+        assert processing.apply(webhook=webhook) in ("applied", "ignored"), webhook.last_error
 
 
 def _let_one_leave(chance: Random, clients: dict[int, storm.Clients]) -> bool:
@@ -67,7 +68,7 @@ def _let_one_leave(chance: Random, clients: dict[int, storm.Clients]) -> bool:
     return True
 
 
-def _said_in(message: Message, record_id: int) -> Said:
+def _said_in(message: Message, record_id: int) -> SentNotice:
     said = storing.booking_of(RecordState.objects.get(record_id=record_id)).said
     [one] = [one for one in said if one.message == message.pk]
     assert (one.phone, (message.external_id or "").split(":")[3]) == (message.phone, str(one.kind))

@@ -5,11 +5,11 @@ from typing import Any
 
 from django.utils import timezone
 
-from marketplace import effects
 from marketplace.bookings import reminders
 from marketplace.models import BookingSettings, Company, InboundWebhook, RecordState
-from tests.marketplace.cast import make_active
-from tests.marketplace.doors import MOSCOW_DOOR, post
+from marketplace.webhooks import processing
+from tests.marketplace.salons_data import make_active
+from tests.marketplace.webhook_posts import MOSCOW_DOOR, post
 from tests.payloads import load
 from whatsapp.models import Message
 
@@ -70,8 +70,8 @@ def hear(status: str, second: int, **data: Any) -> InboundWebhook:
 
 def work() -> None:
     """Do what a worker does with all webhooks that are due."""
-    for pk in effects.due(limit=1000, kind="entity"):
-        effects.apply(webhook=InboundWebhook.objects.get(pk=pk))
+    for pk in processing.due(limit=1000, kind="entity"):
+        processing.apply(webhook=InboundWebhook.objects.get(pk=pk))
 
 
 def waiting() -> list[tuple[str, str, str]]:

@@ -11,7 +11,7 @@ from config.support_group import make_support_group
 from marketplace.bookings import texts
 from marketplace.models import BookingSettings, Company, MessageTemplate
 from tests.marketplace.bookings.salon import IVAN, hear, in_days, kinds, open_salon, the_record
-from tests.marketplace.cast import make_active
+from tests.marketplace.salons_data import make_active
 from whatsapp.models import Message, Session
 
 pytestmark = pytest.mark.django_db

@@ -20,8 +20,8 @@ from tests.marketplace.bookings.salon import (
     waiting,
     work,
 )
-from tests.marketplace.cast import MOSCOW, make_active
-from tests.marketplace.doors import MOSCOW_DOOR, post
+from tests.marketplace.salons_data import MOSCOW, make_active
+from tests.marketplace.webhook_posts import MOSCOW_DOOR, post
 from whatsapp.models import Message
 
 pytestmark = pytest.mark.django_db

@@ -8,14 +8,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from marketplace import effects, webhooks
 from marketplace.models import InboundWebhook, RecordState
-from marketplace.worker import Worker
+from marketplace.webhooks import intake, processing
+from marketplace.worker.worker import Worker
 from tests.marketplace.bookings.salon import in_days, open_salon, record_body
-from tests.marketplace.cast import MOSCOW
-from tests.marketplace.doors import MOSCOW_DOOR, post
-from tests.marketplace.test_worker import at_work, until
-from whatsapp import telling
+from tests.marketplace.salons_data import MOSCOW
+from tests.marketplace.webhook_posts import MOSCOW_DOOR, post
+from tests.marketplace.worker.test_worker import at_work, until
+from whatsapp.messages import status_changes
 from whatsapp.models import Message
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,16 +43,16 @@ def test_webhooks_of_one_booking_applied_at_once_lead_to_one_message() -> None:
     open_salon()
     for second in range(12):
         body = record_body("update" if second else "create", second, start=in_days(3 + second))
-        webhooks.receive(body=body, secret=f"webhook_secret-of-{MOSCOW}")
+        intake.receive(body=body, secret=f"webhook_secret-of-{MOSCOW}")
 
     def apply(pk: int) -> str:
         try:
-            return effects.apply(webhook=InboundWebhook.objects.get(pk=pk))
+            return processing.apply(webhook=InboundWebhook.objects.get(pk=pk))
         finally:
             connection.close()
 
     with ThreadPoolExecutor(6) as threads:
-        states = list(threads.map(apply, effects.due(limit=100, kind="entity")))
+        states = list(threads.map(apply, processing.due(limit=100, kind="entity")))
     assert set(states) <= {"applied", "ignored"}
     assert RecordState.objects.get().starts_at == in_days(14)
     [waiting] = Message.objects.filter(status="queued")
@@ -64,7 +64,7 @@ def test_the_door_asks_the_database_no_more_for_a_booking_than_for_what_it_ignor
 ) -> None:
     open_salon()
     counts = []
-    monkeypatch.setattr(telling, "MIN_BETWEEN_HINTS", 3600.0)  # a burst hints a few times a second
+    monkeypatch.setattr(status_changes, "MIN_BETWEEN_HINTS", 3600.0)  # a burst hints a few times a second
     for second, resource in enumerate(("record", "record", "client")):
         with CaptureQueriesContext(
             connection,
@@ -77,13 +77,13 @@ def test_the_door_asks_the_database_no_more_for_a_booking_than_for_what_it_ignor
 def test_applying_a_webhook_that_says_nothing_takes_few_queries() -> None:
     open_salon()
     post(record_body("create", 1), MOSCOW_DOOR)
-    [pk] = effects.due(limit=2, kind="entity")
-    effects.apply(webhook=InboundWebhook.objects.get(pk=pk))
+    [pk] = processing.due(limit=2, kind="entity")
+    processing.apply(webhook=InboundWebhook.objects.get(pk=pk))
     Message.objects.update(status="delivered", wa_message_id="WA1")
     post(record_body("update", 2, attendance=2), MOSCOW_DOOR)
-    [pk] = effects.due(limit=2, kind="entity")
+    [pk] = processing.due(limit=2, kind="entity")
     webhook = InboundWebhook.objects.get(pk=pk)
     with CaptureQueriesContext(connection) as queries:
-        effects.apply(webhook=webhook)
+        processing.apply(webhook=webhook)
     # Claimed and read; salon, booking, settings, message; kept; finished and read; begin and commit.
     assert len(queries) <= 11, [query["sql"][:90] for query in queries]

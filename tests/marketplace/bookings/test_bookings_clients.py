@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from marketplace import lifecycle, opt_outs
+from marketplace.inbound import opt_outs
 from marketplace.models import Company, InboundWebhook, RecordState
+from marketplace.salons import lifecycle
 from tests.marketplace.bookings.salon import (
     IVAN,
     OLGA,
@@ -18,8 +19,8 @@ from tests.marketplace.bookings.salon import (
     waiting,
     work,
 )
-from tests.marketplace.cast import make_active
-from tests.marketplace.doors import MOSCOW_DOOR, post
+from tests.marketplace.salons_data import make_active
+from tests.marketplace.webhook_posts import MOSCOW_DOOR, post
 from whatsapp.models import Message, Session
 
 pytestmark = pytest.mark.django_db

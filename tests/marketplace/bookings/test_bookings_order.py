@@ -2,8 +2,8 @@
 
 import pytest
 
-from marketplace import effects
 from marketplace.models import InboundWebhook
+from marketplace.webhooks import processing
 from tests.marketplace.bookings.salon import (
     BORIS,
     hear,
@@ -145,5 +145,5 @@ def test_a_replayed_webhook_has_no_second_effect() -> None:
     send_all()
     InboundWebhook.objects.update(state="received", attempts=0)
     webhook.refresh_from_db()
-    assert effects.apply(webhook=webhook) == "ignored"
+    assert processing.apply(webhook=webhook) == "ignored"
     assert Message.objects.count() == 1

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from marketplace.bookings import decisions, records
-from marketplace.bookings.decisions import Fate
-from marketplace.bookings.visits import Booking, Said, Visit
+from marketplace.bookings.decisions import MessageOutcome
+from marketplace.bookings.visits import Booking, SentNotice, Visit
 from tests.marketplace.bookings import kept_storm, storm
 from tests.marketplace.bookings.salon import open_salon
 
@@ -21,14 +21,14 @@ NOW = datetime(2025, 7, 13, 9, 0, tzinfo=UTC)
 
 
 @dataclass
-class Told:
+class DeliveryStatus:
     """Bookings with their messages in memory instead of rows."""
 
     chance: Random
     sends: float  # how likely a waiting message leaves before the next webhook of its booking
     bookings: dict[int, Booking] = field(default_factory=dict)
     clients: dict[int, storm.Clients] = field(default_factory=dict)
-    fates: dict[int, Fate] = field(default_factory=dict)
+    outcomes: dict[int, MessageOutcome] = field(default_factory=dict)
     most_waiting: int = 0
 
     def take(self, body: Mapping[str, Any]) -> None:
@@ -38,24 +38,24 @@ class Told:
         clients = self.clients.setdefault(heard.record_id, storm.Clients())
         self._let_some_leave(booking, clients, self.sends)
         clients.making_arrived |= body["status"] == "create"
-        decision = decisions.decide(booking, heard, fates=self.fates, may=lambda *_any: True, now=NOW)
+        decision = decisions.decide(booking, heard, outcomes=self.outcomes, may=lambda *_any: True, now=NOW)
         made = []
         for wanted in decision.make:
-            number = len(self.fates) + 1
-            self.fates[number] = Fate.WAITING
-            made.append(Said(number, wanted.kind, wanted.phone, wanted.visit))
+            number = len(self.outcomes) + 1
+            self.outcomes[number] = MessageOutcome.WAITING
+            made.append(SentNotice(number, wanted.kind, wanted.phone, wanted.visit))
         said = (*decision.booking.said, *made)
         self.bookings[heard.record_id] = replace(decision.booking, said=said)
-        waiting = [one.phone for one in said if self.fates[one.message] is Fate.WAITING]
+        waiting = [one.phone for one in said if self.outcomes[one.message] is MessageOutcome.WAITING]
         assert len(waiting) == len(set(waiting)), "two messages wait for one client"
 
     def _let_some_leave(self, booking: Booking, clients: storm.Clients, likely: float) -> None:
         for one in booking.said:
-            if self.fates[one.message] is Fate.WAITING and self.chance.random() < likely:
+            if self.outcomes[one.message] is MessageOutcome.WAITING and self.chance.random() < likely:
                 if self.chance.random() < 0.03 and likely < 1:
-                    self.fates[one.message], clients.misses_some = Fate.LOST, True
+                    self.outcomes[one.message], clients.misses_some = MessageOutcome.LOST, True
                 else:
-                    self.fates[one.message] = Fate.TOLD
+                    self.outcomes[one.message] = MessageOutcome.TOLD
                     clients.hear(one.kind, one.phone, _belief(one.visit))
 
     def end(self, over: storm.Storm) -> None:
@@ -74,7 +74,7 @@ def _belief(visit: Visit) -> storm.Belief:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_ten_thousand_webhooks_lead_to_exactly_the_right_messages(seed: int, sends: float) -> None:
     over = storm.make(seed=seed, records=500, webhooks=10_000, now=NOW)
-    told = Told(chance=Random(seed), sends=sends)
+    told = DeliveryStatus(chance=Random(seed), sends=sends)
     for body in over.bodies:
         told.take(body)
     told.end(over)
@@ -85,7 +85,7 @@ def test_ten_thousand_webhooks_lead_to_exactly_the_right_messages(seed: int, sen
 @pytest.mark.parametrize("seed", range(4))
 def test_a_booking_stands_the_same_in_whatever_order_its_webhooks_come(seed: int) -> None:
     over = storm.make(seed=seed, records=60, webhooks=300, now=NOW)
-    first, second = (Told(chance=Random(seed), sends=0) for _time in range(2))
+    first, second = (DeliveryStatus(chance=Random(seed), sends=0) for _time in range(2))
     for body in over.bodies:
         first.take(body)
     for body in reversed(over.bodies):

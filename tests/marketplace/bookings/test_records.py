@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from marketplace.bookings.records import Heard, Stamp, read
+from marketplace.bookings.records import RecordChange, Stamp, read
 from tests.payloads import load
 
 HEARD_AT = datetime(2025, 7, 13, 8, 0, tzinfo=UTC)
 
 
-def heard(**body: Any) -> Heard | None:
+def heard(**body: Any) -> RecordChange | None:
     return read(body, heard_at=HEARD_AT, zone=ZoneInfo("Asia/Yekaterinburg"), region="RU")
 
 
@@ -24,7 +24,7 @@ def fields(**data: Any) -> dict[str, Any]:
 
 def test_the_captured_record() -> None:
     said = heard(**load("record_update"))
-    assert said == Heard(
+    assert said == RecordChange(
         record_id=596792980,
         stamp=Stamp("2025-07-13T07:15:24.000000Z", 1),
         is_create=False,

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from marketplace import opt_outs
 from marketplace.bookings import reminders
 from marketplace.bookings.reminders import due_at
+from marketplace.inbound import opt_outs
 from marketplace.models import BookingSettings, Company, RecordState
 from tests.marketplace.bookings.salon import (
     IVAN,

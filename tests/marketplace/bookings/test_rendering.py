@@ -5,10 +5,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from marketplace.bookings import rendering, texts, wording
-from marketplace.bookings.kinds import Kind, Language
+from marketplace import rendering
+from marketplace.bookings import texts, wording
 from marketplace.bookings.visits import Visit
 from marketplace.models import Company
+from marketplace.models.booking_kinds import Kind, Language
 
 VALUES = {
     "client": "Иван",

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.whatsapp import SandboxWhatsApp
 
-from .worlds import AnyWorld, RealWorld, SimulatedWorld
+from .engines import AnyWorld, RealWorld, SimulatedWorld
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from whatsapp.engine import EngineSettings
 from whatsapp.engine.protocol import QrCode
-from whatsapp.engine.supervisor import NeonizeEngine
+from whatsapp.engine.supervisor.engine import NeonizeEngine
 
 
 async def main(settings: str, store: str) -> None:

@@ -27,7 +27,7 @@ from whatsapp.engine.protocol import (
     Stopped,
 )
 
-from .worlds import CLIENT, SALON, STRANGER, AnyWorld
+from .engines import CLIENT, SALON, STRANGER, AnyWorld
 
 SESSION = str(uuid.UUID(int=1))
 

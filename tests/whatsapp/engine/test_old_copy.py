@@ -10,7 +10,7 @@ from pathlib import Path
 
 from whatsapp.engine.protocol import Connected, Incoming, Receipt, Sent, Stopped
 
-from .worlds import CLIENT, RealWorld
+from .engines import CLIENT, RealWorld
 
 ONE = str(uuid.UUID(int=1))
 

@@ -26,7 +26,7 @@ from whatsapp.engine.protocol import (
 )
 from whatsapp.engine.simulated import SimulatedEngine
 
-from .worlds import CLIENT, SALON, Ear
+from .engines import CLIENT, SALON, Ear
 
 ONE, TWO = "one", "two"
 

@@ -30,9 +30,9 @@ from whatsapp.engine.protocol import (
     Sent,
     Stopped,
 )
-from whatsapp.engine.slot import Phase
+from whatsapp.engine.supervisor.slot import Phase
 
-from .worlds import CLIENT, SALON, RealWorld
+from .engines import CLIENT, SALON, RealWorld
 
 ONE, TWO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 
@@ -194,7 +194,7 @@ async def test_a_store_that_loses_its_device_at_the_last_moment_shows_no_code(
     world = make(maintenance_interval=0.2)
     await world.linked(TWO)
     shard = world.pid_of(TWO)
-    monkeypatch.setattr("whatsapp.engine.placement.store_problem", lambda _path: None)
+    monkeypatch.setattr("whatsapp.engine.supervisor.placement.store_problem", lambda _path: None)
     await world.engine.start(ONE, world.store(ONE), pairing=False)
     assert (await world.ear.next(ConnectFailed, ONE)).permanent
     await world.ear.next(Stopped, ONE)

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from whatsapp import standing
-from whatsapp.services import LEFT_ALONE_AFTER
+from whatsapp.pool import status
+from whatsapp.sessions.services import LEFT_ALONE_AFTER
 
 MIB = 2**20
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="the same for programs")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        stands = standing.look()
+        stands = status.look()
         if options["json"]:
             self.stdout.write(json.dumps(stands.as_dict(), indent=2))
         else:
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         if not stands.is_well:
             sys.exit(1)
 
-    def _write(self, stands: standing.Standing) -> None:
+    def _write(self, stands: status.PoolStatus) -> None:
         for pool in stands.pools:
             self.stdout.write(self._pool(pool))
             for host in pool.hosts:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             self.stdout.write(f"LEFT ALONE for more than {LEFT_ALONE_AFTER:.0f} s: session {session}")
 
     @staticmethod
-    def _pool(pool: standing.PoolStanding) -> str:
+    def _pool(pool: status.PoolStanding) -> str:
         return (
             f"pool {pool.name}: {'alive' if pool.alive else 'SILENT'}, heartbeat "
             f"{pool.heartbeat_age:.0f} s ago, {pool.sessions} of {pool.capacity} sessions, "

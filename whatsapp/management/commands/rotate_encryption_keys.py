@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from whatsapp import rotation
+from whatsapp.crypto import rotation
 
 
 class Command(BaseCommand):

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.metrics import serve_metrics
-from whatsapp.processes import make_pool, run_until_told
+from config.shared.metrics import serve_metrics
+from whatsapp.pool.processes import make_pool, run_until_told
 
 
 class Command(BaseCommand):

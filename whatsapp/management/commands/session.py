@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from whatsapp import services
 from whatsapp.models import Session
+from whatsapp.sessions import services
 
 ACTIONS = {
     "restart": (services.restart, "will be restarted"),

@@ -1,0 +1,25 @@
+"""Salons and all that belongs to them, for support staff; importing this package registers it."""
+
+from marketplace.admin import (
+    bookings,
+    companies,
+    comparison,
+    forwarded_messages,
+    forwarding,
+    messages,
+    opt_outs,
+    sessions,
+    welcome,
+)
+
+__all__ = [
+    "bookings",
+    "companies",
+    "comparison",
+    "forwarded_messages",
+    "forwarding",
+    "messages",
+    "opt_outs",
+    "sessions",
+    "welcome",
+]

@@ -1,0 +1,91 @@
+"""The forms on which support staff set a salon's messages about bookings, and try them."""
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from marketplace import rendering
+from marketplace.bookings import switches, texts, wording
+from marketplace.models import Company
+from marketplace.models.booking_kinds import Kind
+from marketplace.models.bookings import BookingSettings, check_template
+from marketplace.salons.phone_numbers import NotAPhone, digits_of, region_of
+
+
+class WordsField(forms.CharField):
+    """Words of several lines, whatever line ends a browser posts."""
+
+    def to_python(self, value: Any) -> str:
+        return switches.tidy(super().to_python(value) or "")
+
+
+class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What is told, in which language, and the words of each kind."""
+
+    class Meta:
+        model = BookingSettings
+        fields = ("created_on", "moved_on", "cancelled_on", "reminder_on", "reminder_hours", "language")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        settings = self.instance
+        for kind in Kind:
+            self.fields[f"text_{kind}"] = WordsField(
+                label=kind.label,
+                max_length=rendering.LONGEST_TEMPLATE,
+                required=False,
+                initial=wording.template_of(settings.company, kind=kind, language=settings.language),
+                validators=[check_template],
+                widget=forms.Textarea(attrs={"rows": 7, "class": "vLargeTextField"}),
+            )
+
+    def words(self) -> dict[Kind, str]:
+        """The words as they were written, by kind; default ones and empty ones become those of the chosen
+        language."""
+        chosen = self.cleaned_data["language"]
+        written = {kind: self.cleaned_data[f"text_{kind}"] for kind in Kind}
+        return {
+            kind: texts.DEFAULTS[chosen][kind]
+            if not text.strip() or switches.is_default(text, kind=kind)
+            else text
+            for kind, text in written.items()
+        }
+
+    def previews(self) -> dict[Kind, str]:
+        """What a client would read, by the form if it was sent and is right, else by what is kept."""
+        company: Company = self.instance.company
+        now = timezone.now()
+        if self.is_bound and self.is_valid():
+            language, words = self.cleaned_data["language"], self.words()
+        else:
+            language = wording.settings_of(company).language
+            words = {kind: wording.template_of(company, kind=kind, language=language) for kind in Kind}
+        visit = wording.sample(company, language=language, now=now)
+        values = wording.values_of(company, visit=visit, language=language, now=now)
+        return {kind: rendering.render(text, values) for kind, text in words.items()}
+
+
+class TryForm(forms.Form):
+    """Whom to send which message. `name` makes a form that is sent twice one message."""
+
+    kind = forms.ChoiceField(label=_("Message"), choices=Kind.choices)
+    phone = forms.CharField(
+        label=_("Phone"),
+        max_length=40,
+        widget=forms.TextInput(attrs={"inputmode": "tel", "autocomplete": "off", "class": "vTextField"}),
+    )
+    name = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, company: Company, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.company = company
+
+    def clean_phone(self) -> str:
+        region = region_of(phone=self.company.phone, timezone_name=self.company.timezone_name)
+        try:
+            return digits_of(self.cleaned_data["phone"], region=region)
+        except NotAPhone as error:
+            raise forms.ValidationError(str(error)) from error

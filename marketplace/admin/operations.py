@@ -1,0 +1,59 @@
+"""What support staff can do to a salon's activation and to a webhook; workers then do the calls."""
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from config.shared.operations import Operation, Refused
+from config.shared.support import Text
+from marketplace.models import Company, InboundWebhook
+from marketplace.salons import activation
+from marketplace.webhooks import intake
+
+
+def _retry(company: Company, cause: str) -> None:
+    try:
+        activation.request_retry(company=company, cause=cause)
+    except activation.NotAwaiting as error:
+        raise Refused(gettext(error.message)) from error
+
+
+def _replay(webhook: InboundWebhook, _cause: str) -> None:
+    intake.replay(webhook=webhook)
+
+
+def _why_not_retry(company: Company) -> Text:
+    if company.status == Company.Status.ACTIVE:
+        return _("The salon is active already.")
+    if company.status in (Company.Status.FROZEN, Company.Status.UNINSTALLED):
+        return _("The salon has frozen or removed the application in YClients; only YClients changes that.")
+    if company.session is None or not company.session.is_connected:
+        return _("WhatsApp is not connected. The activation starts by itself when it is.")
+    return ""
+
+
+def _why_not_replay(webhook: InboundWebhook) -> Text:
+    if webhook.state == InboundWebhook.State.APPLIED:
+        return _("The webhook has had its effect.")
+    return ""
+
+
+RETRY_ACTIVATION = Operation(
+    name="retry-activation",
+    label=_("Retry activation"),
+    consequence=_(
+        "A worker asks YClients within seconds what it knows of the salon and activates it if needed. "
+        "A salon gets one API key only, however often this is asked for."
+    ),
+    perform=_retry,
+    refusal=_why_not_retry,
+)
+REPLAY_WEBHOOK = Operation(
+    name="replay",
+    label=_("Replay webhook"),
+    consequence=_(
+        "A worker applies the webhook again within seconds, as if it had just arrived. An uninstall really "
+        "unlinks the salon's device and destroys its keys."
+    ),
+    perform=_replay,
+    refusal=_why_not_replay,
+)

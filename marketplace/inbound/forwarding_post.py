@@ -1,0 +1,88 @@
+"""One post of a client's message to a salon's own address: what it says, and how it is signed.
+
+docs/forwarding.md tells the receiver how to check it.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from marketplace.models import Company
+from marketplace.models.forwarding import ForwardedMessage, Forwarding
+from marketplace.yclients import safe_http
+from whatsapp.crypto.encryption import UndecryptableError
+
+BUSY = (429, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a post ended: delivered when `cause` is empty. `rest`: leave the receiver alone for a while."""
+
+    cause: str = ""
+    rest: bool = False
+    retry_after: float = 0.0
+
+
+def new_secret() -> str:
+    """Return a fresh secret for signatures."""
+    return secrets.token_hex(32)
+
+
+def signature(*, secret: str, timestamp: str, body: bytes) -> str:
+    """Return the value of `X-Signature`: HMAC-SHA256 over the timestamp, a dot and the body."""
+    signed = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
+    return f"sha256={signed.hexdigest()}"
+
+
+def post(row: ForwardedMessage) -> Outcome:
+    """Post the message to its address, signed; never raises for what the receiver or the network does."""
+    try:
+        target = (
+            Forwarding.objects.select_related("company")
+            .defer("company__api_key", "company__webhook_secret")
+            .get(pk=row.forwarding_id)
+        )
+    except UndecryptableError as error:
+        return Outcome(str(error), rest=True)
+    body = json.dumps(_payload(row, target.company), ensure_ascii=False).encode()
+    timestamp = str(int(time.time()))
+    headers = {
+        "Accept": "application/json",
+        "X-Delivery-Id": str(row.delivery_id),
+        "X-Timestamp": timestamp,
+        "X-Signature": signature(secret=target.secret, timestamp=timestamp, body=body),
+    }
+    try:
+        answer = safe_http.post(target.url, body, headers=headers, allowed=safe_http.check_public)
+    except safe_http.AddressRefused as error:
+        return Outcome(f"the address is not allowed: {error}", rest=True)
+    except safe_http.Unreachable as error:
+        return Outcome(str(error), rest=True)
+    if 200 <= answer.status < 300:
+        return Outcome()
+    return Outcome(f"HTTP {answer.status}", answer.status in BUSY, answer.retry_after or 0.0)
+
+
+def _payload(row: ForwardedMessage, company: Company) -> dict[str, Any]:
+    """What the receiver gets; times in ISO 8601 with their zone. `from.phone` is null while WhatsApp hides
+    it."""
+    message = row.message
+    return {
+        "delivery_id": str(row.delivery_id),
+        "event": "message.received",
+        "salon_id": company.salon_id,
+        "message": {
+            "id": str(message.pk),
+            "from": {"phone": message.phone or None, "lid": message.lid or None},
+            "to": message.session.phone or None,
+            "text": message.text,
+            "note": message.note or None,
+            "sent_at": message.sent_at.isoformat() if message.sent_at else None,
+            "received_at": message.created_at.isoformat(),
+        },
+    }

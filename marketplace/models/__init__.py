@@ -1,0 +1,32 @@
+"""The tables of salons and of everything that YClients and their clients tell us."""
+
+from marketplace.models.bookings import BookingSettings, MessageTemplate, RecordState
+from marketplace.models.channels import Channel
+from marketplace.models.companies import Company, MarketplaceEvent, WrongStatus
+from marketplace.models.forwarding import ForwardedMessage, Forwarding
+from marketplace.models.opt_outs import OptOut
+from marketplace.models.rate_limit import CallSlot
+from marketplace.models.reconciliation import CompanyCheck, Discrepancy, Listing
+from marketplace.models.scheduled_tasks import ScheduledTask
+from marketplace.models.webhooks import InboundWebhook
+from marketplace.models.welcome import WelcomeText
+
+__all__ = [
+    "BookingSettings",
+    "CallSlot",
+    "Channel",
+    "Company",
+    "CompanyCheck",
+    "Discrepancy",
+    "ForwardedMessage",
+    "Forwarding",
+    "InboundWebhook",
+    "Listing",
+    "MarketplaceEvent",
+    "MessageTemplate",
+    "OptOut",
+    "RecordState",
+    "ScheduledTask",
+    "WelcomeText",
+    "WrongStatus",
+]

@@ -1,0 +1,75 @@
+"""Where a salon wants what its clients write to be forwarded, and how far that is. The rows are the queue."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from whatsapp.crypto.encryption import EncryptedTextField
+
+
+class Forwarding(models.Model):
+    """A salon's address for what its clients write, such as a bot's."""
+
+    company = models.OneToOneField("marketplace.Company", on_delete=models.CASCADE, related_name="forwarding")
+    enabled = models.BooleanField(default=True)
+    # Addresses of bots often hold a token.
+    url = EncryptedTextField(help_text=_("an https address that takes POST"))
+    secret = EncryptedTextField(blank=True, default="", editable=False)
+
+    # One worker at a time delivers to one address, so that messages keep their order and a slow receiver
+    # holds up nobody else.
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    paused_until = models.DateTimeField(null=True, blank=True, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False, help_text=_("in a row"))
+    last_error = models.CharField(max_length=300, blank=True, editable=False)
+    delivered_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("forwarding")
+        verbose_name_plural = _("forwardings")
+
+    def __str__(self) -> str:
+        return str(self.company_id)
+
+
+class ForwardedMessage(models.Model):
+    """One message from a client on its way to a salon's address."""
+
+    class State(models.TextChoices):
+        DUE = "due", _("to be delivered")
+        DELIVERED = "delivered", _("delivered")
+        DEAD = "dead", _("given up")
+
+    forwarding = models.ForeignKey(Forwarding, on_delete=models.CASCADE, related_name="messages")
+    message = models.ForeignKey("whatsapp.Message", on_delete=models.CASCADE, related_name="forwarded")
+    # The receiver knows a repeat by it.
+    delivery_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.DUE)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    since = models.DateTimeField(default=timezone.now, help_text=_("when it was last asked for"))
+    last_error = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("forwarded message")
+        verbose_name_plural = _("forwarded messages")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["forwarding", "message"], name="forwarded_once"),
+            models.CheckConstraint(
+                condition=Q(state__in=["due", "delivered", "dead"]), name="forwarded_state_known"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["forwarding", "id"], condition=Q(state="due"), name="forwarded_queue"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.delivery_id)

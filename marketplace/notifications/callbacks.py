@@ -1,0 +1,122 @@
+"""Tells YClients what became of its notifications, at the address that came with each.
+
+The rows of the messages are the queue (`callback_state` due). A worker claims some by moving
+`callback_next_at` on, posts them grouped by address, and notes what was told; with the claim lost it notes
+nothing. A worker that dies between the two repeats the same statuses, which is harmless; it never tells them
+in another order, because one worker at a time has a message and `reported` says how far it is.
+
+The address holds the partner token and is never logged.
+"""
+
+import json
+from collections.abc import Sequence
+
+from marketplace.models import Company
+from marketplace.notifications.callback_queue import (
+    REFUSAL,
+    TOLD,
+    Claim,
+    Outcome,
+    Report,
+    claim_batch,
+    note_failure,
+    note_told,
+)
+from marketplace.notifications.metrics import CALLBACKS
+from marketplace.notifications.statuses import to_tell, written
+from marketplace.salons import phone_numbers
+from marketplace.yclients import rate_limit, safe_http
+from whatsapp.models import Message
+
+# The refusal is about the address, not about one of the messages.
+ABOUT_ADDRESS = (401, 403, 405, 410)
+TRANSIENT = (408, 425, 429)
+
+
+def deliver(_message_id: int = 0) -> int:
+    """Post one batch of what is due, whatever message asked for it; return how many messages were told."""
+    claim = claim_batch()
+    if not claim.messages:
+        return 0
+    by_address: dict[str, list[Report]] = {}
+    for report in _reports(claim.messages):
+        by_address.setdefault(report.message.callback_url if report.told else "", []).append(report)
+    nothing_new = by_address.pop("", [])
+    note_told(claim, nothing_new)
+    return sum(_deliver_to(claim, url, reports) for url, reports in by_address.items())
+
+
+def _reports(messages: Sequence[Message]) -> list[Report]:
+    salon_ids = {_salon_id(message) for message in messages}
+    companies = Company.objects.filter(salon_id__in=salon_ids).only(
+        "salon_id", "status", "phone", "timezone_name"
+    )
+    by_salon = {company.salon_id: company for company in companies}
+    return [_report(message, by_salon.get(_salon_id(message))) for message in messages]
+
+
+def _report(message: Message, company: Company | None) -> Report:
+    told = to_tell(
+        status=message.status,
+        error_code=message.error_code,
+        reported=message.reported,
+        unpaid=company is not None and company.status == Company.Status.FROZEN,
+    )
+    phone, zone = (company.phone, company.timezone_name) if company else ("", "")
+    region = phone_numbers.region_of(phone=phone, timezone_name=zone)
+    return Report(message, told, phone_numbers.currency_of(region))
+
+
+def _salon_id(message: Message) -> int:
+    return int((message.external_id or "0:").partition(":")[0])
+
+
+def _own_id(message: Message) -> str:
+    return (message.external_id or "").partition(":")[2]
+
+
+def _deliver_to(claim: Claim, url: str, reports: list[Report]) -> int:
+    """Post to one address; a refused batch is halved, so that one message cannot hold up the others."""
+    waiting, told = [reports], 0
+    while waiting:
+        part = waiting.pop()
+        if not claim.has_time():
+            note_failure(claim, part, Outcome("postponed", weight=0))
+            continue
+        outcome = _post(url, part)
+        CALLBACKS.labels(outcome.kind).inc()
+        if outcome is TOLD:
+            note_told(claim, part)
+            told += len(part)
+        elif outcome.about_one and len(part) > 1:
+            half = len(part) // 2
+            waiting += [part[half:], part[:half]]
+        else:
+            for left in (part, *waiting) if not outcome.about_one else (part,):
+                note_failure(claim, left, outcome)
+            waiting = waiting if outcome.about_one else []
+    return told
+
+
+def _post(url: str, reports: list[Report]) -> Outcome:
+    rows = [
+        written(own_id=_own_id(report.message), told=told, currency=report.currency)
+        for report in reports
+        for told in report.told
+    ]
+    try:
+        rate_limit.wait_for_slot()
+        answer = safe_http.post(url, json.dumps(rows).encode())
+    except rate_limit.SlotsTaken as error:
+        return Outcome("busy", "no free call slot", weight=0, retry_after=error.wait)
+    except safe_http.AddressRefused as error:
+        return Outcome("forbidden", f"the address is not allowed: {error}", weight=REFUSAL)
+    except safe_http.Unreachable as error:
+        return Outcome("unreachable", str(error))
+    cause = f"HTTP {answer.status}"
+    if 200 <= answer.status < 300:
+        return TOLD
+    if answer.status >= 500 or answer.status in TRANSIENT:
+        return Outcome("unavailable", cause, retry_after=answer.retry_after or 0.0)
+    about_one = 400 <= answer.status < 500 and answer.status not in ABOUT_ADDRESS
+    return Outcome("refused", cause, weight=REFUSAL, about_one=about_one)

@@ -1,0 +1,20 @@
+"""By which clock a number keeps to the daytime: that of its salon, as YClients tells it."""
+
+from marketplace.models import Company
+from whatsapp.messages import limits
+from whatsapp.models import SendingLimits
+
+
+def follow(company: Company, *, before: str = "") -> None:
+    """Set the number's clock by the salon's, within the caller's transaction.
+
+    A clock that support has set stays, and so does that of the first of several branches on one number;
+    `before` is the salon's former time zone, which the number follows to the new one.
+    """
+    session, name = company.session, company.timezone_name
+    if session is None or not name:
+        return
+    row = SendingLimits.objects.filter(session=session).first()
+    known = row.timezone_name if row else ""
+    if known != name and known in ("", before):
+        limits.set_timezone(session=session, timezone_name=name)

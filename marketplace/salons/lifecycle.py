@@ -1,0 +1,115 @@
+"""What a lifecycle event does to a salon. Database only; every function runs in the caller's transaction."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from marketplace.models import Channel, Company, CompanyCheck, MarketplaceEvent
+from whatsapp.messages import limits
+from whatsapp.models import Session
+from whatsapp.sessions import services
+
+# How often YClients is asked whether a frozen salon has paid.
+CHECK_FROZEN_EVERY = timedelta(minutes=15)
+
+Status = Company.Status
+
+
+class NotYet(Exception):
+    """The event cannot be applied while an activation runs; it is tried again."""
+
+
+def locked(salon_id: int) -> Company | None:
+    """Return the salon's row, locked; None for a salon that never came to us."""
+    return Company.objects.select_for_update().filter(salon_id=salon_id).first()
+
+
+def uninstall(company: Company, *, by: str) -> bool:
+    """Destroy what connects the salon; the WhatsApp device goes unless other salons use it too.
+
+    The salon keeps no session: a reinstall starts with a new one. Returns False when it was uninstalled
+    already.
+    """
+    before = company.status
+    if before == Status.UNINSTALLED:
+        return False
+    # Locked, so that of two salons leaving one session at once the second sees that it is the last.
+    held = company.session
+    session = Session.objects.select_for_update().get(pk=held.pk) if held else None
+    company.move(
+        to=Status.UNINSTALLED,
+        sources=[before],
+        session=None,
+        uninstalled_at=timezone.now(),
+        frozen_at=None,
+        activation_attempts=0,
+        activation_next_at=None,
+        activation_claimed_until=None,
+        activation_error="",
+        redirect_url="",
+        whatsapp_noted_at=None,
+        **Company.WITHOUT_SECRETS,
+    )
+    Channel.objects.filter(company=company).delete()  # a new installation begins with an available channel
+    last = session is not None and not session.companies.exclude(status=Status.UNINSTALLED).exists()
+    company.note(
+        MarketplaceEvent.Type.UNINSTALLED,
+        by=by,
+        status_before=before,
+        session=str(session.pk) if session else None,
+        unlinked=last,
+    )
+    if session is not None:
+        if last:
+            services.unlink(session=session, reason=f"salon {company.salon_id} uninstalled the application")
+        services.mark_changed(session=session)
+    return True
+
+
+def freeze(company: Company, *, by: str) -> bool:
+    """Stop serving an active salon; its device stays linked. Returns False when there is nothing to freeze.
+
+    Raises NotYet while the salon is being activated.
+    """
+    if company.status == Status.ACTIVATING:
+        raise NotYet(f"salon {company.salon_id} is being activated")
+    if company.status != Status.ACTIVE:
+        return False
+    now = timezone.now()
+    company.move(
+        to=Status.FROZEN,
+        sources=[Status.ACTIVE],
+        frozen_at=now,
+    )
+    CompanyCheck.objects.update_or_create(company=company, defaults={"next_at": now + CHECK_FROZEN_EVERY})
+    company.note(MarketplaceEvent.Type.FROZEN, by=by)
+    settle_sending(company)
+    tell_pages(company)
+    return True
+
+
+def unfreeze(company: Company, *, by: str) -> bool:
+    """Serve a frozen salon again. Returns False when it is not frozen."""
+    if company.status != Status.FROZEN:
+        return False
+    company.move(to=Status.ACTIVE, sources=[Status.FROZEN], frozen_at=None, activation_next_at=None)
+    company.note(MarketplaceEvent.Type.UNFROZEN, by=by)
+    settle_sending(company)
+    tell_pages(company)
+    return True
+
+
+def settle_sending(company: Company) -> None:
+    """Hold back what waits to be sent while every salon of the number is frozen, and let it go after that."""
+    session = company.session
+    if session is None:
+        return
+    served = session.companies.exclude(status__in=[Status.FROZEN, Status.UNINSTALLED]).exists()
+    change = limits.unpause if served else limits.pause
+    change(session=session, reason=f"salon {company.salon_id} is {company.status}")
+
+
+def tell_pages(company: Company) -> None:
+    """After the commit: let the salon's open pages read again."""
+    if company.session is not None:
+        services.mark_changed(session=company.session)

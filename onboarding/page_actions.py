@@ -1,0 +1,67 @@
+"""Reading a token's rows for a page: one look, and what may be started by looking."""
+
+from typing import Any
+
+from marketplace.models import Company
+from onboarding import snapshots, token_scope
+from onboarding.token_scope import TokenScope
+from onboarding.tokens import Registrant
+from whatsapp.sessions import services
+
+PHONE_MOST = 40  # characters
+# A salon that has no use for a linked phone now gets no codes by merely opening the page.
+NOT_SERVED = {Company.Status.UNINSTALLED.value, Company.Status.FROZEN.value}
+
+
+def look(registrant: Registrant, *, viewed: bool = True) -> dict[str, Any]:
+    """Return the current snapshot; `viewed` keeps the codes coming, or starts them.
+
+    Raises TokenRevoked.
+    """
+    scope = token_scope.load(registrant)
+    if viewed:
+        note_view(scope)
+    return snapshots.build(registrant, scope, pool_running=services.pool_is_running())
+
+
+def note_view(scope: TokenScope) -> None:
+    """Somebody looks at these salons' page; call it when it opens and at least every 45 s."""
+    if snapshots.company_status(scope) not in NOT_SERVED:
+        services.view(session=scope.session)
+        scope.session.refresh_from_db()
+
+
+class RequestRejected(Exception):
+    """A page's wish cannot be fulfilled now; `code` is a machine word of `words.PROBLEMS`."""
+
+    def __init__(self, code: str, **extra: Any) -> None:
+        super().__init__(code)
+        self.code, self.extra = code, extra
+
+
+def request_qr(registrant: Registrant) -> None:
+    """Ask for a fresh QR code, or for a new connection of a device that stands still.
+
+    Raises TokenRevoked, RequestRejected.
+    """
+    try:
+        services.request_qr(session=token_scope.acting(registrant).session)
+    except services.AlreadyLinked as error:
+        raise RequestRejected("already_linked") from error
+    except services.TooSoon as error:
+        raise RequestRejected("too_soon", retryAfter=error.retry_after) from error
+
+
+def request_pairing_code(registrant: Registrant, phone: object) -> None:
+    """Ask for a pairing code for a phone number as a person typed it; raises NoPower, Unfulfilled."""
+    typed = str(phone) if isinstance(phone, str | int) and not isinstance(phone, bool) else ""
+    if not typed or len(typed) > PHONE_MOST:
+        raise RequestRejected("invalid_phone")
+    try:
+        services.request_pairing_code(session=token_scope.acting(registrant).session, phone=typed)
+    except services.InvalidPhone as error:
+        raise RequestRejected("invalid_phone") from error
+    except services.AlreadyLinked as error:
+        raise RequestRejected("already_linked") from error
+    except services.TooSoon as error:
+        raise RequestRejected("too_soon", retryAfter=error.retry_after) from error

@@ -1,0 +1,57 @@
+"""Database work in threads, seen by those who are cancelled while they wait for it."""
+
+import asyncio
+import contextlib
+import threading
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from config.shared.database import in_thread
+
+# The threads keep connections of earlier tests, and look at them.
+pytestmark = pytest.mark.django_db(transaction=True)
+PATIENCE = 30
+
+
+async def test_a_cancellation_during_a_push_is_neither_swallowed_nor_ends_the_work() -> None:
+    pushing, let_go, ended = asyncio.Event(), asyncio.Event(), threading.Event()
+
+    async def push() -> None:
+        """A hint sent from inside, by the loop that waits for the thread; it ends well when cancelled."""
+        pushing.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await let_go.wait()
+
+    def work() -> None:
+        async_to_sync(push)()
+        ended.set()
+
+    caller = asyncio.create_task(in_thread(work))
+    async with asyncio.timeout(PATIENCE):
+        await pushing.wait()
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+    assert not ended.is_set()
+    let_go.set()
+    assert await asyncio.to_thread(ended.wait, PATIENCE)
+
+
+async def test_what_fails_after_its_caller_was_cancelled_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        assert go_on.wait(PATIENCE)
+        raise ValueError("too late")
+
+    caller = asyncio.create_task(in_thread(work))
+    assert await asyncio.to_thread(began.wait, PATIENCE)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    go_on.set()
+    async with asyncio.timeout(PATIENCE):
+        while "too late" not in caplog.text:
+            await asyncio.sleep(0.01)

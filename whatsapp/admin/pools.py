@@ -1,0 +1,59 @@
+"""The pools and their engine hosts, for support staff."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib import admin
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from config.shared import support
+from config.shared.support import ReadMostlyAdmin
+from whatsapp.admin import histories
+from whatsapp.models import Pool, Session
+from whatsapp.sessions import services
+
+MIB = 2**20
+
+
+class PoolAdmin(ReadMostlyAdmin):
+    """The processes that hold the sessions."""
+
+    list_display = ("number", "alive", "held", "places", "engines", "memory", "heartbeat", "started")
+    search_fields = ("name",)
+    ordering = ("-heartbeat_at",)
+    fieldsets = [
+        (None, {"fields": ["number", "alive", "held", "places", "memory", "heartbeat", "started"]}),
+        (_("Engine hosts"), {"fields": ["hosts_one_by_one"]}),
+    ]
+
+    number = support.plain_column("name", _("name"))
+    places = support.plain_column("capacity", _("capacity"))
+    engines = support.plain_column("hosts", _("engine hosts"))
+    heartbeat = support.moment_column("heartbeat_at", _("heartbeat"))
+    started = support.moment_column("started_at", _("started"))
+
+    @admin.display(description=_("state"))
+    def alive(self, pool: Pool) -> str:
+        beats = pool.heartbeat_at > timezone.now() - services.POOL_SILENCE
+        return support.state(_("running"), "good") if beats else support.state(_("silent"), "bad")
+
+    @admin.display(description=_("memory"), ordering="rss_bytes")
+    def memory(self, pool: Pool) -> str:
+        return f"{(pool.own_rss_bytes + pool.rss_bytes) / MIB:.0f} MiB"
+
+    @admin.display(description=_("sessions"))
+    def held(self, pool: Pool) -> str:
+        return support.list_link(Session, str(pool.sessions), q=pool.name)
+
+    @admin.display(description=_("at the last heartbeat"))
+    def hosts_one_by_one(self, pool: Pool) -> str:
+        titles = (_("host"), _("kind"), _("sessions"), _("memory"), _("threads"), _("started"))
+        return histories.table(titles, (self._cells(host) for host in pool.engine_hosts))
+
+    @staticmethod
+    def _cells(host: dict[str, Any]) -> tuple[object, ...]:
+        started = datetime.fromtimestamp(host["started_at"], UTC)
+        memory = f"{host['rss_bytes'] / MIB:.0f} MiB"
+        name = f"{host['id']}, pid {host['pid']}"
+        return (name, host["kind"], host["sessions"], memory, host["threads"], support.moment(started))

@@ -1,0 +1,117 @@
+"""Rewriting encrypted columns with the first of FIELD_ENCRYPTION_KEYS, while the product runs.
+
+A row is replaced only if its ciphertext is still the one that was read: a writer in between has used the
+first key anyway, and its value stays. Rows on the first key are left alone, so a run that was interrupted is
+simply started again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+from django.apps import apps
+from django.conf import settings
+from django.db import models
+from django.db.models import ExpressionWrapper, F
+
+from whatsapp.crypto.encryption import EncryptedBinaryField, EncryptedTextField, UndecryptableError, decrypt
+
+BATCH = 20  # a key store can have a megabyte
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One encrypted column of one model."""
+
+    model: type[models.Model]
+    field: "models.Field[Any, Any]"
+
+    def __str__(self) -> str:
+        return f"{self.model._meta.label}.{self.field.name}"
+
+
+@dataclass(slots=True)
+class Count:
+    """Rows of a column by the key that opens them; empty values count nowhere."""
+
+    current: int = 0
+    old: int = 0
+    undecryptable: int = 0
+    rewritten: int = 0
+    overtaken: int = 0  # written anew by somebody else between our reading and our writing
+
+
+def columns() -> list[Column]:
+    """Every encrypted column of every installed model."""
+    return [
+        Column(model, field)
+        for model in apps.get_models()
+        for field in model._meta.local_concrete_fields
+        if isinstance(field, EncryptedTextField | EncryptedBinaryField)
+    ]
+
+
+def survey(column: Column) -> Count:
+    """Count a column's rows by key; changes nothing."""
+    count = Count()
+    for _key, ciphertext in _ciphertexts(column):
+        _classify(ciphertext, count)
+    return count
+
+
+def rotate(column: Column) -> Count:
+    """Rewrite what is not on the first key; rows that no key opens are counted and left as they are."""
+    count = Count()
+    for key, ciphertext in _ciphertexts(column):
+        plain = _classify(ciphertext, count)
+        if plain is not None:
+            done = _replace(column, key, ciphertext, plain)
+            count.rewritten += done
+            count.overtaken += not done
+    return count
+
+
+def _raw(column: Column) -> "ExpressionWrapper[Any]":
+    """The column as it is stored: the wrapper's own field neither decrypts nor encrypts."""
+    stored: models.Field[Any, Any] = (
+        models.TextField() if isinstance(column.field, EncryptedTextField) else models.BinaryField()
+    )
+    return ExpressionWrapper(F(column.field.name), output_field=stored)
+
+
+def _ciphertexts(column: Column) -> Iterator[tuple[Any, bytes]]:
+    """Keys and stored bytes in the order of the key, a batch at a time: no cursor stays open meanwhile."""
+    rows = column.model._base_manager.order_by("pk").annotate(_stored=_raw(column))
+    last: Any = None
+    while batch := list(
+        (rows if last is None else rows.filter(pk__gt=last)).values_list("pk", "_stored")[:BATCH]
+    ):
+        for key, stored in batch:
+            if stored:
+                yield key, stored.encode() if isinstance(stored, str) else bytes(stored)
+        last = batch[-1][0]
+
+
+def _classify(ciphertext: bytes, count: Count) -> bytes | None:
+    """Count one value; return its plain bytes when it is on an old key."""
+    try:
+        Fernet(settings.FIELD_ENCRYPTION_KEYS[0]).decrypt(ciphertext)
+    except InvalidToken:
+        try:
+            plain = decrypt(ciphertext)
+        except UndecryptableError:
+            count.undecryptable += 1
+            return None
+        count.old += 1
+        return plain
+    count.current += 1
+    return None
+
+
+def _replace(column: Column, key: Any, ciphertext: bytes, plain: bytes) -> int:
+    text = isinstance(column.field, EncryptedTextField)
+    unchanged = column.model._base_manager.annotate(_stored=_raw(column)).filter(
+        pk=key, _stored=ciphertext.decode() if text else ciphertext
+    )
+    return unchanged.update(**{column.field.name: plain.decode() if text else plain})

@@ -1,0 +1,146 @@
+"""The sessions that the supervisor holds: where each stands, what its host says, what it means for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any, get_args
+
+from whatsapp.engine import EngineError, EngineSettings
+from whatsapp.engine.mailbox import Mailbox
+from whatsapp.engine.protocol import (
+    BREAKS_AGAIN,
+    Banned,
+    CheckNumbers,
+    ClientOutdated,
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    HostExited,
+    LoggedOut,
+    Logout,
+    LogoutDone,
+    Message,
+    NumbersChecked,
+    PairingEnded,
+    QrCode,
+    Replaced,
+    RequestPairingCode,
+    Send,
+    SendFailed,
+    Sent,
+    SessionEvent,
+    Stopped,
+)
+from whatsapp.engine.supervisor.fleet import Fleet
+from whatsapp.engine.supervisor.placement import Placement
+from whatsapp.engine.supervisor.process import HostProcess
+from whatsapp.engine.supervisor.slot import Phase, Slot
+
+logger = logging.getLogger("whatsapp.engine")
+
+TERMINAL_EVENTS = (PairingEnded, LoggedOut, Replaced, Banned, ClientOutdated, ConnectFailed)
+
+
+class SessionRegistry(Placement):
+    """Takes what the hosts say, writes down where each session stands, and passes on what the pool is to
+    know."""
+
+    def __init__(self, settings: EngineSettings, mailbox: Mailbox) -> None:
+        fleet = Fleet(settings, on_message=self._hear, on_exit=self._host_gone, on_start=mailbox.put)
+        super().__init__(settings, mailbox, fleet)
+
+    def tell(self, slot: Slot, command: Send | CheckNumbers | RequestPairingCode | Logout) -> None:
+        """Hand a command to the session's host. Raises EngineError while it is between two hosts."""
+        if slot.host is None:
+            raise EngineError("The session is being moved.")
+        if isinstance(command, Send | CheckNumbers):
+            slot.asked[command.ref] = command
+        slot.host.send(command)
+
+    async def _hear(self, host: HostProcess, message: Message) -> None:
+        await self._mailbox.room()
+        if not isinstance(message, get_args(SessionEvent)):
+            logger.error("%s sent a %s, which is not for a host", host.id, type(message).__name__)
+            return
+        slot = self.slots.get(message.session)
+        if slot is not None and slot.host is host:
+            self._take(slot, message)
+
+    def _take(self, slot: Slot, event: Any) -> None:
+        slot.heard.set()
+        if isinstance(event, Stopped):
+            slot.gone.set()
+        elif isinstance(event, LogoutDone):
+            slot.answer_logout(event.error)
+        elif isinstance(event, Connected):
+            self._connected(slot, event)
+        elif isinstance(event, Disconnected):
+            self._disconnected(slot, event)
+        elif isinstance(event, QrCode):
+            self._qr_code(slot, event)
+        elif isinstance(event, TERMINAL_EVENTS):
+            self._last_word(slot, event)
+        else:
+            if isinstance(event, Sent | SendFailed | NumbersChecked):
+                slot.answer(event.ref)
+            self._mailbox.put(event)
+
+    def _qr_code(self, slot: Slot, event: QrCode) -> None:
+        slot.set_timer(None)
+        if slot.phase is Phase.PAIRING:
+            self._mailbox.put(event)
+        elif slot.host is not None and slot.host.kind == "shard":
+            # The library removes a device from its store a moment after it has said so: the store was
+            # looked at in between. The library cannot end what it has begun, so the shard is replaced.
+            slot.host.retiring = True
+            failure = ConnectFailed(slot.session, "the key store holds no linked device", permanent=True)
+            self._last_word(slot, failure)
+
+    def _connected(self, slot: Slot, event: Connected) -> None:
+        slot.set_timer(None)
+        if slot.phase is Phase.PAIRING:
+            slot.phase = Phase.SETTLING
+            slot.move = self.background.spawn(self._move_after_settling(slot))
+        elif slot.phase in (Phase.STARTING, Phase.LINKED):
+            slot.phase = Phase.LINKED
+            slot.line_up()
+            slot.linked.set()
+            while slot.waiting:
+                self.tell(slot, slot.waiting.popleft())
+        else:
+            return
+        self._mailbox.put(event)
+
+    def _disconnected(self, slot: Slot, event: Disconnected) -> None:
+        if slot.phase in (Phase.LINKED, Phase.STARTING):
+            losses = slot.line_lost(stable_after=self._settings.stable_after)
+            if losses > self._settings.quick_returns:
+                reason = f"{BREAKS_AGAIN}: {event.reason}"
+                self._last_word(slot, ConnectFailed(slot.session, reason, permanent=False))
+                return
+            self._give_up_after(slot, self._settings.reconnect_grace, "the connection did not come back")
+            self._mailbox.put(event)
+
+    async def _host_gone(self, host: HostProcess, event: HostExited) -> None:
+        lost = []
+        for slot in [slot for slot in self.slots.values() if slot.host is host]:
+            slot.gone.set()
+            slot.answer_logout("its host process ended")
+            if slot.phase is Phase.MOVING:
+                for answer in slot.refuse_asked():
+                    self._mailbox.put(answer)
+            elif slot.phase not in (Phase.ENDING, Phase.STOPPING):
+                lost.append(slot.session)
+                self._release(slot)
+        self._mailbox.put(HostExited(event.host, event.pid, lost, event.reason))
+        if not self._closing:
+            self.background.spawn(self.fill_spares())
+
+    async def _move_after_settling(self, slot: Slot) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.settle):
+                await slot.interrupted.wait()
+        if slot.phase is Phase.SETTLING:
+            await self.move(slot)

@@ -1,0 +1,107 @@
+"""Whether and how fast a session sends: the policy's numbers, and what support staff set for one session."""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+
+from config.shared import hints
+from whatsapp.models import SendingLimits, Session, SessionEvent
+from whatsapp.sessions import policy
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What holds for one session now. `gap` is in seconds, `cap` in messages a local day (0: any number)."""
+
+    gap: float
+    jitter: float
+    burst: int
+    cap: int
+    zone: ZoneInfo
+    adds_from: time
+    adds_until: time
+
+    @property
+    def paced(self) -> bool:
+        return self.gap > 0
+
+    def day_began(self, now: datetime) -> datetime:
+        """The last midnight by the salon's clock."""
+        return now.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def next_day(self, now: datetime) -> datetime:
+        """The next midnight by the salon's clock."""
+        return (self.day_began(now) + timedelta(hours=26)).replace(hour=0)
+
+    def adds_wait_until(self, now: datetime) -> datetime | None:
+        """When advertising may go out next; None when it may now."""
+        local = now.astimezone(self.zone)
+        if self.adds_from <= local.time() < self.adds_until or self.adds_from == self.adds_until:
+            return None
+        opens = local.replace(hour=self.adds_from.hour, minute=self.adds_from.minute, second=0, microsecond=0)
+        return opens if opens > local else opens + timedelta(days=1)
+
+
+def limits_of(*, session: Session, row: SendingLimits | None, now: datetime) -> Limits:
+    """Return what holds for the session: its own settings before the policy for a number of its age."""
+    row = row or SendingLimits()
+    pace = policy.pace_of(now - session.paired_at if session.paired_at else None)
+    paced = settings.SENDING_PACED and row.paced
+    gap = pace.gap if row.gap_seconds is None else row.gap_seconds
+    cap = pace.daily_cap if row.daily_cap is None else row.daily_cap
+    return Limits(
+        gap=gap if paced else 0.0,
+        jitter=policy.JITTER if row.jitter is None else row.jitter,
+        burst=row.burst or pace.burst,
+        cap=cap if paced else 0,
+        zone=zone_of(row.timezone_name),
+        adds_from=row.adds_from or policy.ADDS_FROM,
+        adds_until=row.adds_until or policy.ADDS_UNTIL,
+    )
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The zone of this name of the IANA database; Moscow's for an empty or unknown one."""
+    try:
+        return ZoneInfo(name or policy.TIMEZONE)
+    except (KeyError, ValueError):  # a name that this machine's database does not have
+        return ZoneInfo(policy.TIMEZONE)
+
+
+def pause(*, session: Session, reason: str) -> None:
+    """Hold the session's messages back; its line stays up and what clients write is still received."""
+    _set_paused(session=session, paused=True, reason=reason)
+
+
+def unpause(*, session: Session, reason: str) -> None:
+    """Undo `pause`."""
+    _set_paused(session=session, paused=False, reason=reason)
+
+
+def _set_paused(*, session: Session, paused: bool, reason: str) -> None:
+    changed = Session.objects.filter(pk=session.pk, sending_paused=not paused).update(
+        sending_paused=paused, version=F("version") + 1, updated_at=timezone.now()
+    )
+    if changed:
+        kind = "sending_paused" if paused else "sending_resumed"
+        SessionEvent.objects.create(session=session, kind=kind, detail=reason[:500])
+        hints.session_changed(session.pk)
+        hints.wake_pools()
+
+
+def set_timezone(*, session: Session, timezone_name: str) -> None:
+    """Say by which clock advertising keeps to the daytime; the name is of the IANA database.
+
+    An unknown name counts as Moscow's.
+    """
+    SendingLimits.objects.update_or_create(session=session, defaults={"timezone_name": timezone_name[:64]})
+
+
+def limits_were_set(*, session: Session, by: str, changed: str) -> None:
+    """Write to the session's history who changed its limits to what, and let its pool look at them."""
+    SessionEvent.objects.create(session=session, kind="limits_changed", detail=f"{by}: {changed}"[:500])
+    hints.wake_pools()

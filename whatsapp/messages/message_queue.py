@@ -1,0 +1,240 @@
+"""What the rest of the product may ask of messages: take them, withdraw them, send one again, count them.
+
+Nothing here talks to WhatsApp: the pool that holds the session sends (`sending`), and the rows tell what
+became of each message. A row with `callback_state` due has something to tell: an outbound one its status to
+who asked, an inbound one itself to whoever acts on it. Who has told it sets `done` by
+`mark_told`, which keeps it due when the status went on meanwhile.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Case, Count, F, Min, QuerySet, Value, When
+from django.utils import timezone
+
+from config.shared import hints
+from whatsapp import metrics
+from whatsapp.messages.status_changes import to_be_told, wake_soon
+from whatsapp.models import Message, Session
+
+Status, CallbackState, Source, Category = (
+    Message.Status,
+    Message.CallbackState,
+    Message.Source,
+    Message.Category,
+)
+NO_DEVICE, TOO_LATE = "no device is linked", "it was too late to send it"
+PRIORITIES = {Category.SERVICE: 0, Category.ADDS: 10}
+ENDED = (Status.FAILED, Status.EXPIRED, Status.UNKNOWN)
+
+
+class NotResendable(Exception):
+    """The message still waits, has reached WhatsApp, came from a client, or was sent again already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """One message to take.
+
+    `phone` is digits with the country code (`services.normalise_phone`); `external_id` is the caller's name
+    of it, at most 128 characters: the same one of the same source is never taken twice for a session.
+    Without `not_before` it is due at once; without `expires_at` it never gets too late.
+    """
+
+    phone: str
+    text: str
+    source: str  # Message.Source
+    external_id: str
+    category: str = Category.SERVICE
+    callback_url: str = ""
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How the messages stand; `oldest_due_at` is when the longest waiting one could have been sent."""
+
+    by_status: dict[str, int]
+    callbacks: dict[str, int]
+    oldest_due_at: datetime | None
+
+
+def queue_message(*, session: Session, message: NewMessage) -> Message:
+    """Take one message; see `queue_messages`."""
+    return queue_messages(session=session, messages=[message])[0]
+
+
+def queue_messages(*, session: Session, messages: list[NewMessage]) -> list[Message]:
+    """Take messages in one transaction; return their rows in the order given.
+
+    A repeat returns the row that is there, unchanged. On a session without a linked device the rows are
+    failed from the start (`session_unlinked`). The rows come without their callback address.
+    """
+    if not messages:
+        return []
+    linked = Session.objects.filter(pk=session.pk).exclude(jid="").exists()
+    now = timezone.now()
+    with transaction.atomic():
+        Message.objects.bulk_create(
+            [_row(session=session, new=new, linked=linked, now=now) for new in messages],
+            ignore_conflicts=True,
+            batch_size=500,
+        )
+        rows = _rows_of(session=session, messages=messages)
+        hints.wake_pools()
+        hints.wake_workers()
+    return [rows[str(new.source), new.external_id] for new in messages]
+
+
+def _row(*, session: Session, new: NewMessage, linked: bool, now: datetime) -> Message:
+    if not (new.phone.isascii() and new.phone.isdigit()):
+        raise ValueError("the phone of a message must be digits")
+    return Message(
+        session=session,
+        source=new.source,
+        external_id=new.external_id,
+        category=new.category,
+        priority=PRIORITIES[Category(new.category)],
+        phone=new.phone,
+        text=storable(new.text),
+        not_before=new.not_before or now,
+        expires_at=new.expires_at,
+        callback_url=new.callback_url,
+        callback_state=CallbackState.DUE if new.callback_url else CallbackState.NONE,
+        callback_next_at=now if new.callback_url else None,
+        created_at=now,
+        status=Status.QUEUED if linked else Status.FAILED,
+        error_code="" if linked else "session_unlinked",
+        error="" if linked else NO_DEVICE,
+        finished_at=None if linked else now,
+    )
+
+
+def _rows_of(*, session: Session, messages: list[NewMessage]) -> dict[tuple[str, str], Message]:
+    named: dict[str, list[str]] = {}
+    for new in messages:
+        named.setdefault(str(new.source), []).append(new.external_id)
+    found: dict[tuple[str, str], Message] = {}
+    for source, external_ids in named.items():
+        rows = Message.objects.filter(session=session, source=source, external_id__in=external_ids)
+        for row in rows.defer("callback_url"):
+            found[source, row.external_id or ""] = row
+    return found
+
+
+def cancel(
+    *, session: Session, source: str, external_ids: list[str], error_code: str, error: str = ""
+) -> int:
+    """Withdraw messages that still wait (a reminder of a moved booking); return how many there were.
+
+    What is being sent at this moment goes out.
+    """
+    waiting = Message.objects.filter(session=session, source=source, external_id__in=external_ids)
+    return finish_waiting(waiting.filter(status=Status.QUEUED), error_code=error_code, error=error)
+
+
+def cancel_waiting(
+    *, session: Session, phone: str, error_code: str, error: str = "", category: str | None = None
+) -> int:
+    """Withdraw what waits for one phone, such as advertising to a client who opted out."""
+    waiting = Message.objects.filter(session=session, phone=phone, status=Status.QUEUED)
+    if category:
+        waiting = waiting.filter(category=category)
+    return finish_waiting(waiting, error_code=error_code, error=error)
+
+
+def finish_waiting(
+    waiting: QuerySet[Message], *, error_code: str, error: str, status: Message.Status = Status.FAILED
+) -> int:
+    """End these waiting messages; only what is still `queued` is changed. Returns how many.
+
+    One that waits for its second attempt because the outcome of the first is unknown ends as unknown.
+    """
+    now = timezone.now()
+    in_doubt = When(unknowns__gt=0, then=Value(Status.UNKNOWN.value))
+    changed = waiting.filter(status=Status.QUEUED).update(
+        status=Case(in_doubt, default=Value(status.value)),
+        error_code=Case(When(unknowns__gt=0, then=F("error_code")), default=Value(error_code)),
+        error=error[:300],
+        finished_at=now,
+        **to_be_told(now),
+    )
+    if changed:
+        metrics.MESSAGES.labels(outcome=status.value).inc(changed)
+        wake_soon()
+    return changed
+
+
+def storable(text: str) -> str:
+    """The text without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs from bad JSON."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def fail_waiting(*, session: Session) -> int:
+    """End what waits for a session that has lost its device; return how many messages there were."""
+    waiting = Message.objects.filter(session=session, status=Status.QUEUED)
+    return finish_waiting(waiting, error_code="session_unlinked", error=NO_DEVICE)
+
+
+def expire_due() -> int:
+    """End the waiting messages whose time is over, of every session; return how many there were.
+
+    The pools do it every second; cheap when there are none.
+    """
+    late = Message.objects.filter(status=Status.QUEUED, expires_at__lte=timezone.now())
+    if not late.exists():
+        return 0
+    with transaction.atomic():
+        # Several pools do this at the same moment: each takes what no other one has its hands on.
+        pks = list(late.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:5000])
+        ended = Message.objects.filter(pk__in=pks)
+        return finish_waiting(ended, error_code="expired", error=TOO_LATE, status=Status.EXPIRED)
+
+
+def fail_unlinked() -> int:
+    """End what waits for sessions without a linked device; return how many there were.
+
+    Repairs the moment between a message's taking and the loss of the device.
+    """
+    waiting = Message.objects.filter(status=Status.QUEUED, session__jid="")
+    if not waiting.exists():
+        return 0
+    return finish_waiting(waiting, error_code="session_unlinked", error=NO_DEVICE)
+
+
+def resend(*, message: Message) -> Message:
+    """Take the text of a message that did not arrive once more, as a new message of support staff.
+
+    Raises NotResendable; a second call while the first copy waits or went out does nothing else.
+    """
+    with transaction.atomic():
+        message = Message.objects.select_for_update(no_key=True).get(pk=message.pk)
+        copies = Message.objects.filter(
+            session=message.session_id, source=Source.SUPPORT, external_id__startswith=f"resend:{message.pk}:"
+        )
+        if message.status not in ENDED or copies.exclude(status__in=ENDED).exists() or not message.text:
+            raise NotResendable(f"message {message.pk}")
+        name = f"resend:{message.pk}:{copies.count() + 1}"
+        new = NewMessage(
+            phone=message.phone,
+            text=message.text,
+            source=Source.SUPPORT,
+            external_id=name,
+            category=message.category,
+        )
+        return queue_message(session=message.session, message=new)
+
+
+def counts(*, session: Session | None = None) -> Counts:
+    """Return how many messages stand where, of one session or of all."""
+    rows = Message.objects.filter(session=session) if session else Message.objects.all()
+    statuses = dict(rows.values_list("status").annotate(Count("pk")).order_by())
+    callbacks = dict(rows.values_list("callback_state").annotate(Count("pk")).order_by())
+    due = rows.filter(status=Status.QUEUED, not_before__lte=timezone.now())
+    return Counts(
+        by_status={**dict.fromkeys(Status.values, 0), **statuses},
+        callbacks={**dict.fromkeys(CallbackState.values, 0), **callbacks},
+        oldest_due_at=due.aggregate(oldest=Min("not_before"))["oldest"],
+    )

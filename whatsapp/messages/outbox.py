@@ -1,0 +1,239 @@
+"""What a pool does to the rows of messages that go out.
+
+A message is claimed under the session's lease, and committed as `sending`, before WhatsApp hears of it: a
+crash leaves at most that one row in doubt. What WhatsApp answers is a fact, written down whoever holds the
+lease by then; it names the attempt, so that an old answer is never taken for a newer attempt's.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.utils import timezone
+
+from whatsapp import metrics
+from whatsapp.messages import numbers, status_changes
+from whatsapp.messages.limits import Limits, limits_of
+from whatsapp.messages.message_queue import finish_waiting
+from whatsapp.messages.status_changes import to_be_told
+from whatsapp.models import Message, Session
+from whatsapp.sessions.leases import Lease, LeaseLost
+from whatsapp.sessions.policy import CHECK_BATCH, SEND_FAILURES_MOST
+
+Status = Message.Status
+ACKNOWLEDGED = (Status.SENT, Status.DELIVERED, Status.READ)
+UNKNOWN_OUTCOME = "unknown_outcome"
+
+
+@dataclass(frozen=True, slots=True)
+class RateUsage:
+    """How a session stands with its limits: messages handed over since midnight by the salon's clock, and
+    within the time that a full burst takes to be saved up."""
+
+    limits: Limits
+    sent_today: int
+    sent_lately: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a session does next: send `message` (committed as sending) to `address`, or ask about the numbers
+    `to_check` first. With neither, nothing may go now; `held` says that only advertising waits for its hours.
+    """
+
+    limits: Limits
+    message: Message | None = None
+    address: str = ""
+    to_check: tuple[str, ...] = ()
+    held: bool = False
+
+
+def with_due_messages(*, owner: str) -> list[tuple[uuid.UUID, bool]]:
+    """The connected sessions of this pool for which messages are due, and whether any of them is a service
+    message. One query, whatever the number of sessions."""
+    due = Message.objects.filter(session=OuterRef("pk"), status=Status.QUEUED, not_before__lte=timezone.now())
+    mine = Session.objects.filter(
+        lease_owner=owner, status=Session.Status.CONNECTED, sending_paused=False
+    ).annotate(service=Exists(due.filter(priority=0)), adds=Exists(due.filter(priority__gt=0)))
+    return list(mine.filter(Q(service=True) | Q(adds=True)).values_list("pk", "service"))
+
+
+def _locked(lease: Lease) -> Session:
+    """The session's row, locked while it is ours. Not against inserts that refer to it: a request with a
+    thousand messages must not hold up the one that is to be sent."""
+    try:
+        return (
+            Session.objects.select_for_update(no_key=True, of=("self",))
+            .select_related("limits")
+            .defer("qr", "pairing_code")
+            .get(pk=lease.session_id, lease_owner=lease.owner, lease_token=lease.token)
+        )
+    except Session.DoesNotExist as error:
+        raise LeaseLost(f"session {lease.session_id}") from error
+
+
+def _limits(session: Session, now: datetime) -> Limits:
+    return limits_of(session=session, row=getattr(session, "limits", None), now=now)
+
+
+def take_over(lease: Lease) -> int:
+    """Settle what an earlier holder of the lease left in doubt; return how many messages.
+
+    Raises LeaseLost.
+    """
+    with transaction.atomic():
+        _locked(lease)
+        left = Message.objects.filter(session_id=lease.session_id, status=Status.SENDING)
+        return settle_unknown(left, cause="the pool that sent it is gone")
+
+
+def standing(lease: Lease) -> RateUsage:
+    """Read the session's limits and count what it has sent."""
+    now = timezone.now()
+    session = Session.objects.select_related("limits").defer("qr", "pairing_code").get(pk=lease.session_id)
+    limits = _limits(session, now)
+    sent = Message.objects.filter(session_id=lease.session_id, sending_at__gte=limits.day_began(now))
+    lately = Message.objects.filter(
+        session_id=lease.session_id, sending_at__gte=now - timedelta(seconds=limits.gap * limits.burst)
+    )
+    return RateUsage(limits, sent.count() if limits.cap else 0, lately.count() if limits.paced else 0)
+
+
+def claim(lease: Lease, *, unchecked_too: bool) -> Step:
+    """Decide what the session does next, and commit it. Raises LeaseLost.
+
+    With `unchecked_too` a message goes out although nothing is known of its number: WhatsApp was asked and
+    did not answer.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        session = _locked(lease)
+        limits = _limits(session, now)
+        if session.wanted != Session.Wanted.LINKED or session.sending_paused or not session.is_linked:
+            return Step(limits)
+        return _next_of(session, limits, now, unchecked_too=unchecked_too)
+
+
+def _next_of(session: Session, limits: Limits, now: datetime, *, unchecked_too: bool) -> Step:
+    queue = _due(session, now)
+    night = limits.adds_wait_until(now) is not None
+    allowed = queue.filter(category=Message.Category.SERVICE) if night else queue
+    while (head := allowed.first()) is not None:
+        number = numbers.known(head.phone)
+        if number is None and not unchecked_too:
+            ahead = [head.phone, *numbers.unchecked(session.pk, limit=CHECK_BATCH)]
+            return Step(limits, to_check=tuple(dict.fromkeys(ahead))[:CHECK_BATCH])
+        if number is not None and not number.on_whatsapp:
+            fail_without_whatsapp(session_id=session.pk)
+            continue
+        head.attempts += 1
+        head.sending_at = now
+        claimed = Message.objects.filter(pk=head.pk, status=Status.QUEUED).update(
+            status=Status.SENDING, attempts=head.attempts, sending_at=now
+        )
+        if claimed:  # not withdrawn or too late at this very moment
+            address = number.jid.partition("@")[0] if number and number.jid else head.phone
+            return Step(limits, message=head, address=address)
+    return Step(limits, held=night and queue.exists())
+
+
+def _due(session: Session, now: datetime) -> QuerySet[Message]:
+    in_time = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
+    waiting = Message.objects.filter(in_time, session=session, status=Status.QUEUED, not_before__lte=now)
+    return waiting.order_by("priority", "not_before", "id").defer("callback_url")
+
+
+def fail_without_whatsapp(*, session_id: uuid.UUID) -> int:
+    """End what waits for numbers that are known to have no WhatsApp."""
+    waiting = Message.objects.filter(numbers.without_whatsapp(), session_id=session_id)
+    return finish_waiting(waiting, error_code="not_on_whatsapp", error=numbers.NOT_ON_WHATSAPP)
+
+
+# --- answers ----------------------------------------------------------------------------------------
+
+
+def record_sent(*, pk: int, attempt: int, wa_message_id: str) -> bool:
+    """Note that WhatsApp's server has acknowledged this attempt. True when it was news.
+
+    The acknowledgement outweighs what was made of the attempt before it came: taken for unknown, queued
+    again, too late.
+    """
+    now = timezone.now()
+    attempted = Message.objects.filter(pk=pk, attempts=attempt).exclude(status__in=ACKNOWLEDGED)
+    changed = attempted.update(
+        status=Status.SENT,
+        wa_message_id=wa_message_id,
+        sent_at=now,
+        finished_at=None,
+        error_code="",
+        error="",
+        **to_be_told(now),
+    )
+    _count(Status.SENT, changed)
+    return bool(changed)
+
+
+def record_failed(*, pk: int, attempt: int, error: str, permanent: bool) -> str:
+    """Note that this attempt did not go out, or that nobody knows; return the message's status then.
+
+    `error` begins with the engine's word and a colon. A refusal is tried again a few times; a line that was
+    down does not count.
+    """
+    word = error.partition(":")[0]
+    attempted = Message.objects.filter(pk=pk, attempts=attempt, status=Status.SENDING)
+    if word == "timeout":
+        settle_unknown(attempted, cause=error)
+    elif permanent:
+        _fail(attempted, error)
+    elif word == "not_connected":
+        attempted.update(status=Status.QUEUED, error_code=word, error=error[:300])
+    else:
+        again = attempted.filter(failures__lt=SEND_FAILURES_MOST - 1)
+        if not again.update(
+            status=Status.QUEUED, failures=F("failures") + 1, error_code="refused", error=error[:300]
+        ):
+            _fail(attempted, error)
+    return Message.objects.filter(pk=pk).values_list("status", flat=True).first() or ""
+
+
+def _fail(attempted: QuerySet[Message], error: str) -> None:
+    now = timezone.now()
+    changed = attempted.update(
+        status=Status.FAILED,
+        failures=F("failures") + 1,
+        error_code="refused",
+        error=error[:300],
+        finished_at=now,
+        **to_be_told(now),
+    )
+    _count(Status.FAILED, changed)
+
+
+def settle_unknown(in_doubt: QuerySet[Message], *, cause: str) -> int:
+    """What was being sent, and nobody can say whether it went out: once more, or leave it at that, as
+    SENDING_UNKNOWN has it. Returns how many messages it was."""
+    now = timezone.now()
+    once_more = Q(unknowns=0) if settings.SENDING_UNKNOWN == "retry" else Q(pk__isnull=True)
+    in_doubt = in_doubt.filter(status=Status.SENDING)
+    told = to_be_told(now)
+    ended = ~once_more
+    changed = in_doubt.update(
+        status=Case(When(once_more, then=Value(Status.QUEUED.value)), default=Value(Status.UNKNOWN.value)),
+        finished_at=Case(When(ended, then=Value(now)), default=Value(None)),
+        unknowns=F("unknowns") + 1,
+        error_code=UNKNOWN_OUTCOME,
+        error=cause[:300],
+        callback_state=Case(When(ended, then=told["callback_state"]), default=F("callback_state")),
+        callback_next_at=Case(When(ended, then=told["callback_next_at"]), default=F("callback_next_at")),
+    )
+    _count(Status.UNKNOWN, changed)
+    return changed
+
+
+def _count(outcome: str, changed: int) -> None:
+    if changed:
+        metrics.MESSAGES.labels(outcome=outcome).inc(changed)
+        status_changes.wake_soon()

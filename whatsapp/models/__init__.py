@@ -1,0 +1,19 @@
+"""The tables of sessions, their credentials, messages and pools."""
+
+from whatsapp.models.credentials import StoredCredentials
+from whatsapp.models.messages import KnownNumber, Message, SendingLimits
+from whatsapp.models.pools import Pool
+from whatsapp.models.sessions import BUMP, Session, SessionEvent
+from whatsapp.models.troubles import Trouble
+
+__all__ = [
+    "BUMP",
+    "KnownNumber",
+    "Message",
+    "Pool",
+    "SendingLimits",
+    "Session",
+    "SessionEvent",
+    "StoredCredentials",
+    "Trouble",
+]

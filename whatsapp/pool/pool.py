@@ -1,0 +1,246 @@
+"""The session pool: claims leases, runs a runner for each session, and never outlives its right to.
+
+Side tasks are named and watched: when one dies, the pool stops loudly.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from django.db import DatabaseError
+from django.utils import timezone
+
+from config.shared import hints
+from config.shared.database import in_thread
+from whatsapp import metrics
+from whatsapp.engine import RECYCLED, Engine
+from whatsapp.engine import protocol as said
+from whatsapp.messages import message_queue, outbox
+from whatsapp.messages.durable_writer import DurableWriter, writing
+from whatsapp.messages.pacing import Pacer
+from whatsapp.models import Pool
+from whatsapp.pool.lease_watch import LeaseWatch
+from whatsapp.pool.runner import SessionRunner
+from whatsapp.sessions import leases
+from whatsapp.sessions.leases import Lease
+
+log = structlog.get_logger("pool")
+SWEEP_INTERVAL = 30.0  # seconds
+# Fewer than would be started until the next look: when many are free, every pool gets its share of them.
+CLAIMED_AT_ONCE = 20
+FLUSH_TIMEOUT = 1.0  # seconds; a graceful stop has ten in all
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """How a pool works; times are seconds."""
+
+    capacity: int = 500
+    lease: float = 30.0
+    poll: float = 1.0
+    heartbeat: float = 5.0
+    start_interval: float = 0.05
+    stop_timeout: float = 9.0
+
+
+class SessionPool:
+    """Shares the sessions with any number of other pools through leases in the database."""
+
+    def __init__(self, *, engine: Callable[[], Engine], settings: PoolSettings) -> None:
+        self.name = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.settings = settings
+        self.engine = engine()
+        self.runners: dict[uuid.UUID, SessionRunner] = {}
+        self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
+        self._pacer = Pacer(settings.start_interval)
+        self.facts = DurableWriter()
+        self._swept_at = 0.0
+        self._claiming: asyncio.Future[list[Lease]] | None = None
+        self._listener = hints.Listener(hints.POOLS)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then give everything back. Raises what a side task died of."""
+        log.info("pool started", pool=self.name, capacity=self.settings.capacity)
+        await self._beat_until_it_succeeds(stop)
+        watch = LeaseWatch(
+            owner=self.name, seconds=self.settings.lease, engine=self.engine, runners=self.runners
+        )
+        polite = False
+        try:
+            async with self._listener, asyncio.TaskGroup() as group:
+                side = [
+                    group.create_task(watch.keep(), name="leases"),
+                    group.create_task(watch.enforce(), name="lease ends"),
+                    group.create_task(self._claim_and_watch(), name="claims"),
+                    group.create_task(self._dispatch_events(), name="events"),
+                    group.create_task(self._heartbeat(), name="heartbeat"),
+                ]
+                await stop.wait()
+                for task in (side[2], side[4]):
+                    task.cancel()
+                await self._stop_runners()
+                for task in side:
+                    task.cancel()
+            polite = True
+        finally:
+            await self.engine.close()
+            await self._say_goodbye(give_back=polite)
+            log.info("pool stopped", pool=self.name)
+
+    # --- side tasks ----------------------------------------------------------------------------
+
+    async def _claim_and_watch(self) -> None:
+        """Take due sessions, and tell runners whose rows were changed."""
+        while True:
+            try:
+                for session_id, version in (await in_thread(leases.versions, owner=self.name)).items():
+                    self._tell(session_id, version)
+                await self._tell_of_messages()
+                await self._claim()
+            except DatabaseError as error:
+                log.warning("database unavailable", task="claims", error=str(error).partition("\n")[0])
+            await self._listener.wait(self.settings.poll)
+
+    def _tell(self, session_id: uuid.UUID, version: int) -> None:
+        runner = self.runners.get(session_id)
+        # A runner's own writes come back here too, once.
+        if runner and version > runner.seen_version:
+            runner.row_changed()
+
+    async def _tell_of_messages(self) -> None:
+        """Wake the runners that have messages to send, and end what waits in vain, of any session."""
+        for session_id, service in await in_thread(outbox.with_due_messages, owner=self.name):
+            if runner := self.runners.get(session_id):
+                runner.messages_due(service=service)
+        await in_thread(message_queue.expire_due)
+        if time.monotonic() - self._swept_at > SWEEP_INTERVAL:
+            self._swept_at = time.monotonic()
+            await in_thread(message_queue.fail_unlinked)
+
+    async def _claim(self) -> None:
+        if self.facts.waiting:
+            return  # what WhatsApp has acknowledged must be written before it could be taken for unsent
+        room = min(self.settings.capacity - len(self.runners), CLAIMED_AT_ONCE)
+        work = in_thread(leases.claim, owner=self.name, limit=room, seconds=self.settings.lease)
+        # A claim goes on in its thread when this task is cancelled: the end waits for it, and gives it back.
+        self._claiming = asyncio.ensure_future(work)
+        for lease in await asyncio.shield(self._claiming):
+            self._take(lease)
+
+    def _take(self, lease: Lease) -> None:
+        runner = SessionRunner(lease=lease, engine=self.engine, pacer=self._pacer, facts=self.facts)
+        self.runners[lease.session_id] = runner
+        former = self._tasks.get(lease.session_id)
+        task = asyncio.create_task(self._run(runner, former), name=f"session:{lease.session_id}")
+        self._tasks[lease.session_id] = task
+        task.add_done_callback(lambda _task: self._forget(lease.session_id, runner))
+
+    async def _run(self, runner: SessionRunner, former: asyncio.Task[None] | None) -> None:
+        if former:
+            await asyncio.wait({former})  # what was given up here must have ended before it starts anew
+        await runner.run()
+
+    def _forget(self, session_id: uuid.UUID, runner: SessionRunner) -> None:
+        if self.runners.get(session_id) is runner:
+            del self.runners[session_id]
+            del self._tasks[session_id]
+
+    async def _dispatch_events(self) -> None:
+        async for event in self.engine.events():
+            if isinstance(event, said.HostExited):
+                self._host_exited(event)
+            elif isinstance(event, said.HostStarted):
+                log.info("engine host started", host=event.host, pid=event.pid)
+            elif isinstance(event, said.Pong):
+                continue
+            elif runner := self.runners.get(uuid.UUID(event.session)):
+                runner.hear(event)
+            elif fact := writing(event):
+                self.facts.note(fact)  # of a session that was given back meanwhile
+
+    def _host_exited(self, event: said.HostExited) -> None:
+        if event.reason == RECYCLED:
+            metrics.HOST_RECYCLES.inc()
+        if not event.sessions:
+            log.info("engine host ended", host=event.host, reason=event.reason)
+            return
+        metrics.HOST_RESTARTS.labels(reason=event.reason.split(":")[0][:40]).inc()
+        log.warning("engine host gone", host=event.host, reason=event.reason, sessions=len(event.sessions))
+        for session in event.sessions:
+            if runner := self.runners.get(uuid.UUID(session)):
+                runner.host_exited(event.reason)
+
+    async def _heartbeat(self) -> None:
+        while True:
+            try:
+                await in_thread(self._beat)
+            except DatabaseError as error:
+                log.warning("database unavailable", task="heartbeat", error=str(error).partition("\n")[0])
+            await asyncio.sleep(self.settings.heartbeat)
+
+    async def _beat_until_it_succeeds(self, stop: asyncio.Event) -> None:
+        """Wait for the database at the start: a pool may come up before it."""
+        while not stop.is_set():
+            try:
+                await in_thread(self._beat)
+                return
+            except DatabaseError as error:
+                log.warning("database unavailable", task="start", error=str(error).partition("\n")[0])
+                await asyncio.sleep(1)
+
+    def _beat(self) -> None:
+        hosts = self.engine.hosts()
+        now = timezone.now()
+        Pool.objects.update_or_create(
+            name=self.name,
+            defaults={
+                "heartbeat_at": now,
+                "capacity": self.settings.capacity,
+                "sessions": len(self.runners),
+                "hosts": len(hosts),
+                "rss_bytes": sum(host.rss_bytes for host in hosts),
+                "own_rss_bytes": own_rss_bytes(),
+                "engine_hosts": [asdict(host) for host in hosts],
+            },
+        )
+        Pool.objects.filter(heartbeat_at__lt=now - timedelta(days=1)).delete()
+
+    # --- the end -------------------------------------------------------------------------------
+
+    async def _stop_runners(self) -> None:
+        log.info("pool stopping", pool=self.name, sessions=len(self.runners))
+        tasks = list(self._tasks.values())
+        for runner in list(self.runners.values()):
+            runner.stop()
+        if tasks:
+            _done, late = await asyncio.wait(tasks, timeout=self.settings.stop_timeout)
+            if late:
+                log.error("sessions did not stop in time", sessions=len(late))
+        await self.facts.flush(FLUSH_TIMEOUT)
+
+    async def _say_goodbye(self, *, give_back: bool) -> None:
+        if give_back and self._claiming:
+            await asyncio.wait({self._claiming})
+        try:
+            if give_back:
+                await in_thread(leases.release_all, owner=self.name)
+            await in_thread(Pool.objects.filter(name=self.name).delete)
+        except DatabaseError as error:
+            log.warning("database unavailable", task="goodbye", error=str(error).partition("\n")[0])
+
+
+def own_rss_bytes() -> int:
+    """The memory that this process holds; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_SIZE
+    except OSError:
+        return 0

@@ -1,0 +1,141 @@
+"""Which pool works on which session: leases in the session's row, with fencing.
+
+All times are the database's own (`Now()`), so that clocks of different machines do not matter. Every
+claim raises the row's token; a write that carries an older token changes nothing and says so.
+"""
+
+import time
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from config.shared import hints
+from whatsapp.models import BUMP, Session, SessionEvent
+
+Wanted, Status = Session.Wanted, Session.Status
+
+
+class LeaseLost(Exception):
+    """Another pool holds the session now, or none: what we know of it is void."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right to work on one session until `deadline` (this process's monotonic clock)."""
+
+    session_id: uuid.UUID
+    owner: str
+    token: int
+    deadline: float = field(compare=False)
+    host: str = field(default="", compare=False)  # the engine host that last held the session
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.deadline
+
+
+def _due() -> Q:
+    """Sessions on which there is something to do now.
+
+    Those that stand still on purpose (replaced elsewhere, failed for good) wait for a restart request.
+    """
+    restart = Q(restart_requested_at__isnull=False) & (
+        Q(restart_done_at__isnull=True) | Q(restart_done_at__lt=F("restart_requested_at"))
+    )
+    moving = Q(wanted=Wanted.LINKED) & (restart | ~Q(status__in=[Status.CONFLICT, Status.FAILED]) | Q(jid=""))
+    time_has_come = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=Now()) | restart
+    return (moving | Q(wanted=Wanted.UNLINKED)) & time_has_come
+
+
+def _free() -> Q:
+    return Q(lease_owner="") | Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=Now())
+
+
+def left_alone(*, seconds: float) -> QuerySet[Session]:
+    """Sessions on which there has been something to do for so long, and which no living pool holds."""
+    since = Now() - timedelta(seconds=seconds)
+    long_free = Q(lease_expires_at__lt=since) | Q(lease_expires_at__isnull=True, updated_at__lt=since)
+    long_due = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lt=since)
+    return Session.objects.filter(_due() & _free(), long_free, long_due)
+
+
+def claim(*, owner: str, limit: int, seconds: float) -> list[Lease]:
+    """Take up to `limit` due sessions that no living pool holds."""
+    started = time.monotonic()
+    free = _due() & _free()
+    if limit <= 0 or not Session.objects.filter(free).exists():
+        return []
+    with transaction.atomic():
+        rows = list(
+            Session.objects.select_for_update(skip_locked=True)
+            .filter(free)
+            .order_by(F("next_attempt_at").asc(nulls_first=True))
+            .values_list("pk", "lease_token")[:limit]
+        )
+        for pk, token in rows:
+            Session.objects.filter(pk=pk, lease_token=token).update(
+                lease_owner=owner,
+                lease_token=token + 1,
+                lease_expires_at=Now() + timedelta(seconds=seconds),
+            )
+    return [
+        Lease(session_id=pk, owner=owner, token=token + 1, deadline=started + seconds) for pk, token in rows
+    ]
+
+
+def renew(*, owner: str, seconds: float, sessions: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Prolong this pool's leases of `sessions` in one statement; return the ids and tokens it holds of them.
+
+    Only what the pool works on: a lease prolonged for a session that it has let go would keep every pool
+    from it. One that has run out but that nobody took is prolonged too: it was fenced all the time.
+    """
+    held = Session.objects.filter(lease_owner=owner, pk__in=sessions)
+    held.update(lease_expires_at=Now() + timedelta(seconds=seconds))
+    return dict(held.values_list("pk", "lease_token"))
+
+
+def release(lease: Lease) -> None:
+    """Give the session back, so that any pool may claim it at once."""
+    Session.objects.filter(pk=lease.session_id, lease_owner=lease.owner, lease_token=lease.token).update(
+        lease_owner="", lease_expires_at=None
+    )
+
+
+def release_all(*, owner: str) -> None:
+    """Give back whatever this pool still holds; its engine must have ended."""
+    Session.objects.filter(lease_owner=owner).update(lease_owner="", lease_expires_at=None)
+
+
+def write(
+    lease: Lease, *, note: str = "", detail: str = "", only_if: Q | None = None, **changes: Any
+) -> bool:
+    """Change the session's row under the lease, note it in the history, and hint at the change.
+
+    `only_if` adds a condition; False is returned, with nothing changed, when it does not hold.
+    Raises LeaseLost when the lease is not ours any more.
+    """
+    mine = Session.objects.filter(pk=lease.session_id, lease_owner=lease.owner, lease_token=lease.token)
+    with transaction.atomic():
+        matching = mine.filter(only_if) if only_if is not None else mine
+        if not matching.update(version=BUMP, updated_at=timezone.now(), **changes):
+            if only_if is not None and mine.exists():
+                return False
+            raise LeaseLost(f"session {lease.session_id}")
+        if note:
+            SessionEvent.objects.create(
+                session_id=lease.session_id, kind=note, detail=detail[:500], pool=lease.owner, host=lease.host
+            )
+        hints.session_changed(lease.session_id)
+    return True
+
+
+def versions(*, owner: str) -> dict[uuid.UUID, int]:
+    """The version of each session of this pool: whoever changes a row for others to see raises it."""
+    return dict(Session.objects.filter(lease_owner=owner).values_list("pk", "version"))
