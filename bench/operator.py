@@ -28,7 +28,7 @@ SALON = 307626
 NEW_SALON = f"""
 from django.utils import timezone
 from marketplace.models import Company
-from whatsapp.encryption import lookup_digest
+from whatsapp.crypto.encryption import lookup_digest
 from whatsapp.models import Session
 session = Session.objects.create(jid="79990000900:1@s.whatsapp.net", wanted="linked")
 Company.objects.create(

@@ -17,7 +17,7 @@ from tests.stand_ins import OutsideError
 from tests.tcp_proxy import TcpProxy
 
 NEW_SESSIONS = """
-from whatsapp import services
+from whatsapp.sessions import services
 for number in range({count}):
     session = services.create_session()
     services.view(session=session)

@@ -31,7 +31,7 @@ CUT_EVERY = 0.2  # seconds
 BAN = 45  # seconds
 BACK = 400.0  # seconds; the longest pause is 300
 RESTART = """
-from whatsapp import services
+from whatsapp.sessions import services
 from whatsapp.models import Session
 for session in Session.objects.filter(status="conflict"):
     services.restart(session=session, reason="soak")
