@@ -8,10 +8,11 @@ import hmac
 import random
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import iq, messages
 from .account import Account, Device
+from .client import Client, Line, Registration
 from .faults import LoginFailure
 from .hub import Hub, queue_key
 from .node import SERVER, BadNode, Node, encode
@@ -20,15 +21,12 @@ from .noise import Handshake, NoiseError, Transport
 from .pairing import Pairing
 from .protobufs import ClientPayload
 
-if TYPE_CHECKING:
-    from .line import Line
-
 HEADER = b"WA\x06\x03"
 EDGE_HEADER = b"ED\0\1"  # routing hints that some clients put before the header
 LARGEST_FRAME = 4 << 20
 
 
-class Connection:
+class Connection(Client):
     """Lives from the WebSocket's opening to its end. ``key`` is (phone, device) once logged in."""
 
     def __init__(self, hub: Hub, line: Line, peer: str) -> None:
@@ -40,7 +38,7 @@ class Connection:
         self.key = ("", 0)
         self.account: Account | None = None
         self.device: Device | None = None
-        self.pairing: Pairing | None = None
+        self.pairing: Registration | None = None
         self.linked = self.ending = False
         self.next_id = 0
         hub.everyone.add(self)
@@ -112,8 +110,8 @@ class Connection:
             if failure:
                 self.fail(failure)
                 return
-            self.pairing = Pairing(self, client.devicePairingData)
-            self.pairing.start()
+            pairing = self.pairing = Pairing(self.hub, self, client.devicePairingData)
+            pairing.start()
         else:
             self._log_in(str(client.username), client.device)
 
@@ -159,7 +157,7 @@ class Connection:
         if self.hub.faults.silent(self.phone):
             return
         if node.tag == "iq":
-            iq.handle(self, node)
+            iq.handle(self.hub, self, node)
         elif node.tag == "xmlstreamend":
             self.drop("closed by the client")
         elif self.account is None or self.device is None:

@@ -8,15 +8,13 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from .account import Device
+from .operations import Operations
 from .refusal import Refused
-
-if TYPE_CHECKING:
-    from .server import SandboxWhatsApp
 
 PAGE = Path(__file__).with_name("page.html")
 LARGEST_IMAGE = 8 << 20
@@ -39,7 +37,7 @@ async def _sentences(request: web.Request, handler: Handler) -> web.StreamRespon
 class Control:
     """Request handlers; each parses, makes one call and answers JSON."""
 
-    def __init__(self, sandbox: SandboxWhatsApp) -> None:
+    def __init__(self, sandbox: Operations) -> None:
         self.sandbox = sandbox
 
     async def page(self, request: web.Request) -> web.StreamResponse:
@@ -116,7 +114,7 @@ class Control:
         return web.json_response(self.sandbox.fault(kind, str(phone) if phone else None, **more))
 
 
-def build_application(sandbox: SandboxWhatsApp) -> web.Application:
+def build_application(sandbox: Operations) -> web.Application:
     control = Control(sandbox)
     application = web.Application(middlewares=[_sentences], client_max_size=LARGEST_IMAGE)
     one = "/phones/{phone}"

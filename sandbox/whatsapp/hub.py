@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from . import noise
 from .account import Account, Device, new_account
+from .client import Client, Line
 from .curve import KeyPair
 from .faults import Faults
 from .journal import Journal
@@ -15,10 +15,6 @@ from .node import LID_SERVER, Jid, Node, encode
 from .noise import NoiseIdentity
 from .refusal import Refused
 from .store import Store
-
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .line import Line
 
 PHONE_PATTERN = re.compile(r"^[1-9][0-9]{6,14}$")
 
@@ -59,9 +55,9 @@ class Hub:
         self.faults = Faults()
         self.accounts: dict[str, Account] = {}
         self.by_lid: dict[str, Account] = {}
-        self.connections: dict[tuple[str, int], Connection] = {}
+        self.connections: dict[tuple[str, int], Client] = {}
         self.lines: set[Line] = set()
-        self.everyone: set[Connection] = set()
+        self.everyone: set[Client] = set()
         self.unregistered: set[str] = set(store.get("meta", "unregistered") or [])
         self.noise_identity = self._noise_identity()
         self.chain = noise.certificate(self.noise_identity)
@@ -114,10 +110,10 @@ class Hub:
             return None
         return self.account(number)
 
-    def connection(self, account: Account, number: int) -> Connection | None:
+    def connection(self, account: Account, number: int) -> Client | None:
         return self.connections.get((account.phone, number))
 
-    def link(self, connection: Connection) -> Connection | None:
+    def link(self, connection: Client) -> Client | None:
         """Register a logged-in connection; gives the one that it replaces."""
         key = connection.key
         older = self.connections.get(key)
@@ -125,7 +121,7 @@ class Hub:
         self.journal.link_up(f"{key[0]}:{key[1]}")
         return older
 
-    def unlink(self, connection: Connection) -> None:
+    def unlink(self, connection: Client) -> None:
         key = connection.key
         self.journal.link_down(f"{key[0]}:{key[1]}")
         if self.connections.get(key) is connection:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from . import keys, usync
+from .client import Client
+from .hub import Hub
 from .node import SERVER, Node
 from .pairing_code import WRAPPED_COMPANION_KEY, CodePairing
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 
 class IqError(Exception):
@@ -22,47 +20,47 @@ class IqError(Exception):
         self.code, self.word = code, word
 
 
-Handler = Callable[["Connection", Node], list[Node] | None]
+Handler = Callable[[Hub, Client, Node], list[Node] | None]
 
 
-def handle(connection: Connection, iq: Node) -> None:
+def handle(hub: Hub, client: Client, iq: Node) -> None:
     """Answer a request; pass a result on to the pairing that waits for it."""
     if iq.attrs.get("type") in ("result", "error"):
-        if connection.pairing:
-            connection.pairing.answered(iq)
+        if client.pairing:
+            client.pairing.answered(iq)
         return
     answer = {"from": SERVER, "type": "result"}
     if "id" in iq.attrs:
         answer["id"] = iq.attrs["id"]
     handler = HANDLERS.get(iq.attrs.get("xmlns", ""))
     if handler is None:
-        connection.hub.journal.note("unknown_iq", phone=connection.phone, xmlns=iq.attrs.get("xmlns", ""))
+        hub.journal.note("unknown_iq", phone=client.phone, xmlns=iq.attrs.get("xmlns", ""))
     try:
-        content = handler(connection, iq) if handler else None
+        content = handler(hub, client, iq) if handler else None
     except IqError as error:
         refusal = Node("error", {"code": str(error.code), "text": error.word})
-        connection.send(Node("iq", answer | {"type": "error"}, [refusal]))
+        client.send(Node("iq", answer | {"type": "error"}, [refusal]))
         return
-    connection.send(Node("iq", answer, content))
-    _after(connection, iq)
+    client.send(Node("iq", answer, content))
+    _after(hub, client, iq)
 
 
-def _after(connection: Connection, iq: Node) -> None:
+def _after(hub: Hub, client: Client, iq: Node) -> None:
     """A companion that asks to be unlinked is told so first and removed then."""
-    if iq.child("remove-companion-device") and connection.account and connection.device:
-        connection.hub.remove_device(connection.account, connection.device.number)
+    if iq.child("remove-companion-device") and client.account and client.device:
+        hub.remove_device(client.account, client.device.number)
 
 
-def _nothing(connection: Connection, iq: Node) -> list[Node] | None:
+def _nothing(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     return None
 
 
-def _passive(connection: Connection, iq: Node) -> list[Node] | None:
+def _passive(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     return [Node(child.tag) for child in iq.children[:1]]
 
 
-def _encrypt(connection: Connection, iq: Node) -> list[Node] | None:
-    account, device = connection.account, connection.device
+def _encrypt(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
+    account, device = client.account, client.device
     if account is None or device is None:
         raise IqError(401, "not-authorized")
     if iq.child("count"):
@@ -70,22 +68,22 @@ def _encrypt(connection: Connection, iq: Node) -> list[Node] | None:
     if iq.child("digest"):
         raise IqError(404, "item-not-found")
     if iq.attrs.get("type") == "set":
-        keys.store_upload(connection.hub, account, device, iq)
+        keys.store_upload(hub, account, device, iq)
         return None
     request = iq.child("key")
     if request is None:
         raise IqError(400, "bad-request")
-    return [Node("list", {}, [keys.bundle_node(connection.hub, user) for user in request.children])]
+    return [Node("list", {}, [keys.bundle_node(hub, user) for user in request.children])]
 
 
-def _usync(connection: Connection, iq: Node) -> list[Node] | None:
+def _usync(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     request = iq.child("usync")
     if request is None:
         raise IqError(400, "bad-request")
-    return [usync.answer(connection.hub, request)]
+    return [usync.answer(hub, request)]
 
 
-def _app_state(connection: Connection, iq: Node) -> list[Node] | None:
+def _app_state(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     """No account here has any synchronised settings: every collection is empty at version 0."""
     sync = iq.child("sync")
     collections = [
@@ -95,11 +93,11 @@ def _app_state(connection: Connection, iq: Node) -> list[Node] | None:
     return [Node("sync", {}, collections)]
 
 
-def _multi_device(connection: Connection, iq: Node) -> list[Node] | None:
+def _multi_device(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     request = iq.child("link_code_companion_reg")
     if request is None:
         return None
-    pairing = connection.pairing
+    pairing = client.pairing
     if pairing is None:
         raise IqError(400, "bad-request")
     if request.attrs.get("stage") == "companion_finish":
@@ -107,44 +105,44 @@ def _multi_device(connection: Connection, iq: Node) -> list[Node] | None:
             raise IqError(400, "bad-request")
         pairing.code.finished(request)
         return None
-    account = connection.hub.find(request.jid("jid"))
+    account = hub.find(request.jid("jid"))
     wrapped = request.data_of(WRAPPED_COMPANION_KEY)
     if account is None:
         raise IqError(404, "item-not-found")
     if len(wrapped) != 80:
         raise IqError(400, "bad-request")
-    pairing.code = CodePairing(connection, account.phone, wrapped)
-    connection.hub.journal.note("code", phone=account.phone, peer=connection.peer)
+    pairing.code = CodePairing(hub.options, client, account.phone, wrapped)
+    hub.journal.note("code", phone=account.phone, peer=client.peer)
     ref = Node("link_code_pairing_ref", {}, pairing.code.ref.encode())
     return [Node("link_code_companion_reg", {"stage": "companion_hello"}, [ref])]
 
 
-def _props(connection: Connection, iq: Node) -> list[Node] | None:
+def _props(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     attrs = {"protocol": "1", "ab_key": "1", "hash": "1", "refresh": "86400", "refresh_id": "1"}
     return [Node("props", attrs, [])]
 
 
-def _privacy(connection: Connection, iq: Node) -> list[Node] | None:
+def _privacy(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     if iq.child("privacy") is None:
         return None
     names = ("readreceipts", "profile", "status", "online", "last", "groupadd", "calladd")
     return [Node("privacy", {}, [Node("category", {"name": name, "value": "all"}) for name in names])]
 
 
-def _media(connection: Connection, iq: Node) -> list[Node] | None:
+def _media(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     attrs = {"auth": "sandbox", "ttl": "21600", "auth_ttl": "21600", "max_buckets": "12"}
     return [Node("media_conn", attrs, [Node("host", {"hostname": "mmg.whatsapp.net"})])]
 
 
-def _groups(connection: Connection, iq: Node) -> list[Node] | None:
+def _groups(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     return [Node("groups", {}, [])]
 
 
-def _picture(connection: Connection, iq: Node) -> list[Node] | None:
+def _picture(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     raise IqError(404, "item-not-found")
 
 
-def _time_stamped_list(connection: Connection, iq: Node) -> list[Node] | None:
+def _time_stamped_list(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
     return [Node("list", {"t": str(int(time.time()))}, [])]
 
 

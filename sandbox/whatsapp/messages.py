@@ -9,6 +9,7 @@ from . import ratchet
 from .account import Account, Device, InboxMessage, Waiting, now
 from .curve import KeyPair
 from .hub import Hub, queue_key
+from .keys import phone_bundle
 from .node import SERVER, Jid, Node
 from .protobufs import Message
 from .ratchet import CannotDecrypt, OwnKeys
@@ -191,8 +192,6 @@ def mark_read(hub: Hub, account: Account, messages: list[InboxMessage]) -> int:
 
 def _ask_again(hub: Hub, account: Account, item: Waiting) -> None:
     """A retry receipt with the phone's keys: the companion then begins a new session and sends again."""
-    from .keys import phone_bundle
-
     sender = hub.accounts.get(item.sender)
     device = sender.devices.get(item.sender_device) if sender else None
     if sender is None or device is None:

@@ -9,26 +9,23 @@ import hashlib
 import hmac
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import curve
 from .account import Account, Device
+from .client import Client, CodeRegistration, Registration
 from .curve import BadSignature
+from .hub import Hub
 from .node import SERVER, Node
-from .pairing_code import CodePairing
 from .protobufs import ADVDeviceIdentity, ADVSignedDeviceIdentity, ADVSignedDeviceIdentityHMAC, DeviceProps
 from .refusal import Refused
-
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .hub import Hub
 
 REFS = 6
 ACCOUNT_SIGNATURE = b"\6\0"
 DEVICE_SIGNATURE = b"\6\1"
 
 
-def find_scanned(hub: Hub, qr: str) -> tuple[Pairing, bytes]:
+def find_scanned(hub: Hub, qr: str) -> tuple[Registration, bytes]:
     """The registration that shows this QR text, and the text's ADV secret; raises Refused."""
     parts = qr.strip().rsplit("#", 1)[-1].split(",")
     if len(parts) < 4:
@@ -46,15 +43,15 @@ def find_scanned(hub: Hub, qr: str) -> tuple[Pairing, bytes]:
     raise Refused(410, "This code is out of date. Scan the one that is shown now.")
 
 
-class Pairing:
+class Pairing(Registration):
     """The registration side of a connection that has no account yet."""
 
-    def __init__(self, connection: Connection, data: Any) -> None:
-        self.connection, self.hub = connection, connection.hub
+    def __init__(self, hub: Hub, connection: Client, data: Any) -> None:
+        self.hub, self.connection = hub, connection
         self.data = data
         self.refs: list[str] = []
         self.started = 0.0
-        self.code: CodePairing | None = None
+        self.code: CodeRegistration | None = None
         self.identity_sent: tuple[Account, int, bytes] | None = None
         self.done: asyncio.Future[Device] | None = None
 

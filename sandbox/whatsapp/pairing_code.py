@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import time
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -22,12 +21,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from . import curve
 from .account import Account
+from .client import Client, CodeRegistration
+from .hub import Hub, Options
 from .node import SERVER, Node
 from .refusal import Refused
-
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .hub import Hub
 
 ROUNDS = 131_072
 CODE_PATTERN = re.compile(r"^[1-9A-HJ-NP-TV-Z]{8}$")
@@ -48,7 +45,7 @@ def _derive(secret: bytes, salt: bytes | None, info: bytes) -> bytes:
     return HKDF(SHA256(), 32, salt, info).derive(secret)
 
 
-def find_waiting(hub: Hub, phone: str) -> CodePairing:
+def find_waiting(hub: Hub, phone: str) -> CodeRegistration:
     """The newest registration that waits for a code from this number; raises Refused."""
     found = [
         connection.pairing.code
@@ -63,11 +60,11 @@ def find_waiting(hub: Hub, phone: str) -> CodePairing:
     return newest
 
 
-class CodePairing:
+class CodePairing(CodeRegistration):
     """One companion's wish to be linked by code to the number ``phone``."""
 
-    def __init__(self, connection: Connection, phone: str, wrapped: bytes) -> None:
-        self.connection = connection
+    def __init__(self, options: Options, connection: Client, phone: str, wrapped: bytes) -> None:
+        self.options, self.connection = options, connection
         self.phone = phone
         self.wrapped = wrapped
         self.ref = "3@" + secrets.token_urlsafe(48)
@@ -89,9 +86,7 @@ class CodePairing:
         self.finish = asyncio.get_running_loop().create_future()
         self._say_hello(account, salt + iv + sealed)
         try:
-            bundle, identity = await asyncio.wait_for(
-                self.finish, self.connection.hub.options.pairing_timeout
-            )
+            bundle, identity = await asyncio.wait_for(self.finish, self.options.pairing_timeout)
         except TimeoutError as error:
             raise Refused(504, "The device did not answer. Ask for a new code.") from error
         finally:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import phones
+from .client import Client
 from .faults import FAILURE_REASONS, KINDS, LoginFailure
 from .hub import Hub, digits
 from .node import Node
 from .refusal import Refused
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 
 def cause(hub: Hub, kind: str, phone: str | None, more: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +67,7 @@ def _failure(more: dict[str, Any]) -> LoginFailure:
 
 
 def _now(hub: Hub, kind: str, number: str) -> int:
-    hit: list[Connection] = [
+    hit: list[Client] = [
         connection
         for connection in hub.everyone
         if not connection.ending and (connection.phone == number if number else True)

@@ -65,7 +65,8 @@ async def test_a_text_that_cannot_be_a_code_is_refused(
 ) -> None:
     from sandbox.whatsapp.pairing_code import CodePairing
 
-    waiting = CodePairing(next(iter(sandbox.hub.everyone), None), SALON, b"\0" * 80)  # type: ignore[arg-type]
+    client = next(iter(sandbox.hub.everyone), None)
+    waiting = CodePairing(sandbox.options, client, SALON, b"\0" * 80)  # type: ignore[arg-type]
     with pytest.raises(Refused) as refused:
         await waiting.enter(sandbox.hub.accounts[SALON], code)
     assert refused.value.status == 400
