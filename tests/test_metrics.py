@@ -28,7 +28,7 @@ from tests.server import free_port
 from tests.whatsapp.outgoing import CLIENT, new, queue, until_status
 from tests.whatsapp.pools import PATIENCE, Running, linked_session, running_pool, until
 from whatsapp.engine import RECYCLED
-from whatsapp.engine.protocol import HostExited
+from whatsapp.engine.events import HostExited
 from whatsapp.models import Message, Pool, Session
 
 pytestmark = pytest.mark.django_db(transaction=True)

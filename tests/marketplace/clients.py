@@ -5,7 +5,7 @@ from itertools import count
 
 from marketplace.inbound import processing
 from marketplace.models import Company
-from whatsapp.engine.protocol import Incoming
+from whatsapp.engine.events import Incoming
 from whatsapp.messages import inbox
 from whatsapp.models import Message
 

@@ -22,7 +22,7 @@ from sandbox.whatsapp import SandboxWhatsApp
 from tests.cloned_sessions import clone_account, clone_store, read_store
 from tests.whatsapp.engine.engines import CLIENT, SALON, RealWorld
 from whatsapp.engine import EngineError
-from whatsapp.engine.protocol import Connected, HostExited, NumbersChecked
+from whatsapp.engine.events import Connected, HostExited, NumbersChecked
 
 ORIGINAL = str(uuid.UUID(int=0))
 PATIENCE = 600.0  # seconds

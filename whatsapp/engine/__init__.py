@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from whatsapp.engine.protocol import Event
+from whatsapp.engine.events import Event
 
 RECYCLED = "recycled"  # why a host ended: it was replaced for its age, its memory or the number of its starts
 

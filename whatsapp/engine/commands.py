@@ -1,4 +1,7 @@
-"""What the session pool asks of an engine. Fields are described in `protocol.py`."""
+"""What the session pool asks of an engine, and the engine of its host processes.
+
+Fields as in `protocol.py`: phones as digits without a plus, `session` a uuid as text.
+"""
 
 from __future__ import annotations
 

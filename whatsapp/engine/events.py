@@ -1,4 +1,7 @@
-"""What an engine tells the session pool. Fields are described in `protocol.py`."""
+"""What an engine reports to the session pool.
+
+Fields as in `protocol.py`: times in seconds (`at` since the epoch), phones as digits without a plus.
+"""
 
 from __future__ import annotations
 
@@ -250,3 +253,6 @@ SessionEvent = (
     | LogoutDone
 )
 Event = SessionEvent | Pong | HostStarted | HostExited
+
+# The engine stops a session by itself after one of these.
+TERMINAL_EVENTS = (PairingEnded, LoggedOut, Replaced, Banned, ClientOutdated, ConnectFailed)

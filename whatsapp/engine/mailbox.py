@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
-from whatsapp.engine.protocol import Event
+from whatsapp.engine.events import Event
 
 
 class Mailbox:

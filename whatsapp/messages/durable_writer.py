@@ -13,7 +13,7 @@ import structlog
 from django.db import InterfaceError, OperationalError
 
 from config.shared.database import in_thread
-from whatsapp.engine import protocol as said
+from whatsapp.engine import events
 from whatsapp.messages import inbox, outbox
 
 log = structlog.get_logger("pool")
@@ -22,26 +22,26 @@ T = TypeVar("T")
 RETRY = 0.5  # seconds
 
 
-def write_sent(event: said.Sent) -> bool:
+def write_sent(event: events.Sent) -> bool:
     """Note an acknowledgement; its reference is `<message>.<attempt>`."""
     pk, _, attempt = event.ref.partition(".")
     return outbox.record_sent(pk=int(pk), attempt=int(attempt), wa_message_id=event.wa_message_id)
 
 
-def write_receipt(event: said.Receipt) -> set[str]:
+def write_receipt(event: events.Receipt) -> set[str]:
     """Note a receipt; return the ids that are known."""
     return inbox.record_receipts(
         session_id=event.session, message_ids=event.message_ids, kind=event.kind, at=event.at
     )
 
 
-def writing(event: said.Event) -> Callable[[], object] | None:
+def writing(event: events.Event) -> Callable[[], object] | None:
     """What is to be written down for this event, whoever holds the lease; None when nothing is."""
-    if isinstance(event, said.Sent):
+    if isinstance(event, events.Sent):
         return partial(write_sent, event)
-    if isinstance(event, said.Receipt):
+    if isinstance(event, events.Receipt):
         return partial(write_receipt, event)
-    if isinstance(event, said.Incoming):
+    if isinstance(event, events.Incoming):
         return partial(inbox.record_incoming, event)
     return None
 

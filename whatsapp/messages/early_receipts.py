@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from dataclasses import replace
 
-from whatsapp.engine.protocol import Receipt
+from whatsapp.engine.events import Receipt
 from whatsapp.sessions.policy import EARLY_RECEIPTS_KEPT, EARLY_RECEIPTS_MOST
 
 

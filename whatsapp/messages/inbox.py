@@ -7,7 +7,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from whatsapp import metrics
-from whatsapp.engine.protocol import Incoming
+from whatsapp.engine.events import Incoming
 from whatsapp.messages import numbers, status_changes
 from whatsapp.messages.message_queue import storable
 from whatsapp.messages.status_changes import to_be_told

@@ -5,7 +5,7 @@ import uuid
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from whatsapp.engine.protocol import NumberResult
+from whatsapp.engine.events import NumberResult
 from whatsapp.models import KnownNumber, Message
 from whatsapp.sessions.policy import NUMBER_GOOD_FOR
 

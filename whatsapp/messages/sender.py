@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from whatsapp import metrics
-from whatsapp.engine import EngineError
-from whatsapp.engine import protocol as said
+from whatsapp.engine import EngineError, events
 from whatsapp.messages import numbers, outbox
 from whatsapp.messages.durable_writer import write_receipt, write_sent, writing
 from whatsapp.messages.early_receipts import EarlyReceipts
@@ -32,7 +31,7 @@ from whatsapp.sessions.leases import LeaseLost
 if TYPE_CHECKING:
     from whatsapp.pool.runner import SessionRunner
 
-FACTS = (said.Sent, said.SendFailed, said.Receipt, said.Incoming, said.NumbersChecked)
+FACTS = (events.Sent, events.SendFailed, events.Receipt, events.Incoming, events.NumbersChecked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +108,15 @@ class Sender:
         elif now >= self._next_at:
             await self._send_next()
 
-    async def hear(self, event: said.SessionEvent) -> None:
+    async def hear(self, event: events.SessionEvent) -> None:
         """Write down what WhatsApp has said of messages."""
-        if isinstance(event, said.Sent):
+        if isinstance(event, events.Sent):
             await self._sent(event)
-        elif isinstance(event, said.SendFailed):
+        elif isinstance(event, events.SendFailed):
             await self._failed(event)
-        elif isinstance(event, said.NumbersChecked):
+        elif isinstance(event, events.NumbersChecked):
             await self._numbers_checked(event)
-        elif isinstance(event, said.Receipt):
+        elif isinstance(event, events.Receipt):
             await self._receipt(event)
         elif fact := writing(event):
             await self._runner.facts.keep(fact)
@@ -130,7 +129,7 @@ class Sender:
                     event = await self._runner.inbox.get()
                     if isinstance(event, FACTS):
                         await self.hear(event)
-                    elif isinstance(event, said.ConnectFailed | said.Stopped):
+                    elif isinstance(event, events.ConnectFailed | events.Stopped):
                         return
         except TimeoutError:
             self._runner.log.warning("closing the line before WhatsApp has answered a message")
@@ -218,9 +217,9 @@ class Sender:
             await runner.engine.send(runner.session, flight.ref, address, message.text)
         except EngineError as error:
             words = f"not_connected: {error}"
-            await self._failed(said.SendFailed(runner.session, flight.ref, words, permanent=False))
+            await self._failed(events.SendFailed(runner.session, flight.ref, words, permanent=False))
 
-    async def _sent(self, event: said.Sent) -> None:
+    async def _sent(self, event: events.Sent) -> None:
         await self._runner.facts.keep(partial(write_sent, event))
         flight = self._in_flight
         if flight and flight.ref == event.ref:
@@ -230,7 +229,7 @@ class Sender:
         for receipt in self._early.take(event.wa_message_id):
             await self._runner.facts.keep(partial(write_receipt, receipt))
 
-    async def _failed(self, event: said.SendFailed) -> None:
+    async def _failed(self, event: events.SendFailed) -> None:
         flight = self._in_flight
         if not flight or flight.ref != event.ref:
             return  # settled before, when the line was given up
@@ -276,7 +275,7 @@ class Sender:
         except EngineError as error:
             self._not_checked(str(error))
 
-    async def _numbers_checked(self, event: said.NumbersChecked) -> None:
+    async def _numbers_checked(self, event: events.NumbersChecked) -> None:
         if event.results:
             await self._runner.facts.keep(numbers.record, event.results)
             await self._runner.database(
@@ -298,7 +297,7 @@ class Sender:
 
     # --- receipts ------------------------------------------------------------------------------
 
-    async def _receipt(self, event: said.Receipt) -> None:
+    async def _receipt(self, event: events.Receipt) -> None:
         known = await self._runner.facts.keep(partial(write_receipt, event))
         for message_id in event.message_ids:
             if message_id not in known:

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from whatsapp import metrics
-from whatsapp.engine import protocol as said
+from whatsapp.engine import events
 from whatsapp.models import Session, Trouble
 from whatsapp.sessions import policy, services, troubles
 from whatsapp.sessions.policy import BAN_OF_UNKNOWN_LENGTH, NO_CODES, PAIRING_FAILURES_MOST
@@ -24,7 +24,7 @@ EARLY = timedelta(minutes=15)  # a device that is removed so soon, and before it
 Status, Wanted = Session.Status, Session.Wanted
 
 
-async def react(runner: SessionRunner, event: said.SessionEvent) -> None:
+async def react(runner: SessionRunner, event: events.SessionEvent) -> None:
     """Do what the event calls for; what concerns messages alone is the sender's."""
     reaction = REACTIONS.get(type(event))
     if reaction:
@@ -34,7 +34,7 @@ async def react(runner: SessionRunner, event: said.SessionEvent) -> None:
         await runner.sender.hear(event)
 
 
-async def on_qr(runner: SessionRunner, event: said.QrCode) -> None:
+async def on_qr(runner: SessionRunner, event: events.QrCode) -> None:
     row = runner.row
     if not row.qr:
         metrics.FIRST_QR_SECONDS.observe(time.monotonic() - runner.pairing_started)
@@ -48,7 +48,7 @@ async def on_qr(runner: SessionRunner, event: said.QrCode) -> None:
         await runner.ask_for_code()
 
 
-async def on_pairing_code(runner: SessionRunner, event: said.PairingCode) -> None:
+async def on_pairing_code(runner: SessionRunner, event: events.PairingCode) -> None:
     await runner.write(
         status=Status.PAIRING_CODE,
         pairing_code=event.code,
@@ -57,7 +57,7 @@ async def on_pairing_code(runner: SessionRunner, event: said.PairingCode) -> Non
     )
 
 
-async def on_pairing_code_failed(runner: SessionRunner, event: said.PairingCodeFailed) -> None:
+async def on_pairing_code_failed(runner: SessionRunner, event: events.PairingCodeFailed) -> None:
     await runner.write(
         status=Status.QR,
         pairing_code="",
@@ -68,7 +68,7 @@ async def on_pairing_code_failed(runner: SessionRunner, event: said.PairingCodeF
     )
 
 
-async def on_pairing_ended(runner: SessionRunner, event: said.PairingEnded) -> None:
+async def on_pairing_ended(runner: SessionRunner, event: events.PairingEnded) -> None:
     await runner.load()
     row, failed = runner.row, event.reason == "error"
     attempts = row.attempts + 1 if failed else 0
@@ -101,7 +101,7 @@ async def on_pairing_ended(runner: SessionRunner, event: said.PairingEnded) -> N
         await runner.give_back()
 
 
-async def on_connected(runner: SessionRunner, event: said.Connected) -> None:
+async def on_connected(runner: SessionRunner, event: events.Connected) -> None:
     now = timezone.now()
     changes: dict[str, Any] = {
         "phone": event.phone,
@@ -133,7 +133,7 @@ async def on_connected(runner: SessionRunner, event: said.Connected) -> None:
     runner.sender.line_up()
 
 
-async def on_disconnected(runner: SessionRunner, event: said.Disconnected) -> None:
+async def on_disconnected(runner: SessionRunner, event: events.Disconnected) -> None:
     """The library comes back by itself at once. A line that breaks before it is stable counts as a failure,
     and after some of them the library's haste ends: the pool decides when the next connection is made."""
     since, runner.connected_since = runner.connected_since, None
@@ -143,7 +143,7 @@ async def on_disconnected(runner: SessionRunner, event: said.Disconnected) -> No
     early = since is not None and time.monotonic() - since < policy.STABLE_AFTER
     if early and row.attempts >= policy.QUICK_RETURNS_MOST:
         await runner.off_line()
-        await runner.try_later(f"{said.BREAKS_AGAIN}: {event.reason}", Trouble.UNSTABLE)
+        await runner.try_later(f"{events.BREAKS_AGAIN}: {event.reason}", Trouble.UNSTABLE)
         return
     await runner.write(
         status=Status.RECONNECTING,
@@ -156,7 +156,7 @@ async def on_disconnected(runner: SessionRunner, event: said.Disconnected) -> No
     )
 
 
-async def on_connect_failed(runner: SessionRunner, event: said.ConnectFailed) -> None:
+async def on_connect_failed(runner: SessionRunner, event: events.ConnectFailed) -> None:
     runner.connected_since = None
     await runner.sender.line_gone(event.reason)
     if event.permanent:
@@ -165,7 +165,7 @@ async def on_connect_failed(runner: SessionRunner, event: said.ConnectFailed) ->
         await runner.try_later(event.reason, troubles.of_failure(event.reason))
 
 
-async def on_logged_out(runner: SessionRunner, event: said.LoggedOut) -> None:
+async def on_logged_out(runner: SessionRunner, event: events.LoggedOut) -> None:
     row = runner.row
     young = row.paired_at is not None and timezone.now() - row.paired_at < EARLY
     early = not row.is_linked or (row.stable_at is None and young)
@@ -176,7 +176,7 @@ async def on_logged_out(runner: SessionRunner, event: said.LoggedOut) -> None:
     )
 
 
-async def on_replaced(runner: SessionRunner, _event: said.Replaced) -> None:
+async def on_replaced(runner: SessionRunner, _event: events.Replaced) -> None:
     await runner.rest(
         status=Status.CONFLICT,
         note="replaced",
@@ -185,7 +185,7 @@ async def on_replaced(runner: SessionRunner, _event: said.Replaced) -> None:
     )
 
 
-async def on_banned(runner: SessionRunner, event: said.Banned) -> None:
+async def on_banned(runner: SessionRunner, event: events.Banned) -> None:
     seconds = event.expires_in or BAN_OF_UNKNOWN_LENGTH
     until = timezone.now() + timedelta(seconds=seconds)
     await runner.rest(
@@ -199,7 +199,7 @@ async def on_banned(runner: SessionRunner, event: said.Banned) -> None:
     )
 
 
-async def on_outdated(runner: SessionRunner, _event: said.ClientOutdated) -> None:
+async def on_outdated(runner: SessionRunner, _event: events.ClientOutdated) -> None:
     runner.log.error("WhatsApp refuses this version of the library: update neonize")
     await runner.rest(
         status=Status.FAILED,
@@ -209,7 +209,7 @@ async def on_outdated(runner: SessionRunner, _event: said.ClientOutdated) -> Non
     )
 
 
-async def on_keepalive_timeout(runner: SessionRunner, _event: said.KeepAliveTimeout) -> None:
+async def on_keepalive_timeout(runner: SessionRunner, _event: events.KeepAliveTimeout) -> None:
     if runner.row.status == Status.CONNECTED:
         await runner.write(
             status=Status.RECONNECTING,
@@ -219,7 +219,7 @@ async def on_keepalive_timeout(runner: SessionRunner, _event: said.KeepAliveTime
         )
 
 
-async def on_keepalive_restored(runner: SessionRunner, _event: said.KeepAliveRestored) -> None:
+async def on_keepalive_restored(runner: SessionRunner, _event: events.KeepAliveRestored) -> None:
     if runner.row.status == Status.RECONNECTING and runner.connected_since is not None:
         await runner.write(
             status=Status.CONNECTED,
@@ -230,7 +230,7 @@ async def on_keepalive_restored(runner: SessionRunner, _event: said.KeepAliveRes
         )
 
 
-async def on_stopped(runner: SessionRunner, _event: said.Stopped) -> None:
+async def on_stopped(runner: SessionRunner, _event: events.Stopped) -> None:
     """Expected after a failure that has set the next step; otherwise the engine let go: start again."""
     if runner.retry_at is None and not runner.engine.owns(runner.session):
         runner.connected_since = None
@@ -239,18 +239,18 @@ async def on_stopped(runner: SessionRunner, _event: said.Stopped) -> None:
 
 
 REACTIONS: dict[type[Any], Callable[[Any, Any], Awaitable[None]]] = {
-    said.QrCode: on_qr,
-    said.PairingCode: on_pairing_code,
-    said.PairingCodeFailed: on_pairing_code_failed,
-    said.PairingEnded: on_pairing_ended,
-    said.Connected: on_connected,
-    said.Disconnected: on_disconnected,
-    said.ConnectFailed: on_connect_failed,
-    said.LoggedOut: on_logged_out,
-    said.Replaced: on_replaced,
-    said.Banned: on_banned,
-    said.ClientOutdated: on_outdated,
-    said.KeepAliveTimeout: on_keepalive_timeout,
-    said.KeepAliveRestored: on_keepalive_restored,
-    said.Stopped: on_stopped,
+    events.QrCode: on_qr,
+    events.PairingCode: on_pairing_code,
+    events.PairingCodeFailed: on_pairing_code_failed,
+    events.PairingEnded: on_pairing_ended,
+    events.Connected: on_connected,
+    events.Disconnected: on_disconnected,
+    events.ConnectFailed: on_connect_failed,
+    events.LoggedOut: on_logged_out,
+    events.Replaced: on_replaced,
+    events.Banned: on_banned,
+    events.ClientOutdated: on_outdated,
+    events.KeepAliveTimeout: on_keepalive_timeout,
+    events.KeepAliveRestored: on_keepalive_restored,
+    events.Stopped: on_stopped,
 }

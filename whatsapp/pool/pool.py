@@ -21,8 +21,7 @@ from django.utils import timezone
 from config.shared import hints
 from config.shared.database import in_thread
 from whatsapp import metrics
-from whatsapp.engine import RECYCLED, Engine
-from whatsapp.engine import protocol as said
+from whatsapp.engine import RECYCLED, Engine, events
 from whatsapp.messages import message_queue, outbox
 from whatsapp.messages.durable_writer import DurableWriter, writing
 from whatsapp.messages.pacing import Pacer
@@ -156,18 +155,18 @@ class SessionPool:
 
     async def _dispatch_events(self) -> None:
         async for event in self.engine.events():
-            if isinstance(event, said.HostExited):
+            if isinstance(event, events.HostExited):
                 self._host_exited(event)
-            elif isinstance(event, said.HostStarted):
+            elif isinstance(event, events.HostStarted):
                 log.info("engine host started", host=event.host, pid=event.pid)
-            elif isinstance(event, said.Pong):
+            elif isinstance(event, events.Pong):
                 continue
             elif runner := self.runners.get(uuid.UUID(event.session)):
                 runner.hear(event)
             elif fact := writing(event):
                 self.facts.note(fact)  # of a session that was given back meanwhile
 
-    def _host_exited(self, event: said.HostExited) -> None:
+    def _host_exited(self, event: events.HostExited) -> None:
         if event.reason == RECYCLED:
             metrics.HOST_RECYCLES.inc()
         if not event.sessions:

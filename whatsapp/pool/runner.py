@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from whatsapp import metrics
 from whatsapp.engine import Engine
-from whatsapp.engine.protocol import ConnectFailed, SessionEvent
+from whatsapp.engine.events import ConnectFailed, SessionEvent
 from whatsapp.messages.durable_writer import DurableWriter
 from whatsapp.messages.pacing import Pacer
 from whatsapp.messages.sender import Sender

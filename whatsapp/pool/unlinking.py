@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from whatsapp.engine import EngineError
-from whatsapp.engine import protocol as said
+from whatsapp.engine import EngineError, events
 from whatsapp.pool import vault
 
 if TYPE_CHECKING:
     from whatsapp.pool.runner import SessionRunner
 
 CONNECT_WAIT = 25.0  # seconds
-ENDS = (said.LoggedOut, said.Replaced, said.Banned, said.ClientOutdated, said.ConnectFailed, said.Stopped)
+ENDS = (
+    events.LoggedOut,
+    events.Replaced,
+    events.Banned,
+    events.ClientOutdated,
+    events.ConnectFailed,
+    events.Stopped,
+)
 
 
 async def remove_device(runner: SessionRunner) -> bool:
@@ -24,10 +30,10 @@ async def remove_device(runner: SessionRunner) -> bool:
         except (vault.CredentialsMissing, vault.CredentialsDamaged):
             return True  # nothing to log in with, so nothing that could be told
         await runner.start_engine(path, pairing=False)
-        arrived = await _next_of(runner, (said.Connected, *ENDS), CONNECT_WAIT)
-        if isinstance(arrived, said.LoggedOut):
+        arrived = await _next_of(runner, (events.Connected, *ENDS), CONNECT_WAIT)
+        if isinstance(arrived, events.LoggedOut):
             return True
-        if not isinstance(arrived, said.Connected):
+        if not isinstance(arrived, events.Connected):
             return False
     try:
         await runner.engine.logout(runner.session)
@@ -38,8 +44,8 @@ async def remove_device(runner: SessionRunner) -> bool:
 
 
 async def _next_of(
-    runner: SessionRunner, kinds: tuple[type[said.SessionEvent], ...], seconds: float
-) -> said.SessionEvent | None:
+    runner: SessionRunner, kinds: tuple[type[events.SessionEvent], ...], seconds: float
+) -> events.SessionEvent | None:
     """The session's next event of these kinds; of others meanwhile only messages count."""
     try:
         async with asyncio.timeout(seconds):

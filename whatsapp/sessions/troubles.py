@@ -3,7 +3,7 @@
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from whatsapp.engine.protocol import BREAKS_AGAIN
+from whatsapp.engine.events import BREAKS_AGAIN
 from whatsapp.models.troubles import Trouble
 
 # What support staff can do or say; troubles that pass by themselves say so.

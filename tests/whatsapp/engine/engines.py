@@ -14,7 +14,7 @@ from sandbox.whatsapp import SandboxWhatsApp
 from sandbox.whatsapp.store import Store
 from tests.server import temporary_folder
 from whatsapp.engine import Engine, EngineSettings
-from whatsapp.engine.protocol import Connected, Event, QrCode
+from whatsapp.engine.events import Connected, Event, QrCode
 from whatsapp.engine.simulated import SimulatedEngine
 from whatsapp.engine.supervisor.engine import NeonizeEngine
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from whatsapp.engine import EngineSettings
-from whatsapp.engine.protocol import QrCode
+from whatsapp.engine.events import QrCode
 from whatsapp.engine.supervisor.engine import NeonizeEngine
 
 

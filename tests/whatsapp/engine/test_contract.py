@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from whatsapp.engine import EngineError
-from whatsapp.engine.protocol import (
+from whatsapp.engine.events import (
     BREAKS_AGAIN,
     Banned,
     ClientOutdated,

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from whatsapp.engine import EngineSettings
-from whatsapp.engine.protocol import Ping, encode
+from whatsapp.engine.commands import Ping
+from whatsapp.engine.protocol import encode
 from whatsapp.engine.supervisor.launch import host_command, host_environment
 
 SILENCE = 2.0  # seconds

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from whatsapp.engine.events import Stopped
 from whatsapp.engine.mailbox import Mailbox
-from whatsapp.engine.protocol import Stopped
 
 
 async def test_events_come_in_order_and_end_with_the_mailbox() -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from whatsapp.engine.protocol import Connected, Incoming, Receipt, Sent, Stopped
+from whatsapp.engine.events import Connected, Incoming, Receipt, Sent, Stopped
 
 from .engines import CLIENT, RealWorld
 

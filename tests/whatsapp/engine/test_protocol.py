@@ -8,23 +8,18 @@ import sys
 import pytest
 
 from whatsapp.engine import EngineError, EngineSettings
-from whatsapp.engine.protocol import (
+from whatsapp.engine.commands import CheckNumbers, Send, Start
+from whatsapp.engine.events import (
     Banned,
-    CheckNumbers,
     Connected,
     Incoming,
-    Message,
     NumberResult,
     NumbersChecked,
     PairingCode,
-    ProtocolError,
     QrCode,
     Receipt,
-    Send,
-    Start,
-    decode,
-    encode,
 )
+from whatsapp.engine.protocol import Message, ProtocolError, decode, encode
 
 SESSION = "5d3f7a52-7f3b-4a54-9f6a-0d4b8b0f6a11"
 MESSAGES: list[Message] = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from whatsapp.engine import EngineError
-from whatsapp.engine.protocol import (
+from whatsapp.engine.events import (
     Connected,
     ConnectFailed,
     Disconnected,

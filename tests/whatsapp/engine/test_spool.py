@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from whatsapp.engine.events import Disconnected, Event, Incoming, Receipt, Sent
 from whatsapp.engine.host.spool import Spool
-from whatsapp.engine.protocol import Disconnected, Event, Incoming, Receipt, Sent
 
 SENT = Sent("s", "7.1", "3EB0")
 TICK = Receipt("s", ["3EB0"], "delivered", 1800000000.0)

@@ -15,7 +15,7 @@ import pytest
 
 from sandbox.whatsapp import SandboxWhatsApp
 from whatsapp.engine import EngineError
-from whatsapp.engine.protocol import (
+from whatsapp.engine.events import (
     Banned,
     ClientOutdated,
     Connected,

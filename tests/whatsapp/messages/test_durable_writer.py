@@ -8,7 +8,7 @@ from django.db import OperationalError
 
 from tests.whatsapp.outgoing import queue, until_message, until_status
 from tests.whatsapp.pools import linked_session, running_pool
-from whatsapp.engine.protocol import Receipt, Sent
+from whatsapp.engine.events import Receipt, Sent
 from whatsapp.messages import durable_writer, outbox
 from whatsapp.messages.durable_writer import DurableWriter
 from whatsapp.models import Message

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whatsapp.engine.protocol import Receipt
+from whatsapp.engine.events import Receipt
 from whatsapp.messages.early_receipts import EarlyReceipts
 from whatsapp.messages.limits import Limits, limits_of
 from whatsapp.messages.pacing import TokenBucket

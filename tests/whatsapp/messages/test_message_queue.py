@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from tests.whatsapp.outgoing import CLIENT, new
-from whatsapp.engine.protocol import NumberResult
+from whatsapp.engine.events import NumberResult
 from whatsapp.messages import inbox, message_queue, numbers, outbox, status_changes
 from whatsapp.models import KnownNumber, Message, Session
 from whatsapp.sessions.leases import Lease, LeaseLost

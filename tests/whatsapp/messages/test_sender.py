@@ -217,7 +217,7 @@ class TestInTheMiddle:
             await handed_over(running, message)
             running.stop.set()
             await asyncio.sleep(0.2)
-            from whatsapp.engine.protocol import Sent
+            from whatsapp.engine.events import Sent
 
             row = await in_thread(Message.objects.get, pk=message.pk)
             running.engine._mailbox.put(Sent(str(session.pk), f"{row.pk}.{row.attempts}", "3EB0AA"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from config.shared.database import in_thread
 from tests.whatsapp.pools import Running, history, linked_session, running_pool, until
-from whatsapp.engine.protocol import Connected
+from whatsapp.engine.events import Connected
 from whatsapp.models import Session, StoredCredentials
 from whatsapp.sessions import policy, services
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from whatsapp.engine.commands import Command
 from whatsapp.engine.host.line import Line
 from whatsapp.engine.host.permit import Permit
-from whatsapp.engine.protocol import Command
 
 if TYPE_CHECKING:
     from whatsapp.engine.host.runner import Runner

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from whatsapp.engine.host import translate
-from whatsapp.engine.host.library import LibraryError
-from whatsapp.engine.protocol import (
-    CheckNumbers,
-    Command,
+from whatsapp.engine.commands import CheckNumbers, Command, Logout, RequestPairingCode, Send
+from whatsapp.engine.events import (
     Event,
-    Logout,
     LogoutDone,
     NumberResult,
     NumbersChecked,
     PairingCode,
     PairingCodeFailed,
-    RequestPairingCode,
-    Send,
     Sent,
 )
+from whatsapp.engine.host import translate
+from whatsapp.engine.host.library import LibraryError
 
 if TYPE_CHECKING:
     from whatsapp.engine.host.session import Session

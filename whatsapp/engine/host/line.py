@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from whatsapp.engine.commands import Command, Ping
+from whatsapp.engine.events import Event, Pong
 from whatsapp.engine.host.permit import Permit
-from whatsapp.engine.protocol import Command, Event, Ping, Pong, decode, encode
+from whatsapp.engine.protocol import decode, encode
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from whatsapp.engine.host import translate
-from whatsapp.engine.host.library import Client, LibraryError
-from whatsapp.engine.protocol import (
+from whatsapp.engine.events import (
     ClientOutdated,
     Connected,
     ConnectFailed,
@@ -25,6 +23,8 @@ from whatsapp.engine.protocol import (
     Receipt,
     Replaced,
 )
+from whatsapp.engine.host import translate
+from whatsapp.engine.host.library import Client, LibraryError
 
 FIRST_QR_LIFETIME = 60.0
 NEXT_QR_LIFETIME = 20.0

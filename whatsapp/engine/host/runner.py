@@ -8,25 +8,20 @@ import threading
 import time
 from collections.abc import Callable
 
-from whatsapp.engine.host.lock import LibraryLock
-from whatsapp.engine.host.session import Session
-from whatsapp.engine.host.spool import KEPT
-from whatsapp.engine.protocol import (
+from whatsapp.engine.commands import (
     CheckNumbers,
     Command,
-    Event,
     Logout,
-    LogoutDone,
-    NumbersChecked,
-    PairingCodeFailed,
     RequestPairingCode,
     Send,
-    SendFailed,
     Shutdown,
     Start,
     Stop,
-    Stopped,
 )
+from whatsapp.engine.events import Event, LogoutDone, NumbersChecked, PairingCodeFailed, SendFailed, Stopped
+from whatsapp.engine.host.lock import LibraryLock
+from whatsapp.engine.host.session import Session
+from whatsapp.engine.host.spool import KEPT
 
 
 class Runner:

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from whatsapp.engine.commands import Command, Start
+from whatsapp.engine.events import ConnectFailed, Event
 from whatsapp.engine.host import asking, translate
 from whatsapp.engine.host.library import Client, LibraryError
 from whatsapp.engine.host.listener import Listener
 from whatsapp.engine.host.lock import LibraryLock
 from whatsapp.engine.host.spool import Spool
-from whatsapp.engine.protocol import Command, ConnectFailed, Event, Start
 
 # Longer than the library's own waiting for a handshake (20 s) and for a dead address (30 s).
 FIRST_ANSWER_TIMEOUT = 35.0

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from whatsapp.engine.protocol import Event, Incoming, ProtocolError, Receipt, Sent, decode, encode
+from whatsapp.engine.events import Event, Incoming, Receipt, Sent
+from whatsapp.engine.protocol import ProtocolError, decode, encode
 
 KEPT = 20.0  # seconds; at most twice as long, because two files take turns
 FACTS = (Sent, Receipt, Incoming)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from whatsapp.engine.protocol import Banned, Incoming, PairingCodeFailed, Receipt, SendFailed
+from whatsapp.engine.events import Banned, Incoming, PairingCodeFailed, Receipt, SendFailed
 
 RECEIPT_KINDS = {"DELIVERED": "delivered", "READ": "read", "PLAYED": "read"}
 # WhatsApp's numbers; the library counts the names from 1.

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from whatsapp.engine import EngineError
-from whatsapp.engine.mailbox import Mailbox
-from whatsapp.engine.protocol import (
+from whatsapp.engine.events import (
     Connected,
     ConnectFailed,
     Event,
@@ -23,6 +22,7 @@ from whatsapp.engine.protocol import (
     QrCode,
     Stopped,
 )
+from whatsapp.engine.mailbox import Mailbox
 from whatsapp.engine.simulated.hosts import SimulatedHost, SimulatedHosts
 from whatsapp.engine.simulated.store import Device, count_login, write_device
 

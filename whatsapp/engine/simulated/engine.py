@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from whatsapp.engine import EngineError, HostInfo
-from whatsapp.engine.protocol import (
+from whatsapp.engine.events import (
     ConnectFailed,
     Event,
     NumberResult,

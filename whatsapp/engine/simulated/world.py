@@ -6,7 +6,7 @@ import secrets
 import time
 
 from whatsapp.engine import EngineError
-from whatsapp.engine.protocol import (
+from whatsapp.engine.events import (
     BREAKS_AGAIN,
     Banned,
     ClientOutdated,

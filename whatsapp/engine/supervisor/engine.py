@@ -14,14 +14,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from whatsapp.engine import EngineError, EngineSettings, HostInfo
+from whatsapp.engine.commands import CheckNumbers, Logout, RequestPairingCode, Send
+from whatsapp.engine.events import Event
 from whatsapp.engine.mailbox import Mailbox
-from whatsapp.engine.protocol import (
-    CheckNumbers,
-    Event,
-    Logout,
-    RequestPairingCode,
-    Send,
-)
 from whatsapp.engine.supervisor.session_registry import SessionRegistry
 from whatsapp.engine.supervisor.slot import Phase, Slot
 

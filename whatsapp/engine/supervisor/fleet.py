@@ -9,7 +9,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 from whatsapp.engine import RECYCLED, EngineError, EngineSettings, HostInfo
-from whatsapp.engine.protocol import HostExited, HostStarted, Message, Shutdown
+from whatsapp.engine.commands import Shutdown
+from whatsapp.engine.events import HostExited, HostStarted
+from whatsapp.engine.protocol import Message
 from whatsapp.engine.supervisor.process import HostProcess
 
 logger = logging.getLogger("whatsapp.engine")

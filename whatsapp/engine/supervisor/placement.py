@@ -8,19 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from whatsapp.engine import EngineError, EngineSettings
-from whatsapp.engine.mailbox import Mailbox
-from whatsapp.engine.protocol import (
-    Banned,
-    ClientOutdated,
+from whatsapp.engine.commands import Start, Stop
+from whatsapp.engine.events import (
     ConnectFailed,
     Event,
-    LoggedOut,
-    PairingEnded,
-    Replaced,
-    Start,
-    Stop,
     Stopped,
 )
+from whatsapp.engine.mailbox import Mailbox
 from whatsapp.engine.store import store_problem
 from whatsapp.engine.supervisor.background import Background
 from whatsapp.engine.supervisor.fleet import Fleet
@@ -29,7 +23,6 @@ from whatsapp.engine.supervisor.slot import Phase, Slot
 logger = logging.getLogger("whatsapp.engine")
 
 LOADING_MOST = 10.0  # seconds; a server that does not answer must not hold up the next
-TERMINAL_EVENTS = (PairingEnded, LoggedOut, Replaced, Banned, ClientOutdated, ConnectFailed)
 
 
 class Placement:

@@ -15,17 +15,9 @@ from itertools import count
 from typing import Literal
 
 from whatsapp.engine import EngineSettings, HostInfo
-from whatsapp.engine.protocol import (
-    Command,
-    HostExited,
-    HostStarted,
-    Message,
-    Ping,
-    Pong,
-    ProtocolError,
-    decode,
-    encode,
-)
+from whatsapp.engine.commands import Command, Ping
+from whatsapp.engine.events import HostExited, HostStarted, Pong
+from whatsapp.engine.protocol import Message, ProtocolError, decode, encode
 from whatsapp.engine.supervisor.launch import PACKAGE_ROOT, host_command, host_environment
 from whatsapp.engine.supervisor.scrub import scrub
 

@@ -8,39 +8,30 @@ from contextlib import suppress
 from typing import Any, get_args
 
 from whatsapp.engine import EngineError, EngineSettings
-from whatsapp.engine.mailbox import Mailbox
-from whatsapp.engine.protocol import (
+from whatsapp.engine.commands import CheckNumbers, Logout, RequestPairingCode, Send
+from whatsapp.engine.events import (
     BREAKS_AGAIN,
-    Banned,
-    CheckNumbers,
-    ClientOutdated,
+    TERMINAL_EVENTS,
     Connected,
     ConnectFailed,
     Disconnected,
     HostExited,
-    LoggedOut,
-    Logout,
     LogoutDone,
-    Message,
     NumbersChecked,
-    PairingEnded,
     QrCode,
-    Replaced,
-    RequestPairingCode,
-    Send,
     SendFailed,
     Sent,
     SessionEvent,
     Stopped,
 )
+from whatsapp.engine.mailbox import Mailbox
+from whatsapp.engine.protocol import Message
 from whatsapp.engine.supervisor.fleet import Fleet
 from whatsapp.engine.supervisor.placement import Placement
 from whatsapp.engine.supervisor.process import HostProcess
 from whatsapp.engine.supervisor.slot import Phase, Slot
 
 logger = logging.getLogger("whatsapp.engine")
-
-TERMINAL_EVENTS = (PairingEnded, LoggedOut, Replaced, Banned, ClientOutdated, ConnectFailed)
 
 
 class SessionRegistry(Placement):

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
-from whatsapp.engine.protocol import CheckNumbers, NumbersChecked, Send, SendFailed
+from whatsapp.engine.commands import CheckNumbers, Send
+from whatsapp.engine.events import NumbersChecked, SendFailed
 from whatsapp.engine.supervisor.process import HostProcess
 
 
