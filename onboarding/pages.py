@@ -62,6 +62,11 @@ ERRORS = {
             "Wait a few minutes, then press “Connect” in YClients again."
         ),
     ),
+    "busy": (
+        503,
+        gettext_lazy("Too many salons are connecting at this moment"),
+        gettext_lazy("Nothing is lost. Wait half a minute, then press “Connect” in YClients again."),
+    ),
     "no_token": (
         400,
         gettext_lazy("Open this page from YClients"),

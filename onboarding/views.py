@@ -45,6 +45,10 @@ def arrive(request: HttpRequest) -> HttpResponse:
         return _refuse("not_installing", reason=str(error))
     except registration.InstallationUnverified as error:
         return _refuse("unverified", reason=str(error))
+    except registration.YClientsBusy as error:
+        response = _refuse("busy", reason=str(error))
+        response["Retry-After"] = str(error.retry_after)
+        return response
     token = tokens.issue(company=registered.primary, companies=registered.companies)
     return HttpResponseRedirect(f"{reverse('onboarding')}?{urlencode({'token': token})}")
 

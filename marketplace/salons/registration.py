@@ -5,6 +5,7 @@ that the salon is installing us (YClients is asked), and anybody's linked WhatsA
 or has a linked device keeps its own session, and no other salon of the link comes to share it).
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -48,6 +49,14 @@ class InstallationUnverified(Exception):
     """YClients could not be asked and nothing else vouches for the visitor: he may try again later."""
 
 
+class YClientsBusy(Exception):
+    """Our share of calls to YClients is used up at this moment; `retry_after` is in whole seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"no call to YClients is free for {retry_after} s")
+        self.retry_after = retry_after
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """What one link is about: `companies` share one session and the token; `primary` is among them.
@@ -76,7 +85,7 @@ def start_registration(*, salon_ids: Sequence[int], user: MarketplaceUser, signe
     """Create or update the salons' rows and give those that are to be connected one session.
 
     Every salon must be pending or active at YClients, else the whole link is refused; when YClients cannot
-    be asked, a signed link goes on. Raises BadSalons, NotInstalling, InstallationUnverified.
+    be asked, a signed link goes on. Raises BadSalons, NotInstalling, InstallationUnverified, YClientsBusy.
     """
     ids = _clean(salon_ids)
     learned = _ask_yclients(ids, signed=signed)
@@ -134,6 +143,8 @@ def _verify(yclients: YClients, ids: list[int], learned: _Learned, *, signed: bo
                 log.warning("registration refused", salon_id=salon_id, cause=str(error))
                 raise NotInstalling from error
             log.warning("installation not verified", salon_id=salon_id, signed=signed, cause=str(error))
+            if error.is_busy:
+                raise YClientsBusy(max(1, math.ceil(error.retry_after or 1))) from error
             if not signed:
                 raise InstallationUnverified from error
             return False

@@ -47,6 +47,11 @@ class YClientsError(Exception):
         self.retry_after = retry_after
         self.permanent = kind is Kind.REFUSED
 
+    @property
+    def is_busy(self) -> bool:
+        """Our own share of calls is used up, by our count or by YClients': it is there, and was not asked."""
+        return self.kind is Kind.BUSY or self.status == 429
+
     def __str__(self) -> str:
         return f"{self.kind}{f' {self.status}' if self.status else ''}: {self.message}"
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
-import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -14,9 +11,8 @@ import pytest
 from django.test import Client
 
 from marketplace.models import Company, MarketplaceEvent
-from onboarding import tokens
-from tests.environment import PARTNER_TOKEN
 from tests.marketplace.local_yclients import LocalYClients, local_yclients
+from tests.onboarding.arrivals import come, sign, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,24 +34,6 @@ def yclients(settings: Any) -> Iterator[LocalYClients]:
         there.press_connect(MOSCOW)
         there.press_connect(412870)
         yield there
-
-
-def sign(data: dict[str, Any] | bytes, key: str = PARTNER_TOKEN) -> dict[str, str]:
-    raw = data if isinstance(data, bytes) else json.dumps(data).encode()
-    signature = hmac.new(key.encode(), raw, hashlib.sha256).hexdigest()
-    return {"user_data": base64.b64encode(raw).decode(), "user_data_sign": signature}
-
-
-def come(query: str | dict[str, Any], **headers: str) -> Any:
-    text = query if isinstance(query, str) else urlencode(query)
-    return Client().get(f"/auth/yclients/redirect?{text}", headers=headers or {"Accept-Language": "en"})
-
-
-def token_of(response: Any) -> tokens.Registrant:
-    assert response.status_code == 302, response.content.decode()
-    address, _, token = response["Location"].partition("?token=")
-    assert address == "/marketplace/onboarding"
-    return tokens.verify(token)
 
 
 def test_a_signed_link_leads_to_the_page(yclients: LocalYClients) -> None:
