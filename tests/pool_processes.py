@@ -27,12 +27,12 @@ PATIENCE = 120.0  # seconds
 
 
 class Pools:
-    """Pools beside a scene's own; `phones` are the linked salons' numbers by session id."""
+    """Pools beside a deployment's own; `phones` are the linked salons' numbers by session id."""
 
     def __init__(self, system: Deployment) -> None:
         self.system = system
         self.phones: dict[str, str] = {}
-        self.cables: dict[str, TcpProxy] = {}
+        self.proxies: dict[str, TcpProxy] = {}
         self._closing = ExitStack()
         self._fernet = Fernet(system.environment["FIELD_ENCRYPTION_KEYS"].split(",")[0])
 
@@ -45,17 +45,17 @@ class Pools:
     # --- processes -----------------------------------------------------------------------------
 
     def add(self, name: str, **settings: str) -> Process:
-        """Make a pool known, with a store folder and a cable to PostgreSQL of its own; not started."""
+        """Make a pool known, with a store folder and a proxy to PostgreSQL of its own; not started."""
         url = self.system.environment["DATABASE_URL"]
         there = urlsplit(url)
-        tcp_proxy = self.cables[name] = self._closing.enter_context(
+        tcp_proxy = self.proxies[name] = self._closing.enter_context(
             TcpProxy(there.hostname or "127.0.0.1", there.port or 5432)
         )
         return self.system.add(
             name,
             [sys.executable, "manage.py", "run_session_pool"],
             ready=lambda process: self._beats(process),
-            DATABASE_URL=tcp_proxy.leads_to(url),
+            DATABASE_URL=tcp_proxy.url_through(url),
             WHATSAPP_STORE_DIR=str(self.system.folder / f"{name}-stores"),
             **settings,
         )
@@ -65,7 +65,7 @@ class Pools:
 
     def running(self) -> list[str]:
         """The names of the pools that run."""
-        return [name for name in self.cables if self.system.processes[name].running]
+        return [name for name in self.proxies if self.system.processes[name].running]
 
     def leased_by(self, name: str, *, condition: str = "true") -> list[str]:
         """The sessions whose lease a running pool holds."""

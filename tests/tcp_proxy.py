@@ -1,4 +1,4 @@
-"""A TCP line to a server that can be cut as a blocked port cuts it: nobody is told, bytes just stop."""
+"""A TCP proxy that can block a server as a firewall does: connections stay open and carry no bytes."""
 
 import asyncio
 import threading
@@ -14,8 +14,8 @@ START_SECONDS = 30
 class TcpProxy:
     """Forwards connections from a loopback port to `host:port`, on a thread of its own.
 
-    After `cut` every connection stays open and carries nothing, in either direction, and new ones are taken
-    but not answered; after `mend` what was held back arrives, as it does when a network comes back.
+    After `block` every connection stays open and carries nothing, in either direction, and new ones are taken
+    but not answered; after `unblock` what was held back arrives, as it does when a network comes back.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -25,12 +25,12 @@ class TcpProxy:
         self._through: asyncio.Event
         self._pipes: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="cable", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="tcp-proxy", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         if not self._ready.wait(START_SECONDS):
-            raise TimeoutError("the cable did not start")
+            raise TimeoutError("the TCP proxy did not start")
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -39,17 +39,17 @@ class TcpProxy:
         self._thread.join()
         self._loop.close()
 
-    def leads_to(self, url: str) -> str:
-        """The same address, reached over this cable."""
+    def url_through(self, url: str) -> str:
+        """The same address, reached through this proxy."""
         parts = urlsplit(url)
         user = f"{parts.username}@" if parts.username else ""
         return urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{self.port}"))
 
-    def cut(self) -> None:
+    def block(self) -> None:
         """Stop carrying bytes; returns when not one more gets through."""
         self._call(self._set(False))
 
-    def mend(self) -> None:
+    def unblock(self) -> None:
         """Carry bytes again, those of the meantime first."""
         self._call(self._set(True))
 

@@ -23,7 +23,7 @@ from marketplace.yclients.call_errors import YClientsError
 from tests.environment import ROOT
 from tests.marketplace.local_yclients import LocalYClients, local_yclients
 from tests.marketplace.salons_data import MOSCOW, make_active
-from tests.marketplace.webhook_posts import DOOR, lifecycle_body, post
+from tests.marketplace.webhook_posts import WEBHOOK_URL, lifecycle_body, post
 from tests.server import free_port
 from tests.whatsapp.outgoing import CLIENT, new, queue, until_status
 from tests.whatsapp.pools import PATIENCE, Running, linked_session, running_pool, until
@@ -188,7 +188,7 @@ def test_webhooks_by_outcome_and_latency(grown: Grown) -> None:
     make_active()
     post(lifecycle_body("freeze"))
     post(lifecycle_body("freeze", partner_token="forged"))
-    assert post(b"no json", DOOR).status_code == 400
+    assert post(b"no json", WEBHOOK_URL).status_code == 400
     for outcome, kind in (("kept", "lifecycle"), ("refused", "lifecycle"), ("invalid", "unknown")):
         assert grown.by("marketplace_webhooks_total", kind=kind, outcome=outcome) == 1, outcome
     assert grown.by("marketplace_webhook_seconds_count", kind="lifecycle") == 2

@@ -1,4 +1,4 @@
-"""The webhook and operator doors in front of Django's handler, asked as an ASGI server asks."""
+"""The webhook and operator addresses in front of Django's handler, asked as an ASGI server asks."""
 
 import json
 from typing import Any

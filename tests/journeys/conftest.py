@@ -25,7 +25,7 @@ from tests.servers import Redis
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
-SCENES = pytest.StashKey[list[Stack]]()
+DEPLOYMENTS = pytest.StashKey[list[Stack]]()
 PAGES = pytest.StashKey[list[Page]]()
 _numbers = itertools.count(1)
 
@@ -65,11 +65,11 @@ def database_url(server_url: str, migrated_template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def make_scene(
+def make_deployment(
     request: pytest.FixtureRequest, database_url: str, own_redis: Redis
 ) -> Iterator[Callable[..., Deployment]]:
     """Makes the production shape with further settings; the stand-ins run, the product does not yet."""
-    scenes: list[Stack] = request.node.stash.setdefault(SCENES, [])
+    deployments: list[Stack] = request.node.stash.setdefault(DEPLOYMENTS, [])
 
     def make(**settings: str) -> Deployment:
         system = production_deployment(
@@ -78,7 +78,7 @@ def make_scene(
             redis_url=own_redis.url,
             **settings,
         )
-        scenes.append(system)
+        deployments.append(system)
         closing.callback(system.close)
         return system
 
@@ -87,9 +87,9 @@ def make_scene(
 
 
 @pytest.fixture
-def system(make_scene: Callable[..., Deployment]) -> Deployment:
+def system(make_deployment: Callable[..., Deployment]) -> Deployment:
     """The production shape, running: web, pool and worker on PostgreSQL and Redis."""
-    system = make_scene()
+    system = make_deployment()
     system.start(*PRODUCT)
     return system
 
@@ -98,7 +98,7 @@ def system(make_scene: Callable[..., Deployment]) -> Deployment:
 def demo(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     """The embedded shape, running: `manage.py demo`."""
     system = embedded_deployment(folder=temporary_folder("yclients-whatsapp-demo"))
-    request.node.stash.setdefault(SCENES, []).append(system)
+    request.node.stash.setdefault(DEPLOYMENTS, []).append(system)
     yield system
     system.close()
 
@@ -156,7 +156,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """A failure shows the end of every process's log and where the pictures of the open pages are."""
     report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.failed:
-        stacks, pages = item.stash.get(SCENES, None), item.stash.get(PAGES, None)
+        stacks, pages = item.stash.get(DEPLOYMENTS, None), item.stash.get(PAGES, None)
         for stack in stacks or []:
             report.sections.append(("process logs", stack.logs()))
         for number, page in enumerate(pages or [], 1):

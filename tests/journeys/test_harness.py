@@ -11,8 +11,10 @@ from tests.browser import decode_qr
 from tests.deployments import Deployment
 
 
-def test_a_stand_in_comes_back_at_its_address_with_its_memory(make_scene: Callable[..., Deployment]) -> None:
-    system = make_scene()
+def test_a_stand_in_comes_back_at_its_address_with_its_memory(
+    make_deployment: Callable[..., Deployment],
+) -> None:
+    system = make_deployment()
     system.whatsapp.add_phone("79990001122", "Anna")
     system.yclients.add_salon(501)
     system.yclients.press_connect(501)
@@ -23,8 +25,10 @@ def test_a_stand_in_comes_back_at_its_address_with_its_memory(make_scene: Callab
     assert system.yclients.salon(501)["status"] == "pending"
 
 
-def test_each_journey_starts_from_an_empty_migrated_database(make_scene: Callable[..., Deployment]) -> None:
-    system = make_scene()
+def test_each_journey_starts_from_an_empty_migrated_database(
+    make_deployment: Callable[..., Deployment],
+) -> None:
+    system = make_deployment()
     assert system.query("SELECT count(*) FROM marketplace_company") == [(0,)]
 
 

@@ -6,15 +6,15 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute
 
 from tests.deployments import PRODUCT, Deployment
-from tests.journeys.story import (
+from tests.journeys.steps import (
+    add_salon_and_phone,
     assert_activated_once,
     company_status,
+    expect_done,
     press_connect,
     qr_from_pixels,
     scan,
     scan_until_linked,
-    see_done,
-    set_the_scene,
     wait_until_active,
 )
 from tests.processes import wait_until
@@ -22,17 +22,17 @@ from tests.servers import Redis
 
 
 @pytest.fixture
-def system(make_scene: Callable[..., Deployment]) -> Deployment:
+def system(make_deployment: Callable[..., Deployment]) -> Deployment:
     """The production shape; short leases, so that a killed pool's sessions are free after seconds."""
-    system = make_scene(POOL_LEASE_SECONDS="6")
+    system = make_deployment(POOL_LEASE_SECONDS="6")
     system.start(*PRODUCT)
-    set_the_scene(system)
+    add_salon_and_phone(system)
     return system
 
 
-def ends_well(page: Page, system: Deployment) -> None:
+def assert_linked_and_active(page: Page, system: Deployment) -> None:
     wait_until_active(system)
-    see_done(page)
+    expect_done(page)
     assert_activated_once(system)
 
 
@@ -42,7 +42,7 @@ def test_the_pool_is_killed_while_the_code_is_shown(system: Deployment, desktop_
     system.kill("pool")
     system.start("pool")
     scan_until_linked(desktop_page, system)
-    ends_well(desktop_page, system)
+    assert_linked_and_active(desktop_page, system)
 
 
 def test_the_pool_is_killed_after_the_scan(system: Deployment, desktop_page: Page) -> None:
@@ -51,7 +51,7 @@ def test_the_pool_is_killed_after_the_scan(system: Deployment, desktop_page: Pag
     wait_until(lambda: "whatsapp_connected" in events(system), "the link was noted")
     system.kill("pool")
     system.start("pool")
-    ends_well(desktop_page, system)
+    assert_linked_and_active(desktop_page, system)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_process_is_killed_after_activation_began(
     wait_until(lambda: company_status(system) == "activating", "the activation began")
     system.kill(name)
     system.start(name)
-    ends_well(desktop_page, system)
+    assert_linked_and_active(desktop_page, system)
 
 
 def test_redis_is_restarted_while_the_code_is_shown(
@@ -77,7 +77,7 @@ def test_redis_is_restarted_while_the_code_is_shown(
     own_redis.kill()
     own_redis.start()
     scan_until_linked(desktop_page, system)
-    ends_well(desktop_page, system)
+    assert_linked_and_active(desktop_page, system)
 
 
 def test_the_page_can_only_poll(system: Deployment, desktop_page: Page) -> None:
@@ -90,7 +90,7 @@ def test_the_page_can_only_poll(system: Deployment, desktop_page: Page) -> None:
     desktop_page.route_web_socket("**/*", refuse)
     press_connect(desktop_page, system)
     scan(desktop_page, system)
-    ends_well(desktop_page, system)
+    assert_linked_and_active(desktop_page, system)
     assert refused
 
 

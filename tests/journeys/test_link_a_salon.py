@@ -3,24 +3,24 @@
 from playwright.sync_api import Page, expect
 
 from tests.deployments import Deployment
-from tests.journeys.story import (
+from tests.journeys.steps import (
     SALON,
+    add_salon_and_phone,
     assert_activated_once,
+    expect_done,
     press_connect,
     scan,
-    see_done,
-    set_the_scene,
     wait_until_active,
 )
 
 CLIENT = "79990000000"  # to whom the demo and YClients' stand-in write
 
 
-def tell(page: Page, system: Deployment) -> None:
-    set_the_scene(system)
+def link_through_the_page(page: Page, system: Deployment) -> None:
+    add_salon_and_phone(system)
     press_connect(page, system)
     scan(page, system)
-    see_done(page)
+    expect_done(page)
     wait_until_active(system)
     assert_activated_once(system)
     page.locator("#done-link").click()
@@ -28,12 +28,12 @@ def tell(page: Page, system: Deployment) -> None:
 
 
 def test_a_salon_is_linked_by_separate_processes(system: Deployment, desktop_page: Page) -> None:
-    tell(desktop_page, system)
+    link_through_the_page(desktop_page, system)
 
 
 def test_the_demo_leads_from_the_link_to_the_clients_answer(demo: Deployment, desktop_page: Page) -> None:
     page = desktop_page
-    tell(page, demo)
+    link_through_the_page(page, demo)
     page.goto(demo.url)
     expect(page.locator("#step-active.done")).to_be_visible()
     demo.yclients.notify(SALON, "Ждём вас завтра", CLIENT)

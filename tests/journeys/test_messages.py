@@ -13,7 +13,7 @@ import pytest
 
 from tests.databases import create_database, drop_database
 from tests.deployments import PRODUCT, Deployment, production_deployment
-from tests.journeys.conftest import SCENES
+from tests.journeys.conftest import DEPLOYMENTS
 from tests.linking import is_active, link_salon
 from tests.processes import Stack, wait_until
 from tests.server import temporary_folder
@@ -53,8 +53,8 @@ def linked(server_url: str, migrated_template: str) -> Iterator[Deployment]:
 @pytest.fixture
 def system(linked: Deployment, request: pytest.FixtureRequest) -> Deployment:
     """The linked salon, its line up."""
-    scenes: list[Stack] = request.node.stash.setdefault(SCENES, [])
-    scenes.append(linked)
+    deployments: list[Stack] = request.node.stash.setdefault(DEPLOYMENTS, [])
+    deployments.append(linked)
     linked.whatsapp.fault("clear")
     wait_until(lambda: is_active(linked, SALON), "the line is up")
     return linked
@@ -72,16 +72,16 @@ def inbox(system: Deployment, phone: str) -> list[str]:
     return [message["text"] for message in system.whatsapp.phone(phone)["inbox"]]
 
 
-def told(system: Deployment, notification: Any) -> list[int]:
+def statuses_at_yclients(system: Deployment, notification: Any) -> list[int]:
     """The statuses that YClients has received, in order."""
     return [entry["status"] for entry in system.yclients.notification(notification["id"])["statuses"]]
 
 
-def told_in_the_end(system: Deployment, notification: Any, expected: list[int]) -> None:
+def wait_for_statuses(system: Deployment, notification: Any, expected: list[int]) -> None:
     wait_until(
-        lambda: told(system, notification) == expected,
-        f"YClients was told {expected}",
-        why=lambda: f"{told(system, notification)} {row(system, notification)}",
+        lambda: statuses_at_yclients(system, notification) == expected,
+        f"YClients received {expected}",
+        why=lambda: f"{statuses_at_yclients(system, notification)} {row(system, notification)}",
     )
 
 
@@ -92,7 +92,7 @@ def row(system: Deployment, notification: Any) -> dict[str, Any]:
     return dict(zip(columns, system.query(statement, int(notification["ext_id"]))[0], strict=True))
 
 
-def becomes(system: Deployment, notification: Any, status: str) -> None:
+def wait_for_status(system: Deployment, notification: Any, status: str) -> None:
     wait_until(lambda: row(system, notification)["status"] == status, f"the message is {status}")
 
 
@@ -102,7 +102,7 @@ def test_a_notification_reaches_the_client_and_its_ticks_reach_yclients(system: 
     single = system.yclients.notify(SALON, "До встречи!", irina, shape={"as_object": True})[0]
     for one in (*batch, single):
         assert (one["http_status"], one["error_code"]) == (200, None)
-        told_in_the_end(system, one, [8, 4, 1])
+        wait_for_statuses(system, one, [8, 4, 1])
         assert row(system, one)["status"] == "delivered"
     assert inbox(system, irina) == [TEXT, "До встречи!"]
     assert inbox(system, oleg) == [TEXT]
@@ -111,8 +111,8 @@ def test_a_notification_reaches_the_client_and_its_ticks_reach_yclients(system: 
     assert {**sent, "at": ""} == {"at": "", "status": 4, **NOTHING}
     assert {**delivered, "at": ""} == {"at": "", "status": 1, **PRICE}
     system.whatsapp.read(irina)
-    becomes(system, single, "read")
-    assert told(system, single) == [8, 4, 1]
+    wait_for_status(system, single, "read")
+    assert statuses_at_yclients(system, single) == [8, 4, 1]
 
 
 def test_a_repeated_request_reaches_the_client_once(system: Deployment) -> None:
@@ -122,14 +122,14 @@ def test_a_repeated_request_reaches_the_client_once(system: Deployment) -> None:
         for _ in range(2)
     )
     assert first["ext_id"] == second["ext_id"]
-    told_in_the_end(system, first, [8, 4, 1])
+    wait_for_statuses(system, first, [8, 4, 1])
     assert inbox(system, irina) == [TEXT]
 
 
 def test_a_number_without_whatsapp_is_said_at_once(system: Deployment) -> None:
     nobody = new_client(system, registered=False)
     one = system.yclients.notify(SALON, TEXT, nobody)[0]
-    told_in_the_end(system, one, [8, 2])
+    wait_for_statuses(system, one, [8, 2])
     assert row(system, one) == {
         "status": "failed",
         "error_code": "not_on_whatsapp",
@@ -144,24 +144,24 @@ def test_a_message_waits_while_the_line_is_down(system: Deployment) -> None:
     system.whatsapp.fault("drop", SALON_PHONE)
     wait_until(lambda: not is_active(system, SALON), "the salon is seen off line")
     one = system.yclients.notify(SALON, TEXT, irina)[0]
-    told_in_the_end(system, one, [8])
+    wait_for_statuses(system, one, [8])
     assert row(system, one)["status"] == "queued"
     system.whatsapp.fault("clear")
-    told_in_the_end(system, one, [8, 4, 1])
+    wait_for_statuses(system, one, [8, 4, 1])
     assert inbox(system, irina) == [TEXT]
 
 
 def test_a_host_killed_while_it_sends_leads_to_one_more_try(system: Deployment) -> None:
     irina = new_client(system)
     before = system.yclients.notify(SALON, "Первое", irina)[0]
-    told_in_the_end(system, before, [8, 4, 1])
+    wait_for_statuses(system, before, [8, 4, 1])
     system.whatsapp.fault("slow", SALON_PHONE, seconds=20)  # the acknowledgement is held back
     one = system.yclients.notify(SALON, TEXT, irina)[0]
     wait_until(lambda: inbox(system, irina) == ["Первое", TEXT], "the phone has it")
     assert row(system, one)["status"] == "sending"
     kill_hosts(system)
     system.whatsapp.fault("clear")
-    told_in_the_end(system, one, [8, 4, 1])
+    wait_for_statuses(system, one, [8, 4, 1])
     assert row(system, one) == {"status": "delivered", "error_code": "", "attempts": 2, "unknowns": 1}
     assert inbox(system, irina) == ["Первое", TEXT, TEXT]
 
@@ -191,8 +191,10 @@ def test_a_client_who_writes_stop_gets_no_more_advertising_and_is_told_so(system
     irina = new_client(system)
     system.whatsapp.send(irina, SALON_PHONE, "Стоп!")
     wait_until(lambda: len(inbox(system, irina)) == 2, "the opt-out is confirmed")
-    told_in_the_end(system, system.yclients.notify(SALON, "Скидка!", irina, dispatch_type="adds")[0], [8, 16])
-    told_in_the_end(system, system.yclients.notify(SALON, TEXT, irina)[0], [8, 4, 1])
+    wait_for_statuses(
+        system, system.yclients.notify(SALON, "Скидка!", irina, dispatch_type="adds")[0], [8, 16]
+    )
+    wait_for_statuses(system, system.yclients.notify(SALON, TEXT, irina)[0], [8, 4, 1])
     _own, confirmed, notified = inbox(system, irina)
     assert confirmed.startswith("Готово: рекламы")
     assert notified == TEXT
@@ -202,14 +204,14 @@ def test_what_a_dying_pool_has_not_read_is_not_lost(system: Deployment) -> None:
     irina = new_client(system)
     system.whatsapp.post(f"/phones/{irina}/online", online=False)
     one = system.yclients.notify(SALON, TEXT, irina)[0]
-    told_in_the_end(system, one, [8, 4])
+    wait_for_statuses(system, one, [8, 4])
     os.kill(system.processes["pool"].pid, signal.SIGSTOP)
     system.whatsapp.post(f"/phones/{irina}/online", online=True)
     words = system.whatsapp.send(irina, SALON_PHONE, "Я опоздаю")
     wait_until(lambda: confirmed(system, words["id"]), "the host has it")
     system.kill("pool")
     system.start("pool")
-    told_in_the_end(system, one, [8, 4, 1])
+    wait_for_statuses(system, one, [8, 4, 1])
     statement = "SELECT text FROM whatsapp_message WHERE phone = %s AND direction = 'in'"
     wait_until(lambda: system.query(statement, irina) == [("Я опоздаю",)], "the answer is stored")
 

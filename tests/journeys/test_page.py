@@ -12,8 +12,8 @@ from playwright.sync_api import ConsoleMessage, Page, Request, WebSocketRoute, e
 
 from tests.databases import create_database, drop_database
 from tests.deployments import Deployment, production_deployment
-from tests.journeys.conftest import SCENES
-from tests.journeys.story import OTHER_PHONE, OTHER_SALON, SALON, press_connect, set_the_scene
+from tests.journeys.conftest import DEPLOYMENTS
+from tests.journeys.steps import OTHER_PHONE, OTHER_SALON, SALON, add_salon_and_phone, press_connect
 from tests.server import temporary_folder
 from tests.servers import start_redis
 
@@ -36,15 +36,15 @@ def web(server_url: str, migrated_template: str) -> Iterator[Deployment]:
         )
         stack.callback(system.close)
         system.start("web")
-        set_the_scene(system)
-        set_the_scene(system, salon=OTHER_SALON, phone=OTHER_PHONE)
+        add_salon_and_phone(system)
+        add_salon_and_phone(system, salon=OTHER_SALON, phone=OTHER_PHONE)
         yield system
 
 
 @pytest.fixture
 def system(web: Deployment, request: pytest.FixtureRequest) -> Deployment:
     """The running web process, and nobody has come yet."""
-    request.node.stash.setdefault(SCENES, []).append(web)
+    request.node.stash.setdefault(DEPLOYMENTS, []).append(web)
     web.query("TRUNCATE marketplace_company, whatsapp_session, whatsapp_pool CASCADE")
     beat = datetime.now(UTC) + timedelta(hours=1)
     web.query(
@@ -119,12 +119,12 @@ def test_the_page_asks_nobody_else_and_breaks_no_rule_of_its_own(
     complaints: list[str] = []
     asked: list[Request] = []
 
-    def hear(message: ConsoleMessage) -> None:
+    def collect(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             complaints.append(message.text)
 
     press_connect(desktop_page, system)
-    desktop_page.on("console", hear)
+    desktop_page.on("console", collect)
     desktop_page.on("pageerror", lambda error: complaints.append(str(error)))
     desktop_page.on("request", lambda request: asked.append(request))
     press_connect(desktop_page, system)

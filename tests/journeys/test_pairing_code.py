@@ -5,13 +5,13 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.deployments import Deployment
-from tests.journeys.story import (
+from tests.journeys.steps import (
     PHONE,
     SALON,
+    add_salon_and_phone,
     assert_activated_once,
+    expect_done,
     press_connect,
-    see_done,
-    set_the_scene,
     wait_until_active,
 )
 from tests.processes import wait_until
@@ -29,7 +29,7 @@ def type_number(page: Page, text: str) -> str:
 
 
 def test_a_salon_is_linked_by_a_typed_code(system: Deployment, phone_page: Page) -> None:
-    set_the_scene(system)
+    add_salon_and_phone(system)
     phone_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     press_connect(phone_page, system)
     code = type_number(phone_page, "8 (999) 000 11 22")
@@ -37,7 +37,7 @@ def test_a_salon_is_linked_by_a_typed_code(system: Deployment, phone_page: Page)
     expect(phone_page.get_by_role("button", name="Скопировано")).to_be_visible()
     assert phone_page.evaluate("navigator.clipboard.readText()") == code.replace("-", "")
     system.whatsapp.enter_code(PHONE, code)
-    see_done(phone_page)
+    expect_done(phone_page)
     wait_until_active(system)
     assert_activated_once(system)
     expect(phone_page.locator("#done-settling")).to_be_visible()

@@ -103,12 +103,12 @@ def test_a_paused_pools_hosts_end_before_another_pool_links_its_salons(pools: Po
 def test_a_pool_cut_off_from_the_database_lets_go_before_another_pool_links(pools: Pools) -> None:
     victim, heir = busier(pools)
     held = pools.held_by(victim)
-    pools.cables[victim].cut()
+    pools.proxies[victim].block()
     try:
         assert taken_over(pools, held, heir) < 2 * LEASE
         assert pools.system.processes[victim].said("not renewed in time")
     finally:
-        pools.cables[victim].mend()
+        pools.proxies[victim].unblock()
     pools.system.terminate(heir)
     pools.wait_linked(pools.phones, by=victim)  # it works again
 

@@ -3,14 +3,14 @@
 from playwright.sync_api import Page
 
 from tests.deployments import Deployment
-from tests.journeys.story import (
+from tests.journeys.steps import (
     PHONE,
     SALON,
+    add_salon_and_phone,
     company_status,
+    expect_done,
     press_connect,
     scan_until_linked,
-    see_done,
-    set_the_scene,
     wait_until_active,
 )
 from tests.processes import wait_until
@@ -28,7 +28,7 @@ def linked_devices(system: Deployment) -> int:
 
 
 def test_an_uninstall_leaves_nothing_and_a_reinstall_works(system: Deployment, desktop_page: Page) -> None:
-    set_the_scene(system)
+    add_salon_and_phone(system)
     press_connect(desktop_page, system)
     scan_until_linked(desktop_page, system)
     wait_until_active(system)
@@ -43,5 +43,5 @@ def test_an_uninstall_leaves_nothing_and_a_reinstall_works(system: Deployment, d
     press_connect(desktop_page, system)
     scan_until_linked(desktop_page, system)
     wait_until_active(system)
-    see_done(desktop_page)
+    expect_done(desktop_page)
     assert linked_devices(system) == 1

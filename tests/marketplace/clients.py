@@ -28,7 +28,7 @@ def work() -> None:
         processing.act(pk)
 
 
-def told(phone: str = IVAN, source: str = "optout") -> list[str]:
-    """What the client is told, in order."""
+def texts_sent(phone: str = IVAN, source: str = "optout") -> list[str]:
+    """The texts sent to the client, in order."""
     rows = Message.objects.filter(source=source, phone=phone).order_by("pk")
     return list(rows.values_list("text", flat=True))

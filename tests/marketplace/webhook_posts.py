@@ -1,4 +1,4 @@
-"""Posting to the webhook doors, as YClients does."""
+"""Posting to the webhook addresses, as YClients does."""
 
 import json
 from typing import Any
@@ -9,14 +9,14 @@ from marketplace.models import MarketplaceEvent
 from tests.marketplace.salons_data import MOSCOW
 from tests.payloads import load
 
-DOOR = "/webhook/yclients"
-MOSCOW_DOOR = f"{DOOR}/webhook_secret-of-{MOSCOW}"
+WEBHOOK_URL = "/webhook/yclients"
+MOSCOW_WEBHOOK_URL = f"{WEBHOOK_URL}/webhook_secret-of-{MOSCOW}"
 
 
-def post(body: Any, door: str = DOOR) -> Any:
+def post(body: Any, url: str = WEBHOOK_URL) -> Any:
     """Post a body, or its raw bytes, and return the answer."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Client().post(door, data=raw, content_type="application/json")
+    return Client().post(url, data=raw, content_type="application/json")
 
 
 def lifecycle_body(event: str, **changes: Any) -> dict[str, Any]:

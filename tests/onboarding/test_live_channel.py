@@ -58,18 +58,18 @@ class Tab:
     async def __aexit__(self, *_error: object) -> None:
         await self.socket.disconnect(timeout=10)
 
-    async def hear(self) -> dict[str, Any]:
+    async def receive_event(self) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(await self.socket.receive_from(timeout=10))
         return message
 
-    async def hear_until(self, event: str, **fields: Any) -> list[dict[str, Any]]:
+    async def receive_until(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         """Everything up to an event with these fields."""
-        heard = []
+        received = []
         while True:
-            heard.append(await self.hear())
-            last = heard[-1]
+            received.append(await self.receive_event())
+            last = received[-1]
             if last["event"] == event and all(last.get(name) == value for name, value in fields.items()):
-                return heard
+                return received
 
     async def say(self, message: Any) -> None:
         await self.socket.send_to(text_data=message if isinstance(message, str) else json.dumps(message))
@@ -83,8 +83,8 @@ class Tab:
                 return code
 
 
-def names(heard: list[dict[str, Any]]) -> list[str]:
-    return [message["event"] for message in heard]
+def names(received: list[dict[str, Any]]) -> list[str]:
+    return [message["event"] for message in received]
 
 
 in_database = sync_to_async
@@ -96,13 +96,13 @@ in_database = sync_to_async
 async def test_a_browser_is_let_in_by_its_subprotocol(moscow: Visitor) -> None:
     async with Tab(moscow.token) as tab:
         assert tab.subprotocol == "marketplace.v1"
-        assert (await tab.hear())["event"] == "status"
+        assert (await tab.receive_event())["event"] == "status"
 
 
 async def test_another_client_is_let_in_by_its_header(moscow: Visitor) -> None:
     async with Tab("", headers=[(b"authorization", f"Bearer {moscow.token}".encode())]) as tab:
         assert tab.subprotocol is None
-        assert (await tab.hear())["session_id"] == "company_307626"
+        assert (await tab.receive_event())["session_id"] == "company_307626"
 
 
 async def test_forged_tokens_are_told_so_by_a_close_code(moscow: Visitor) -> None:
@@ -143,7 +143,7 @@ async def test_the_sixth_connection_within_a_minute_is_one_too_many(moscow: Visi
             assert await tab.closed() == 4401
     for _ in range(2):
         async with Tab(moscow.token) as tab:
-            await tab.hear()
+            await tab.receive_event()
     async with Tab(moscow.token) as tab:
         assert await tab.closed() == 4429
 
@@ -154,7 +154,7 @@ async def test_the_sixth_connection_within_a_minute_is_one_too_many(moscow: Visi
 async def test_the_snapshot_comes_first_and_then_what_it_implies(moscow: Visitor) -> None:
     text = await in_database(moscow.shows_qr)()
     async with Tab(moscow.token) as tab:
-        status, qr = await tab.hear(), await tab.hear()
+        status, qr = await tab.receive_event(), await tab.receive_event()
     assert (status["event"], status["status"], status["hasQR"]) == ("status", "qr", True)
     assert qr == {"event": "qr-update", "qr": text, "svg": status["svg"], "expiresIn": qr["expiresIn"]}
     assert 55 <= qr["expiresIn"] <= 60
@@ -163,68 +163,70 @@ async def test_the_snapshot_comes_first_and_then_what_it_implies(moscow: Visitor
 
 async def test_a_whole_linking_is_followed(moscow: Visitor) -> None:
     async with Tab(moscow.token) as tab:
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         await in_database(moscow.shows_qr)(1)
-        await tab.hear_until("qr-update")
+        await tab.receive_until("qr-update")
         await in_database(moscow.shows_qr)(2)
-        assert (await tab.hear_until("qr-update"))[-1]["qr"].endswith("ref2,bm9pc2U=,aWRlbnRpdHk=,c2VjcmV0,1")
+        assert (await tab.receive_until("qr-update"))[-1]["qr"].endswith(
+            "ref2,bm9pc2U=,aWRlbnRpdHk=,c2VjcmV0,1"
+        )
         await in_database(moscow.shows_code)()
-        code = (await tab.hear_until("pairing-code"))[-1]
+        code = (await tab.receive_until("pairing-code"))[-1]
         assert (code["code"], code["phoneNumber"]) == ("6R4J-8Q3R", PHONE)
         await in_database(moscow.phone_scans)()
-        connected = (await tab.hear_until("whatsapp-connected"))[-1]
+        connected = (await tab.receive_until("whatsapp-connected"))[-1]
         assert connected["success"] is True
         assert (connected["phone"], connected["companyId"]) == (PHONE, moscow.company.pk)
         await in_database(moscow.becomes)("activating")
         await in_database(moscow.becomes)("active", redirect_url="https://yclients.com/done")
-        active = (await tab.hear_until("activation", status="active"))[-1]
+        active = (await tab.receive_until("activation", status="active"))[-1]
         assert active["redirectUrl"] == "https://yclients.com/done"
         assert active["message"]
 
 
 async def test_a_failed_activation_and_a_failed_code_are_told(moscow: Visitor) -> None:
     async with Tab(moscow.token, query="?lang=en") as tab:
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         await in_database(moscow.pool_writes)(pairing_error="bad_phone")
-        failed = (await tab.hear_until("pairing-code-error"))[-1]
+        failed = (await tab.receive_until("pairing-code-error"))[-1]
         assert failed["code"] == "bad_phone"
         assert failed["message"].startswith("WhatsApp does not accept this number.")
         await in_database(moscow.phone_scans)()
         await in_database(moscow.becomes)("activation_failed")
-        assert (await tab.hear_until("activation", status="failed"))[-1]["redirectUrl"] is None
+        assert (await tab.receive_until("activation", status="failed"))[-1]["redirectUrl"] is None
 
 
 async def test_what_happened_before_is_told_to_a_new_tab(moscow: Visitor) -> None:
     await in_database(moscow.phone_scans)()
     await in_database(moscow.becomes)("active", redirect_url="https://yclients.com/done")
     async with Tab(moscow.token) as tab:
-        heard = await tab.hear_until("activation")
-    assert names(heard) == ["status", "whatsapp-connected", "activation"]
+        received = await tab.receive_until("activation")
+    assert names(received) == ["status", "whatsapp-connected", "activation"]
 
 
 async def test_two_tabs_both_follow_and_another_salon_hears_nothing(moscow: Visitor, kazan: Visitor) -> None:
     async with Tab(moscow.token) as first, Tab(moscow.token) as second, Tab(kazan.token) as other:
         for tab in (first, second, other):
-            await tab.hear_until("status")
+            await tab.receive_until("status")
         text = await in_database(moscow.shows_qr)()
-        assert (await first.hear_until("qr-update"))[-1]["qr"] == text
-        assert (await second.hear_until("qr-update"))[-1]["qr"] == text
+        assert (await first.receive_until("qr-update"))[-1]["qr"] == text
+        assert (await second.receive_until("qr-update"))[-1]["qr"] == text
         theirs = await in_database(kazan.shows_qr)(7)
-        heard = await other.hear_until("qr-update", qr=theirs)
-        assert text not in json.dumps(heard)
-        assert {message["salonId"] for message in heard if message["event"] == "status"} == {412870}
+        received = await other.receive_until("qr-update", qr=theirs)
+        assert text not in json.dumps(received)
+        assert {message["salonId"] for message in received if message["event"] == "status"} == {412870}
 
 
 async def test_a_change_without_a_hint_arrives_by_polling(moscow: Visitor) -> None:
     async with Tab(moscow.token) as tab:
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         await Session.objects.filter(pk=(await in_database(lambda: moscow.session)()).pk).aupdate(
             status="qr",
             qr="https://wa.me/x",
             qr_expires_at=timezone.now() + timedelta(seconds=60),
             version=99,
         )
-        assert (await tab.hear_until("qr-update"))[-1]["qr"] == "https://wa.me/x"
+        assert (await tab.receive_until("qr-update"))[-1]["qr"] == "https://wa.me/x"
 
 
 async def test_an_older_picture_is_not_shown_again(moscow: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +234,7 @@ async def test_an_older_picture_is_not_shown_again(moscow: Visitor, monkeypatch:
     late = await in_database(page_actions.look)(tokens.verify(moscow.token), viewed=False)
     async with Tab(moscow.token) as tab:
         await in_database(moscow.phone_scans)()
-        await tab.hear_until("activation")
+        await tab.receive_until("activation")
         monkeypatch.setattr(page_actions, "look", lambda *_args, **_named: late)
         await in_database(moscow.pool_writes)()
         assert await tab.socket.receive_nothing(timeout=1.5)
@@ -240,16 +242,16 @@ async def test_an_older_picture_is_not_shown_again(moscow: Visitor, monkeypatch:
 
 async def test_a_burst_of_hints_is_one_message(moscow: Visitor) -> None:
     async with Tab(moscow.token) as tab:
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         for n in range(20):
             await in_database(moscow.shows_qr)(n)
-        heard = await tab.hear_until("qr-update", qr=(await in_database(lambda: moscow.session)()).qr)
-        assert len(heard) < 30
+        received = await tab.receive_until("qr-update", qr=(await in_database(lambda: moscow.session)()).qr)
+        assert len(received) < 30
 
 
 async def test_an_open_tab_counts_as_a_look(moscow: Visitor) -> None:
     async with Tab(moscow.token) as tab:
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         session = await in_database(lambda: moscow.session)()
     assert session.viewed_at
     assert session.wanted == "linked"
@@ -257,17 +259,17 @@ async def test_an_open_tab_counts_as_a_look(moscow: Visitor) -> None:
 
 async def test_an_uninstalled_salon_is_told_and_let_go(moscow: Visitor) -> None:
     async with Tab(moscow.token) as tab:
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         await in_database(moscow.becomes)("uninstalled")
-        heard = await tab.hear_until("status")
-        assert heard[-1]["companyStatus"] == "uninstalled"
+        received = await tab.receive_until("status")
+        assert received[-1]["companyStatus"] == "uninstalled"
         assert await tab.closed() == 4401
 
 
 async def test_the_channel_ends_with_its_token(moscow: Visitor) -> None:
     token = forge(moscow, exp=datetime.now(UTC) + timedelta(seconds=3))
     async with Tab(token) as tab:
-        assert (await tab.hear())["event"] == "status"
+        assert (await tab.receive_event())["event"] == "status"
         assert await tab.closed() == 4401
 
 
@@ -281,10 +283,10 @@ async def test_a_new_session_of_the_salon_is_followed(moscow: Visitor) -> None:
         Company.objects.filter(pk=moscow.company.pk).update(session=moscow.company.session)
 
     async with Tab(moscow.token) as tab:
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         await in_database(register_again)()
         text = await in_database(moscow.shows_qr)(5)
-        assert (await tab.hear_until("qr-update"))[-1]["qr"] == text
+        assert (await tab.receive_until("qr-update"))[-1]["qr"] == text
 
 
 # --- what a page may ask ---
@@ -293,28 +295,28 @@ async def test_a_new_session_of_the_salon_is_followed(moscow: Visitor) -> None:
 @pytest.mark.parametrize("name", ["event", "type"])
 async def test_a_fresh_qr_can_be_asked_for(moscow: Visitor, name: str) -> None:
     async with Tab(moscow.token) as tab:
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         await in_database(moscow.pool_writes)(pairing_requested_at=timezone.now() - timedelta(minutes=1))
         await tab.say({name: "request-qr"})
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         session = await in_database(lambda: moscow.session)()
         assert session.pairing_requested_at
         assert session.pairing_requested_at > timezone.now() - timedelta(seconds=20)
         await tab.say({name: "request-qr"})
-        assert (await tab.hear_until("error"))[-1]["code"] == "too_soon"
+        assert (await tab.receive_until("error"))[-1]["code"] == "too_soon"
 
 
 async def test_a_pairing_code_can_be_asked_for(moscow: Visitor) -> None:
     async with Tab(moscow.token) as tab:
         await tab.say({"event": "request-pairing-code", "phoneNumber": "8 999 000 09 00"})
-        assert (await tab.hear_until("status", pairingPhone=PHONE))[-1]["pairingPhone"] == PHONE
+        assert (await tab.receive_until("status", pairingPhone=PHONE))[-1]["pairingPhone"] == PHONE
 
 
 @pytest.mark.parametrize("phone", [None, "", "abc", "12", ["7"], {"a": 1}, True, "9" * 500, "79\x0099"])
 async def test_what_is_no_phone_is_answered_in_words(moscow: Visitor, phone: Any) -> None:
     async with Tab(moscow.token) as tab:
         await tab.say({"event": "request-pairing-code", "phoneNumber": phone})
-        failed = (await tab.hear_until("pairing-code-error"))[-1]
+        failed = (await tab.receive_until("pairing-code-error"))[-1]
         assert failed["code"] == "invalid_phone"
         assert "номер телефона" in failed["message"]
 
@@ -323,9 +325,9 @@ async def test_a_linked_salon_needs_no_code(moscow: Visitor) -> None:
     await in_database(moscow.phone_scans)()
     async with Tab(moscow.token) as tab:
         await tab.say({"event": "request-qr"})
-        assert (await tab.hear_until("error"))[-1]["code"] == "already_linked"
+        assert (await tab.receive_until("error"))[-1]["code"] == "already_linked"
         await tab.say({"event": "request-pairing-code", "phoneNumber": PHONE})
-        assert (await tab.hear_until("pairing-code-error"))[-1]["code"] == "already_linked"
+        assert (await tab.receive_until("pairing-code-error"))[-1]["code"] == "already_linked"
 
 
 @pytest.mark.parametrize(
@@ -345,17 +347,17 @@ async def test_a_linked_salon_needs_no_code(moscow: Visitor) -> None:
 async def test_a_malformed_message_is_answered_and_survived(moscow: Visitor, message: str, code: str) -> None:
     async with Tab(moscow.token) as tab:
         await tab.say(message)
-        assert (await tab.hear_until("error"))[-1]["code"] == code
+        assert (await tab.receive_until("error"))[-1]["code"] == code
         await tab.socket.send_to(bytes_data=b"\x00\xff")
-        assert (await tab.hear_until("error"))[-1]["code"] == "bad_message"
+        assert (await tab.receive_until("error"))[-1]["code"] == "bad_message"
 
 
 async def test_a_flood_is_ended(moscow: Visitor) -> None:
     async with Tab(moscow.token) as tab:
         for _ in range(consumers.FLOOD):
             await tab.say({"event": "nonsense"})
-        heard = await tab.hear_until("error", code="too_many_messages")
-        assert names(heard).count("error") == consumers.MESSAGES_MOST + 1
+        received = await tab.receive_until("error", code="too_many_messages")
+        assert names(received).count("error") == consumers.MESSAGES_MOST + 1
         assert await tab.closed() == 4429
 
 
@@ -369,15 +371,15 @@ async def test_a_silent_database_is_told_once_and_survived(
         raise OperationalError("the database is away")
 
     async with Tab(moscow.token) as tab:
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         with monkeypatch.context() as broken:
             broken.setattr(page_actions, "look", fail)
             broken.setattr(page_actions, "request_qr", fail)
-            assert (await tab.hear_until("error"))[-1]["code"] == "unavailable"
+            assert (await tab.receive_until("error"))[-1]["code"] == "unavailable"
             await tab.say({"event": "request-qr"})
-            assert (await tab.hear_until("error"))[-1]["code"] == "unavailable"
+            assert (await tab.receive_until("error"))[-1]["code"] == "unavailable"
         text = await in_database(moscow.shows_qr)()
-        assert (await tab.hear_until("qr-update"))[-1]["qr"] == text
+        assert (await tab.receive_until("qr-update"))[-1]["qr"] == text
 
 
 async def test_a_page_opened_without_redis_is_served_and_hears_again_when_redis_is_back(
@@ -388,12 +390,12 @@ async def test_a_page_opened_without_redis_is_served_and_hears_again_when_redis_
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": [own_redis.url]}}}
     await asyncio.to_thread(own_redis.stop)
     async with Tab(moscow.token) as tab:
-        await tab.hear_until("status")
+        await tab.receive_until("status")
         first = await in_database(moscow.shows_qr)(1)
-        assert (await tab.hear_until("qr-update"))[-1]["qr"] == first
+        assert (await tab.receive_until("qr-update"))[-1]["qr"] == first
         await asyncio.to_thread(own_redis.start)
         second = await in_database(moscow.shows_qr)(2)
-        assert (await tab.hear_until("qr-update"))[-1]["qr"] == second
+        assert (await tab.receive_until("qr-update"))[-1]["qr"] == second
         await asyncio.to_thread(own_redis.restart)
         third = await in_database(moscow.shows_qr)(3)
-        assert (await tab.hear_until("qr-update"))[-1]["qr"] == third
+        assert (await tab.receive_until("qr-update"))[-1]["qr"] == third

@@ -28,18 +28,18 @@ async def active(yclients: SandboxYClients, client: Client, product: Product) ->
     await client.activate(webhook_urls=[f"{product.url}/webhook/yclients/private-part"])
 
 
-def told(product: Product) -> list[dict[str, Any]]:
+def webhooks_of(product: Product) -> list[dict[str, Any]]:
     return [json.loads(text) for _path, _headers, text in product.received]
 
 
 @pytest.mark.usefixtures("active")
 async def test_a_visit_is_booked_moved_and_cancelled(yclients: SandboxYClients, product: Product) -> None:
     assert (await submit(yclients, "/records", BOOKING)) == (303, f"{yclients.url}/records")
-    record = told(product)[0]["resource_id"]
+    record = webhooks_of(product)[0]["resource_id"]
     for action in ("move", "came", "cancel"):
         await submit(yclients, f"/records/{SALON}/{record}/{action}")
-    booked, moved, came, cancelled = told(product)
-    assert [body["status"] for body in told(product)] == ["create", "update", "update", "delete"]
+    booked, moved, came, cancelled = webhooks_of(product)
+    assert [body["status"] for body in webhooks_of(product)] == ["create", "update", "update", "delete"]
     assert booked["data"]["datetime"] == "2030-05-01T12:10:00+03:00"
     assert booked["data"]["client"]["name"] == "Ирина <b>"
     assert (booked["data"]["services"][0]["title"], booked["data"]["staff"]["name"]) == (

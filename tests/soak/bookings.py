@@ -4,7 +4,7 @@ anything but what he must; else prints one JSON object of figures.
 
     .venv/bin/python -m tests.soak.bookings [--webhooks 10000] [--records 500] [--seed 1] [--sends 0.2]
 
-Starts a PostgreSQL of its own. The same storm without a database is in the fast tests.
+Starts a PostgreSQL of its own. The same without a database is in the fast tests.
 """
 
 import argparse
@@ -44,28 +44,28 @@ def prepare(database_url: str) -> None:
 
 
 def run(*, seed: int, records: int, number: int, sends: float) -> dict[str, object]:
-    """Let the storm come; return the figures."""
-    from tests.marketplace.bookings import kept_storm, storm
+    """Post the webhooks; return the figures."""
+    from tests.marketplace.bookings import random_webhooks, webhook_replay
     from tests.marketplace.bookings.salon import open_salon
 
     open_salon()
-    # A little ahead, so that no visit begins while the storm lasts.
+    # A little ahead, so that no visit begins while the run lasts.
     now = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=1)
-    over = storm.make(seed=seed, records=records, webhooks=number, now=now)
+    stream = random_webhooks.make(seed=seed, records=records, webhooks=number, now=now)
     began = time.monotonic()
 
     def seen(place: int) -> None:
         if place % EVERY == 0:
-            print(f"{place} of {len(over.bodies)} after {time.monotonic() - began:.0f} s", file=sys.stderr)
+            print(f"{place} of {len(stream.bodies)} after {time.monotonic() - began:.0f} s", file=sys.stderr)
 
-    result = kept_storm.run(over, chance=random.Random(seed), sends=sends, seen=seen)
+    result = webhook_replay.run(stream, chance=random.Random(seed), sends=sends, seen=seen)
     seconds = time.monotonic() - began
     return {
         "seed": seed,
         "records": records,
         **dataclasses.asdict(result),
         "seconds": round(seconds, 1),
-        "webhooks_per_second": round(len(over.bodies) / seconds, 1),
+        "webhooks_per_second": round(len(stream.bodies) / seconds, 1),
     }
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sandbox.whatsapp import SandboxWhatsApp
 from tests.cloned_sessions import clone_account, clone_store, read_store
-from tests.whatsapp.engine.engines import CLIENT, SALON, RealWorld
+from tests.whatsapp.engine.engines import CLIENT, SALON, RealHarness
 from whatsapp.engine import EngineError
 from whatsapp.engine.events import Connected, HostExited, NumbersChecked
 
@@ -29,12 +29,12 @@ PATIENCE = 600.0  # seconds
 AT_ONCE = 20  # sessions that are stopped and started side by side
 
 
-class Storm:
+class HostLoad:
     """One engine, one shard, many sessions."""
 
     def __init__(self, folder: Path, sandbox: SandboxWhatsApp, sessions: int) -> None:
         self.sandbox = sandbox
-        self.world = RealWorld(
+        self.harness = RealHarness(
             folder,
             sandbox,
             shard_size=sessions + 1,
@@ -51,13 +51,13 @@ class Storm:
 
     async def prepare(self) -> None:
         """Link one device by a code, and clone it."""
-        await self.world.link(ORIGINAL)
-        await self.world.engine.stop(ORIGINAL)
-        store = read_store(self.world.store(ORIGINAL))
+        await self.harness.link(ORIGINAL)
+        await self.harness.engine.stop(ORIGINAL)
+        store = read_store(self.harness.store(ORIGINAL))
         original = self.sandbox.hub.accounts[SALON]
         for number, session in enumerate(self.sessions):
             account = clone_account(self.sandbox.hub, original, number)
-            self.world.store(session).write_bytes(clone_store(store, account))
+            self.harness.store(session).write_bytes(clone_store(store, account))
 
     async def start_all(self) -> float:
         """Seconds from the first of all the starts until every session is connected."""
@@ -76,7 +76,7 @@ class Storm:
             while self.cycles < cycles:
                 self.cycles += 1
                 session = free.pop(random.randrange(len(free)))
-                await self.world.engine.stop(session)
+                await self.harness.engine.stop(session)
                 await self._start(session)
                 await self._until_up(session)
                 free.append(session)
@@ -87,13 +87,13 @@ class Storm:
         return time.monotonic() - started
 
     async def _start(self, session: str) -> None:
-        await self.world.engine.start(session, self.world.store(session), pairing=False)
+        await self.harness.engine.start(session, self.harness.store(session), pairing=False)
 
     async def _ask(self) -> None:
         while True:
             session = random.choice(self.sessions)
             try:
-                await self.world.engine.check_numbers(session, "ref", [CLIENT])
+                await self.harness.engine.check_numbers(session, "ref", [CLIENT])
             except EngineError:  # just stopped
                 await asyncio.sleep(0.01)
                 continue
@@ -107,12 +107,12 @@ class Storm:
 
     async def _until_up(self, session: str) -> None:
         async with asyncio.timeout(PATIENCE):
-            while not self.world.engine._keeper.slots[session].linked.is_set():
+            while not self.harness.engine._keeper.slots[session].linked.is_set():
                 await asyncio.sleep(0.02)
 
     def host(self) -> dict[str, float]:
         """What the fullest host costs, by the kernel's word."""
-        host = max(self.world.engine.hosts(), key=lambda host: host.sessions)
+        host = max(self.harness.engine.hosts(), key=lambda host: host.sessions)
         status = Path(f"/proc/{host.pid}/status").read_text().splitlines()
         values = {line.partition(":")[0]: line.split()[1] for line in status if len(line.split()) > 1}
         return {
@@ -123,9 +123,9 @@ class Storm:
             "descriptors": len(list(Path(f"/proc/{host.pid}/fd").iterdir())),
         }
 
-    def heard(self) -> Counter[str]:
+    def event_counts(self) -> Counter[str]:
         """How many events of each kind came."""
-        return Counter(type(event).__name__ for event in self.world.ear.everything)
+        return Counter(type(event).__name__ for event in self.harness.recorder.everything)
 
 
 async def run(sessions: int, cycles: int) -> dict[str, object]:
@@ -133,26 +133,26 @@ async def run(sessions: int, cycles: int) -> dict[str, object]:
     sandbox = SandboxWhatsApp()
     await sandbox.start()
     with tempfile.TemporaryDirectory(prefix="soak-hosts-") as folder:
-        storm = Storm(Path(folder), sandbox, sessions)
+        load = HostLoad(Path(folder), sandbox, sessions)
         try:
-            await storm.prepare()
-            figures: dict[str, object] = {"all_started_seconds": round(await storm.start_all(), 1)}
-            figures["host_with_all"] = before = storm.host()
-            seconds = await storm.churn(cycles)
-            figures |= {"cycles": storm.cycles, "cycle_seconds": round(seconds, 1)}
-            figures |= {"questions_meanwhile": storm.questions, "host_afterwards": storm.host()}
-            heard = storm.heard()
-            ends = [e for e in storm.world.ear.everything if isinstance(e, HostExited) and e.sessions]
+            await load.prepare()
+            figures: dict[str, object] = {"all_started_seconds": round(await load.start_all(), 1)}
+            figures["host_with_all"] = before = load.host()
+            seconds = await load.churn(cycles)
+            figures |= {"cycles": load.cycles, "cycle_seconds": round(seconds, 1)}
+            figures |= {"questions_meanwhile": load.questions, "host_afterwards": load.host()}
+            received = load.event_counts()
+            ends = [e for e in load.harness.recorder.everything if isinstance(e, HostExited) and e.sessions]
             figures |= {
-                "connected": heard[Connected.__name__],
-                "answers": heard[NumbersChecked.__name__],
+                "connected": received[Connected.__name__],
+                "answers": received[NumbersChecked.__name__],
                 "hosts_that_died_with_sessions": [end.reason for end in ends],
-                "same_process": before["pid"] == storm.host()["pid"],
+                "same_process": before["pid"] == load.host()["pid"],
                 "most_connections_of_one_device_at_once": max(sandbox.state()["most_at_once"].values()),
             }
             return figures
         finally:
-            await storm.world.close()
+            await load.harness.close()
             await sandbox.stop()
 
 

@@ -4,7 +4,7 @@
 
 Real processes: PostgreSQL, Redis, pools on machines of their own (own key stores, own line to the database),
 engine hosts, and the local WhatsApp server, by whose own counters nobody is ever linked twice at a time.
-One round: a pool that holds salons is killed, paused, cut off from PostgreSQL, told to stop or loses its
+One round: a pool that holds salons is killed, paused, blocked from PostgreSQL, asked to stop or loses its
 hosts, or all pools are killed at once; then every salon must be linked again without a new code.
 """
 
@@ -27,7 +27,7 @@ from tests.servers import start_postgres, start_redis
 NAMES = ("north", "south", "west")
 
 
-class Storm:
+class PoolFaults:
     """The trouble and its figures; `lease` in seconds."""
 
     def __init__(self, pools: Pools, *, lease: int, seed: int) -> None:
@@ -38,9 +38,9 @@ class Storm:
         self.kinds: dict[str, Callable[[str], None]] = {
             "kill": self._kill,
             "pause": self._pause,
-            "cut off": self._cut_off,
+            "block": self._block,
             "stop": self._stop,
-            "cut off, then pause": self._cut_off_and_pause,
+            "block, then pause": self._block_and_pause,
             "kill a host": self._kill_host,
             "kill all": self._kill_all,
         }
@@ -77,14 +77,14 @@ class Storm:
     def _pause(self, victim: str) -> None:
         os.kill(self.pools.system.processes[victim].pid, signal.SIGSTOP)
 
-    def _cut_off(self, victim: str) -> None:
-        self.pools.cables[victim].cut()
+    def _block(self, victim: str) -> None:
+        self.pools.proxies[victim].block()
 
     def _stop(self, victim: str) -> None:
         self.pools.system.terminate(victim)
 
-    def _cut_off_and_pause(self, victim: str) -> None:
-        self._cut_off(victim)
+    def _block_and_pause(self, victim: str) -> None:
+        self._block(victim)
         time.sleep(self.random.uniform(0, self.lease))
         self._pause(victim)
 
@@ -104,7 +104,7 @@ class Storm:
         self.pools.system.start(*NAMES)
 
     def _undo(self, victim: str) -> None:
-        self.pools.cables[victim].mend()
+        self.pools.proxies[victim].unblock()
         process = self.pools.system.processes[victim]
         if process.running:
             os.kill(process.pid, signal.SIGCONT)
@@ -158,11 +158,11 @@ def main() -> None:
             pools.add(name)
         system.start(*NAMES)
         pools.link(options.salons)
-        storm = Storm(pools, lease=options.lease, seed=options.seed)
+        faults = PoolFaults(pools, lease=options.lease, seed=options.seed)
         for number in range(options.rounds):
-            storm.round(number)
-            print(f"round {number + 1}: {list(storm.kinds)[number % len(storm.kinds)]}", flush=True)
-        print(json.dumps(storm.figures(), indent=2))
+            faults.round(number)
+            print(f"round {number + 1}: {list(faults.kinds)[number % len(faults.kinds)]}", flush=True)
+        print(json.dumps(faults.figures(), indent=2))
 
 
 if __name__ == "__main__":

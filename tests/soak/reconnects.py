@@ -38,7 +38,7 @@ for session in Session.objects.filter(status="conflict"):
 """
 
 
-class Trouble:
+class ServerFaults:
     """The phases and what was counted in each; `seconds` is the length of a phase."""
 
     def __init__(self, pools: Pools, *, seconds: float) -> None:
@@ -150,12 +150,12 @@ def main() -> None:
         pools.add("north")
         system.start("north")
         pools.link(options.salons)
-        trouble = Trouble(pools, seconds=options.seconds)
-        trouble.run()
+        faults = ServerFaults(pools, seconds=options.seconds)
+        faults.run()
         asked = sum(pools.links_by_code()) - len(pools.phones)
-        print(json.dumps({"phases": trouble.figures, "codes_asked_for_again": asked}, indent=2))
-        if trouble.broken or asked:
-            sys.exit(f"faster than the policy: {', '.join(trouble.broken) or 'none'}; codes asked: {asked}")
+        print(json.dumps({"phases": faults.figures, "codes_asked_for_again": asked}, indent=2))
+        if faults.broken or asked:
+            sys.exit(f"faster than the policy: {', '.join(faults.broken) or 'none'}; codes asked: {asked}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A salon whose bookings are told, and what YClients says of them."""
+"""A salon with booking messages switched on, and the webhooks of YClients about its bookings."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from marketplace.bookings import reminders
 from marketplace.models import BookingSettings, Company, InboundWebhook, RecordState
 from marketplace.webhooks import processing
 from tests.marketplace.salons_data import make_active
-from tests.marketplace.webhook_posts import MOSCOW_DOOR, post
+from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, post
 from tests.payloads import load
 from whatsapp.models import Message
 
@@ -61,9 +61,9 @@ def record_body(status: str, second: int, **data: Any) -> dict[str, Any]:
     return {**body, "resource_id": data.get("id", RECORD), "data": kept}
 
 
-def hear(status: str, second: int, **data: Any) -> InboundWebhook:
+def receive(status: str, second: int, **data: Any) -> InboundWebhook:
     """Let the webhook arrive and a worker apply it."""
-    assert post(record_body(status, second, **data), MOSCOW_DOOR).status_code == 200
+    assert post(record_body(status, second, **data), MOSCOW_WEBHOOK_URL).status_code == 200
     work()
     return InboundWebhook.objects.latest("id")
 

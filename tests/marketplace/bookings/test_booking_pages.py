@@ -10,7 +10,7 @@ from django.test import Client
 from config.support_group import make_support_group
 from marketplace.bookings import texts
 from marketplace.models import BookingSettings, Company, MessageTemplate
-from tests.marketplace.bookings.salon import IVAN, hear, in_days, kinds, open_salon, the_record
+from tests.marketplace.bookings.salon import IVAN, in_days, kinds, open_salon, receive, the_record
 from tests.marketplace.salons_data import make_active
 from whatsapp.models import Message, Session
 
@@ -48,7 +48,7 @@ def test_the_salons_page_leads_to_its_booking_messages_and_its_bookings(support:
 
 def test_what_is_switched_on_is_kept_and_plans_reminders(support: Client) -> None:
     company = make_active(timezone_name="Europe/Moscow")
-    hear("create", 1)
+    receive("create", 1)
     answer = support.post(page(company), posted(company, created_on="on", reminder_on="on"), follow=True)
     assert "Запланировано напоминаний: 1" in answer.content.decode()
     settings = BookingSettings.objects.get()
@@ -135,8 +135,8 @@ def test_the_pages_are_only_for_who_may_act() -> None:
 
 def test_bookings_are_listed_with_masked_phones_and_found_by_them(support: Client) -> None:
     open_salon()
-    hear("create", 1)
-    hear("update", 2, deleted=True, id=7)
+    receive("create", 1)
+    receive("update", 2, deleted=True, id=7)
     html = support.get(LIST).content.decode()
     assert IVAN not in html
     assert "596792980" in html
@@ -147,13 +147,13 @@ def test_bookings_are_listed_with_masked_phones_and_found_by_them(support: Clien
 
 def test_a_bookings_page_says_what_the_client_knows(support: Client) -> None:
     open_salon()
-    hear("update", 1)
+    receive("update", 1)
     html = support.get(f"{LIST}{the_record().pk}/change/").content.decode()
     assert "12:10" in html
     assert "Анна" in html
     assert f"{IVAN}: " in html
     assert "предполагается" in html
-    hear("update", 2, start=in_days(4))
+    receive("update", 2, start=in_days(4))
     html = support.get(f"{LIST}{the_record().pk}/change/").content.decode()
     assert f"запись изменена, {IVAN}" in html
     assert f"/admin/whatsapp/message/{Message.objects.get().pk}/change/" in html

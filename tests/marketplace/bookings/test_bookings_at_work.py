@@ -1,4 +1,4 @@
-"""Bookings at real workers: several at once, woken by the door, which stays as fast as for other webhooks."""
+"""Bookings at real workers: several at once, woken by the url, which stays as fast as for other webhooks."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +13,7 @@ from marketplace.webhooks import intake, processing
 from marketplace.worker.worker import Worker
 from tests.marketplace.bookings.salon import in_days, open_salon, record_body
 from tests.marketplace.salons_data import MOSCOW
-from tests.marketplace.webhook_posts import MOSCOW_DOOR, post
+from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, post
 from tests.marketplace.worker.test_worker import at_work, until
 from whatsapp.messages import status_changes
 from whatsapp.models import Message
@@ -27,7 +27,7 @@ async def test_workers_tell_of_a_booking_and_remind_of_it() -> None:
         for second, days in enumerate((3, 4, 5)):
             status = "update" if second else "create"
             body = record_body(status, second, start=in_days(days))
-            assert (await sync_to_async(post)(body, MOSCOW_DOOR)).status_code == 200
+            assert (await sync_to_async(post)(body, MOSCOW_WEBHOOK_URL)).status_code == 200
         # One that the other worker has overtaken says nothing new.
         await until(lambda: InboundWebhook.objects.filter(state__in=["applied", "ignored"]).count() == 3)
         await until(lambda: Message.objects.filter(status="queued", source="booking").count() == 1)
@@ -69,18 +69,18 @@ def test_the_door_asks_the_database_no_more_for_a_booking_than_for_what_it_ignor
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            post({**record_body("create", second), "resource": resource}, MOSCOW_DOOR)
+            post({**record_body("create", second), "resource": resource}, MOSCOW_WEBHOOK_URL)
         counts.append(len(queries))
     assert counts[1] == counts[2]
 
 
 def test_applying_a_webhook_that_says_nothing_takes_few_queries() -> None:
     open_salon()
-    post(record_body("create", 1), MOSCOW_DOOR)
+    post(record_body("create", 1), MOSCOW_WEBHOOK_URL)
     [pk] = processing.due(limit=2, kind="entity")
     processing.apply(webhook=InboundWebhook.objects.get(pk=pk))
     Message.objects.update(status="delivered", wa_message_id="WA1")
-    post(record_body("update", 2, attendance=2), MOSCOW_DOOR)
+    post(record_body("update", 2, attendance=2), MOSCOW_WEBHOOK_URL)
     [pk] = processing.due(limit=2, kind="entity")
     webhook = InboundWebhook.objects.get(pk=pk)
     with CaptureQueriesContext(connection) as queries:

@@ -10,11 +10,11 @@ from marketplace.bookings import messages, reminders, storing, wording
 from marketplace.models import RecordState
 from tests.marketplace.bookings.salon import (
     IVAN,
-    hear,
     in_days,
     kinds,
     let_it_be_due,
     open_salon,
+    receive,
     remind,
     the_record,
     work,
@@ -29,7 +29,7 @@ def test_a_reminder_that_fails_is_kept_with_its_error_and_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     let_it_be_due()
     with monkeypatch.context() as broken:
         broken.setattr(wording, "text_of", _fail)
@@ -46,7 +46,7 @@ def test_a_reminder_that_fails_is_kept_with_its_error_and_tried_again(
 
 def test_a_reminder_that_fails_until_the_visit_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     RecordState.objects.update(reminder_at=timezone.now(), starts_at=timezone.now())
     monkeypatch.setattr(wording, "text_of", _fail)
     remind()
@@ -64,7 +64,7 @@ def _fail(*_arguments: Any, **_more: Any) -> str:
 
 def test_a_crash_between_any_two_steps_neither_loses_nor_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     open_salon(created_on=True, moved_on=True, reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     for target, name in (
         (messages, "withdraw"),
         (messages, "make"),
@@ -74,7 +74,7 @@ def test_a_crash_between_any_two_steps_neither_loses_nor_doubles(monkeypatch: py
     ):
         with monkeypatch.context() as broken:
             broken.setattr(target, name, _fail)
-            failed = hear("update", 2, start=in_days(5), comment=name)
+            failed = receive("update", 2, start=in_days(5), comment=name)
             assert failed.state == "failed"
         assert kinds() == ["created"]
         assert the_record().starts_at == in_days(3)

@@ -6,10 +6,10 @@ from marketplace.models import InboundWebhook
 from marketplace.webhooks import processing
 from tests.marketplace.bookings.salon import (
     BORIS,
-    hear,
     in_days,
     kinds,
     open_salon,
+    receive,
     record_body,
     send_all,
     the_record,
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.django_db
 
 def test_of_several_changes_before_the_message_left_the_last_is_told_once() -> None:
     open_salon()
-    hear("create", 1)
-    hear("update", 2, start=in_days(4, hour=10))
-    hear("update", 3, start=in_days(4, hour=15))
+    receive("create", 1)
+    receive("update", 2, start=in_days(4, hour=10))
+    receive("update", 3, start=in_days(4, hour=15))
     [(kind, _phone, text)] = waiting()
     assert kind == "created"
     assert "15:10" in text
@@ -33,46 +33,46 @@ def test_of_several_changes_before_the_message_left_the_last_is_told_once() -> N
 
 def test_what_is_made_and_cancelled_before_it_was_sent_says_nothing() -> None:
     open_salon()
-    hear("create", 1)
-    hear("delete", 2)
+    receive("create", 1)
+    receive("delete", 2)
     assert waiting() == []
     assert Message.objects.get().error_code == "superseded"
 
 
 def test_what_is_moved_and_moved_back_before_it_was_sent_says_nothing() -> None:
     open_salon()
-    hear("create", 1)
+    receive("create", 1)
     send_all()
-    hear("update", 2, start=in_days(4))
-    hear("update", 3)
+    receive("update", 2, start=in_days(4))
+    receive("update", 3)
     assert waiting() == []
 
 
 def test_what_is_being_sent_is_not_withdrawn_but_followed() -> None:
     open_salon()
-    hear("create", 1)
+    receive("create", 1)
     Message.objects.update(status="sending")
-    hear("update", 2, start=in_days(4))
+    receive("update", 2, start=in_days(4))
     assert list(Message.objects.order_by("pk").values_list("status", flat=True)) == ["sending", "queued"]
     assert kinds() == ["moved"]
 
 
 def test_a_repeat_and_an_older_state_say_nothing() -> None:
     open_salon()
-    hear("create", 1)
-    hear("update", 5, start=in_days(5))
+    receive("create", 1)
+    receive("update", 5, start=in_days(5))
     send_all()
-    assert hear("update", 3, start=in_days(4)).state == "ignored"
-    hear("update", 5, start=in_days(5), comment="the same change in other words")
+    assert receive("update", 3, start=in_days(4)).state == "ignored"
+    receive("update", 5, start=in_days(5), comment="the same change in other words")
     assert waiting() == []
     assert the_record().starts_at == in_days(5)
 
 
 def test_a_change_that_comes_before_the_making_leads_to_one_message_about_the_latest() -> None:
     open_salon()
-    hear("update", 2, start=in_days(5))
+    receive("update", 2, start=in_days(5))
     assert waiting() == []
-    hear("create", 1)
+    receive("create", 1)
     [(kind, _phone, text)] = waiting()
     assert kind == "created"
     assert the_record().starts_at == in_days(5)
@@ -81,38 +81,40 @@ def test_a_change_that_comes_before_the_making_leads_to_one_message_about_the_la
 
 def test_a_booking_from_before_our_time_is_not_new() -> None:
     open_salon()
-    hear("update", 1)
+    receive("update", 1)
     assert waiting() == []
-    hear("update", 2, staff=BORIS)
+    receive("update", 2, staff=BORIS)
     assert kinds() == ["moved"]
 
 
 def test_an_update_of_a_booking_that_was_made_just_now_is_its_making() -> None:
     open_salon()
-    hear("update", 3 * 3600 - 120, create_date=record_body("x", 3 * 3600 - 120)["data"]["last_change_date"])
+    receive(
+        "update", 3 * 3600 - 120, create_date=record_body("x", 3 * 3600 - 120)["data"]["last_change_date"]
+    )
     assert kinds() == ["created"]
 
 
 def test_a_deletion_that_comes_before_the_making_silences_it() -> None:
     open_salon()
-    hear("delete", 2)
-    hear("create", 1)
+    receive("delete", 2)
+    receive("create", 1)
     assert waiting() == []
 
 
 def test_a_change_within_the_second_of_the_making_counts() -> None:
     open_salon()
-    hear("update", 1, start=in_days(6))
-    hear("create", 1)
+    receive("update", 1, start=in_days(6))
+    receive("create", 1)
     assert the_record().starts_at == in_days(6)
     assert kinds() == ["created"]
 
 
 def test_a_partial_webhook_changes_only_what_it_says() -> None:
     open_salon()
-    hear("create", 1)
+    receive("create", 1)
     send_all()
-    hear("update", 2, services=..., staff=..., client=..., start=in_days(4))
+    receive("update", 2, services=..., staff=..., client=..., start=in_days(4))
     [(kind, _phone, text)] = waiting()
     assert kind == "moved"
     assert "Мастер: Анна" in text
@@ -121,27 +123,27 @@ def test_a_partial_webhook_changes_only_what_it_says() -> None:
 
 def test_what_was_not_known_at_first_is_no_change() -> None:
     open_salon()
-    hear("create", 1, services=..., staff=..., staff_id=...)
+    receive("create", 1, services=..., staff=..., staff_id=...)
     send_all()
-    hear("update", 2)
+    receive("update", 2)
     assert waiting() == []
-    hear("update", 3, staff=BORIS)
+    receive("update", 3, staff=BORIS)
     assert kinds() == ["moved"]
 
 
 def test_without_a_time_of_change_the_time_of_arrival_counts() -> None:
     open_salon()
-    hear("create", 1)
+    receive("create", 1)
     send_all()
-    hear("update", 2, last_change_date=..., start=in_days(4))
+    receive("update", 2, last_change_date=..., start=in_days(4))
     assert kinds() == ["moved"]
-    hear("update", 3, start=in_days(5))
+    receive("update", 3, start=in_days(5))
     assert the_record().starts_at == in_days(4)
 
 
 def test_a_replayed_webhook_has_no_second_effect() -> None:
     open_salon()
-    webhook = hear("create", 1)
+    webhook = receive("create", 1)
     send_all()
     InboundWebhook.objects.update(state="received", attempts=0)
     webhook.refresh_from_db()

@@ -12,19 +12,19 @@ from tests.payloads import load
 HEARD_AT = datetime(2025, 7, 13, 8, 0, tzinfo=UTC)
 
 
-def heard(**body: Any) -> RecordChange | None:
+def read_record(**body: Any) -> RecordChange | None:
     return read(body, heard_at=HEARD_AT, zone=ZoneInfo("Asia/Yekaterinburg"), region="RU")
 
 
 def fields(**data: Any) -> dict[str, Any]:
-    said = heard(resource_id=1, status="update", data=data)
-    assert said is not None
-    return said.fields
+    change = read_record(resource_id=1, status="update", data=data)
+    assert change is not None
+    return change.fields
 
 
 def test_the_captured_record() -> None:
-    said = heard(**load("record_update"))
-    assert said == RecordChange(
+    change = read_record(**load("record_update"))
+    assert change == RecordChange(
         record_id=596792980,
         stamp=Stamp("2025-07-13T07:15:24.000000Z", 1),
         is_create=False,
@@ -41,22 +41,22 @@ def test_the_captured_record() -> None:
 
 @pytest.mark.parametrize("data", [None, [], "text", 5, {}])
 def test_a_body_without_data_names_only_its_record(data: Any) -> None:
-    said = heard(resource_id=7, status="delete", data=data)
-    assert said is not None
-    assert said.fields == {"deleted": True}
-    assert said.stamp == Stamp("2025-07-13T08:00:00.000000Z", 2)
+    change = read_record(resource_id=7, status="delete", data=data)
+    assert change is not None
+    assert change.fields == {"deleted": True}
+    assert change.stamp == Stamp("2025-07-13T08:00:00.000000Z", 2)
 
 
 @pytest.mark.parametrize("resource_id", [None, 0, -5, True, "x", 2**70, {}, "9" * 30])
 def test_a_body_that_names_no_record_is_not_one(resource_id: Any) -> None:
-    assert heard(resource_id=resource_id, status="update", data={}) is None
+    assert read_record(resource_id=resource_id, status="update", data={}) is None
 
 
 def test_a_number_may_come_as_text_or_only_in_the_data() -> None:
     for body in ({"resource_id": "12"}, {"data": {"id": 12}}, {"data": {"id": "12"}}):
-        said = heard(status="update", **body)
-        assert said is not None
-        assert said.record_id == 12
+        change = read_record(status="update", **body)
+        assert change is not None
+        assert change.record_id == 12
 
 
 @pytest.mark.parametrize(
@@ -111,17 +111,21 @@ def test_odd_services_leave_the_others() -> None:
 
 
 def test_a_time_of_change_in_the_far_future_is_not_believed() -> None:
-    said = heard(resource_id=1, status="update", data={"last_change_date": "2035-01-01T00:00:00+0000"})
-    assert said is not None
-    assert said.stamp.at == "2025-07-13T08:00:00.000000Z"
+    change = read_record(
+        resource_id=1, status="update", data={"last_change_date": "2035-01-01T00:00:00+0000"}
+    )
+    assert change is not None
+    assert change.stamp.at == "2025-07-13T08:00:00.000000Z"
 
 
 def test_within_a_second_a_deletion_is_later_than_a_change_and_that_than_the_making() -> None:
     stamps = []
     for status in ("delete", "create", "update"):
-        said = heard(resource_id=1, status=status, data={"last_change_date": "2025-07-13T07:00:00+0000"})
-        assert said is not None
-        stamps.append((said.stamp, status))
+        change = read_record(
+            resource_id=1, status=status, data={"last_change_date": "2025-07-13T07:00:00+0000"}
+        )
+        assert change is not None
+        stamps.append((change.stamp, status))
     assert [status for _stamp, status in sorted(stamps)] == ["create", "update", "delete"]
 
 
@@ -129,6 +133,6 @@ def test_what_has_not_changed_since_it_was_made_just_now_is_new() -> None:
     made = {"create_date": "2025-07-13T12:50:00+0500", "last_change_date": "2025-07-13T07:50:00+0000"}
     long_ago = dict.fromkeys(made, "2025-07-10T12:50:00+0500")
     for data, is_create in ((made, True), (long_ago, False), ({**made, "create_date": None}, False)):
-        said = heard(resource_id=1, status="update", data=data)
-        assert said is not None
-        assert said.is_create is is_create
+        change = read_record(resource_id=1, status="update", data=data)
+        assert change is not None
+        assert change.is_create is is_create

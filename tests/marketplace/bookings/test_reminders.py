@@ -13,11 +13,11 @@ from marketplace.inbound import opt_outs
 from marketplace.models import BookingSettings, Company, RecordState
 from tests.marketplace.bookings.salon import (
     IVAN,
-    hear,
     in_days,
     kinds,
     let_it_be_due,
     open_salon,
+    receive,
     remind,
     send_all,
     the_record,
@@ -65,7 +65,7 @@ def test_every_reminder_is_by_day_and_before_the_visit() -> None:
 
 def test_a_reminder_is_queued_when_it_is_due_and_only_once() -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     assert the_record().reminder_at == in_days(2)
     assert remind() == []
     let_it_be_due()
@@ -76,56 +76,56 @@ def test_a_reminder_is_queued_when_it_is_due_and_only_once() -> None:
     assert message.expires_at is not None
     assert message.expires_at - timezone.now() < timedelta(hours=3, minutes=1)
     assert remind() == ["reminder"]
-    hear("update", 2, attendance=2)
+    receive("update", 2, attendance=2)
     let_it_be_due()
     assert remind() == ["reminder"]
 
 
 def test_a_reminder_of_an_old_booking_is_planned_as_well() -> None:
     open_salon(reminder_on=True)
-    hear("update", 1)
+    receive("update", 1)
     assert the_record().reminder_at == in_days(2)
 
 
 def test_a_reminder_moves_with_the_visit() -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
-    hear("update", 2, start=in_days(5))
+    receive("create", 1)
+    receive("update", 2, start=in_days(5))
     assert the_record().reminder_at == in_days(4)
 
 
 def test_a_queued_reminder_of_a_moved_visit_is_withdrawn_and_planned_anew() -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     let_it_be_due()
     remind()
-    hear("update", 2, start=in_days(5))
+    receive("update", 2, start=in_days(5))
     assert kinds() == []
     assert the_record().reminder_at == in_days(4)
-    hear("update", 3)
+    receive("update", 3)
     let_it_be_due()
     assert remind() == ["reminder"]
 
 
 def test_a_visit_that_moves_after_its_reminder_is_reminded_of_again() -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     let_it_be_due()
     remind()
     send_all()
-    hear("update", 2, start=in_days(5))
+    receive("update", 2, start=in_days(5))
     let_it_be_due()
     assert remind() == ["reminder"]
 
 
 def test_a_visit_that_moves_away_and_back_is_reminded_of_once() -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     let_it_be_due()
     remind()
     send_all()
-    hear("update", 2, start=in_days(5))
-    hear("update", 3)
+    receive("update", 2, start=in_days(5))
+    receive("update", 3)
     assert the_record().reminder_at is None
 
 
@@ -135,23 +135,23 @@ def test_a_visit_that_moves_away_and_back_is_reminded_of_once() -> None:
 )
 def test_there_is_no_reminder_of_a_visit_that_is_off(change: dict[str, Any]) -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     let_it_be_due()
     remind()
-    hear("update", 2, **change)
+    receive("update", 2, **change)
     assert the_record().reminder_at is None
     assert kinds() == []
 
 
 def test_who_books_shortly_before_is_not_reminded() -> None:
     open_salon(reminder_on=True)
-    hear("create", 1, start=timezone.now() + timedelta(hours=12))
+    receive("create", 1, start=timezone.now() + timedelta(hours=12))
     assert the_record().reminder_at is None
 
 
 def test_a_reminder_that_is_three_hours_late_is_kept_as_too_late() -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     RecordState.objects.update(reminder_at=timezone.now() - timedelta(hours=4))
     remind()
     expires_at = Message.objects.get().expires_at
@@ -162,7 +162,7 @@ def test_a_reminder_that_is_three_hours_late_is_kept_as_too_late() -> None:
 def test_a_reminder_never_outlives_the_beginning_of_the_visit() -> None:
     open_salon(reminder_on=True, reminder_hours=1)
     start = in_days(3)
-    hear("create", 1, start=start)
+    receive("create", 1, start=start)
     RecordState.objects.update(reminder_at=timezone.now())
     soon = (timezone.now() + timedelta(minutes=40)).replace(microsecond=0)
     row = the_record()
@@ -174,12 +174,12 @@ def test_a_reminder_never_outlives_the_beginning_of_the_visit() -> None:
 
 def test_who_opted_out_or_whose_salon_is_frozen_is_not_reminded() -> None:
     company = open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     opt_outs.opt_out(company_ids=[company.pk], phone=IVAN)
     let_it_be_due()
     assert remind() == []
     opt_outs.opt_in(company_ids=[company.pk], phone=IVAN)
-    hear("update", 2, start=in_days(5))
+    receive("update", 2, start=in_days(5))
     Company.objects.update(status="frozen")
     let_it_be_due()
     assert remind() == []
@@ -188,7 +188,7 @@ def test_who_opted_out_or_whose_salon_is_frozen_is_not_reminded() -> None:
 
 def test_new_settings_plan_all_reminders_anew() -> None:
     company = open_salon(reminder_on=False)
-    hear("create", 1)
+    receive("create", 1)
     assert the_record().reminder_at is None
     BookingSettings.objects.update(reminder_on=True, reminder_hours=48)
     assert reminders.plan_all(company=company) == 1
@@ -200,7 +200,7 @@ def test_new_settings_plan_all_reminders_anew() -> None:
 
 def test_a_reminder_that_was_queued_is_not_planned_again_by_new_settings() -> None:
     company = open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     let_it_be_due()
     remind()
     BookingSettings.objects.update(reminder_hours=2)

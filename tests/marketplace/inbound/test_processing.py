@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from marketplace.inbound import opt_outs, processing
 from marketplace.models import BookingSettings, Company, OptOut
-from tests.marketplace.clients import IVAN, OLGA, told, work, writes
+from tests.marketplace.clients import IVAN, OLGA, texts_sent, work, writes
 from tests.marketplace.salons_data import ALMATY, EKATERINBURG, MOSCOW, make_active
 from whatsapp.messages import message_queue as messages
 from whatsapp.messages import numbers
@@ -38,21 +38,21 @@ def test_stop_opts_the_client_out_and_is_confirmed_in_the_salons_language(moscow
     assert is_out(moscow)
     assert not is_out(moscow, OLGA)
     assert state(message) == "done"
-    assert [text[:6] for text in told()] == ["Готово"]
+    assert [text[:6] for text in texts_sent()] == ["Готово"]
 
 
 def test_a_salon_abroad_confirms_in_english() -> None:
     berlin = make_active(EKATERINBURG, phone="+4930901820", timezone_name="Europe/Berlin")
     writes(berlin, "stop")
     work()
-    assert told()[0].startswith("Done: no more advertising")
+    assert texts_sent()[0].startswith("Done: no more advertising")
 
 
 def test_the_language_set_for_a_salons_bookings_goes_before_its_country(moscow: Company) -> None:
     BookingSettings.objects.create(company=moscow, language="en")
     writes(moscow, "стоп")
     work()
-    assert told()[0].startswith("Done")
+    assert texts_sent()[0].startswith("Done")
 
 
 def test_start_opts_in_again_and_says_so(moscow: Company) -> None:
@@ -60,20 +60,20 @@ def test_start_opts_in_again_and_says_so(moscow: Company) -> None:
     writes(moscow, "старт")
     work()
     assert not is_out(moscow)
-    assert len(told()) == 2
+    assert len(texts_sent()) == 2
 
 
 def test_other_words_change_nothing_and_are_answered_by_nobody(moscow: Company) -> None:
     message = writes(moscow, "Спасибо, буду в пять")
     work()
-    assert (state(message), OptOut.objects.count(), told()) == ("done", 0, [])
+    assert (state(message), OptOut.objects.count(), texts_sent()) == ("done", 0, [])
 
 
 def test_a_repeated_stop_is_confirmed_once(moscow: Company) -> None:
     for _ in range(3):
         writes(moscow, "СТОП")
         work()
-    assert len(told()) == 1
+    assert len(texts_sent()) == 1
 
 
 def test_a_message_that_whatsapp_delivers_twice_counts_once(moscow: Company) -> None:
@@ -91,19 +91,19 @@ def test_two_machines_that_answer_each_other_stop_after_a_few(moscow: Company) -
         work()
         writes(moscow, "start")
         work()
-    assert len(told()) == processing.ANSWERS_PER_DAY
+    assert len(texts_sent()) == processing.ANSWERS_PER_DAY
     assert not is_out(moscow)
     Message.objects.filter(source="optout").update(created_at=timezone.now() - timedelta(days=2))
     writes(moscow, "stop")
     work()
-    assert len(told()) == processing.ANSWERS_PER_DAY + 1
+    assert len(texts_sent()) == processing.ANSWERS_PER_DAY + 1
 
 
 def test_our_own_confirmation_sent_back_is_no_opt_out(moscow: Company) -> None:
     writes(moscow, "стоп")
     work()
     opt_outs.opt_in(company_ids=[moscow.pk], phone=IVAN)
-    writes(moscow, told()[0])
+    writes(moscow, texts_sent()[0])
     work()
     assert not is_out(moscow)
 
@@ -115,7 +115,7 @@ def test_a_word_to_a_shared_number_counts_for_every_salon_of_it_and_is_confirmed
     writes(moscow, "стоп")
     work()
     assert (is_out(moscow), is_out(branch), is_out(stranger)) == (True, True, False)
-    assert len(told()) == 1
+    assert len(texts_sent()) == 1
 
 
 def test_messages_to_a_number_that_no_salon_has_any_more_are_done_with(moscow: Company) -> None:
@@ -139,7 +139,7 @@ def test_two_workers_act_once(moscow: Company) -> None:
     work()
     assert {state(message) for message in messages} == {"done"}
     assert not is_out(moscow)
-    assert len(told()) <= 2
+    assert len(texts_sent()) <= 2
 
 
 def test_a_death_in_the_middle_leaves_everything_to_be_done_again(
@@ -154,9 +154,9 @@ def test_a_death_in_the_middle_leaves_everything_to_be_done_again(
         dying.setattr(messages, "queue_message", dies)
         with pytest.raises(KeyboardInterrupt):
             processing.act(message.pk)
-    assert (state(message), is_out(moscow), told()) == ("due", False, [])
+    assert (state(message), is_out(moscow), texts_sent()) == ("due", False, [])
     work()
-    assert (state(message), is_out(moscow), len(told())) == ("done", True, 1)
+    assert (state(message), is_out(moscow), len(texts_sent())) == ("done", True, 1)
 
 
 def test_what_fails_is_kept_tried_again_and_given_up_at_last(

@@ -1,4 +1,4 @@
-"""The operator's door: every form in which a request has been seen or may come, and when it is answered."""
+"""The operator's url: every form in which a request has been seen or may come, and when it is answered."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The operator's door: who may send, what is kept, how it is answered."""
+"""The operator's url: who may send, what is kept, how it is answered."""
 
 import json
 import threading
@@ -23,16 +23,16 @@ from whatsapp.messages import message_queue
 from whatsapp.models import Message, SendingLimits
 
 pytestmark = pytest.mark.django_db(transaction=True)
-DOOR = "/yclients/messages/"
+OPERATOR_URL = "/yclients/messages/"
 KEY = f"api_key-of-{MOSCOW}"
 CALLBACK = "http://127.0.0.1:9/api/v1/sms/delivery/secret-token"
 
 
-def post(body: Any, *, key: str | None = KEY, door: str = DOOR, **headers: str) -> Any:
+def post(body: Any, *, key: str | None = KEY, url: str = OPERATOR_URL, **headers: str) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
-    return Client().post(door, data=raw, content_type="application/json", headers=headers)
+    return Client().post(url, data=raw, content_type="application/json", headers=headers)
 
 
 def request(*targets: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -344,8 +344,8 @@ def test_too_many_messages_or_bytes_are_refused_as_a_whole() -> None:
 
 def test_the_address_without_its_last_slash_works_and_get_does_not() -> None:
     make_active()
-    assert post(request(), door="/yclients/messages").status_code == 200
-    assert Client().get(DOOR).status_code == 405
+    assert post(request(), url="/yclients/messages").status_code == 200
+    assert Client().get(OPERATOR_URL).status_code == 405
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from marketplace.salons.registration import start_registration
 from marketplace.webhooks import processing
 from tests.marketplace.local_yclients import LocalYClients
 from tests.marketplace.salons_data import ANDREY, EKATERINBURG, MOSCOW, make_active
-from tests.marketplace.webhook_posts import MOSCOW_DOOR, post
+from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, post
 from whatsapp.messages import limits
 from whatsapp.models import SendingLimits
 
@@ -71,7 +71,7 @@ def test_yclients_is_asked_when_it_says_that_a_salon_changed(yclients: LocalYCli
     company = make_active(MOSCOW, timezone_name="Asia/Almaty", title="Старое имя")
     clock.follow(company)
     yclients.press_connect(MOSCOW)
-    assert post(changed(resource), MOSCOW_DOOR).status_code == 200
+    assert post(changed(resource), MOSCOW_WEBHOOK_URL).status_code == 200
     work()
     company.refresh_from_db()
     assert (company.title, company.timezone_name) == ("Студия красоты «Линия»", "Europe/Moscow")
@@ -82,7 +82,7 @@ def test_yclients_that_does_not_answer_is_asked_again_later(yclients: LocalYClie
     make_active(MOSCOW, title="Старое имя")
     yclients.press_connect(MOSCOW)
     yclients.fault("422", endpoint="company")
-    post(changed(), MOSCOW_DOOR)
+    post(changed(), MOSCOW_WEBHOOK_URL)
     work()
     assert InboundWebhook.objects.get().state == "failed"
     InboundWebhook.objects.update(next_attempt_at=timezone.now())
@@ -93,7 +93,7 @@ def test_yclients_that_does_not_answer_is_asked_again_later(yclients: LocalYClie
 
 def test_a_salon_that_left_is_not_asked_about(yclients: LocalYClients) -> None:
     make_active(MOSCOW)
-    post(changed(), MOSCOW_DOOR)
+    post(changed(), MOSCOW_WEBHOOK_URL)
     Company.objects.update(status="uninstalled", api_key="", api_key_digest=None)
     work()
     assert (InboundWebhook.objects.get().state, yclients.calls()) == ("ignored", [])

@@ -1,4 +1,4 @@
-"""The webhook doors: nobody but YClients is heard, and what cannot be read is refused in words."""
+"""The webhook addresses: only YClients is accepted, and an unreadable body is refused with reasons."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 
 from marketplace.models import Company, InboundWebhook
 from tests.marketplace.salons_data import ALMATY, MOSCOW, make_active
-from tests.marketplace.webhook_posts import DOOR, MOSCOW_DOOR, lifecycle_body, post
+from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, WEBHOOK_URL, lifecycle_body, post
 from tests.payloads import load
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,8 +30,8 @@ def test_a_forged_lifecycle_event_changes_nothing_and_is_counted(changes: dict[s
     make_active()
     labels = {"kind": "lifecycle", "outcome": "refused"}
     before = REGISTRY.get_sample_value("marketplace_webhooks_total", labels) or 0
-    for door in (DOOR, MOSCOW_DOOR):
-        assert post(lifecycle_body("uninstall", **changes), door).status_code == 403
+    for url in (WEBHOOK_URL, MOSCOW_WEBHOOK_URL):
+        assert post(lifecycle_body("uninstall", **changes), url).status_code == 403
     assert REGISTRY.get_sample_value("marketplace_webhooks_total", labels) == before + 2
     assert Company.objects.get().status == "active"
     assert not InboundWebhook.objects.exists()
@@ -53,24 +53,24 @@ def test_an_application_id_may_be_text_and_the_event_be_named_event_type() -> No
 def test_an_entity_event_needs_the_salons_own_address() -> None:
     make_active()
     make_active(ALMATY)
-    for door in (DOOR, f"{DOOR}/guessed", f"{DOOR}/webhook_secret-of-{ALMATY}"):
-        assert post(load("record_update"), door).status_code == 403
+    for url in (WEBHOOK_URL, f"{WEBHOOK_URL}/guessed", f"{WEBHOOK_URL}/webhook_secret-of-{ALMATY}"):
+        assert post(load("record_update"), url).status_code == 403
     assert not InboundWebhook.objects.exists()
 
 
 def test_a_lifecycle_event_on_another_salons_address_is_refused() -> None:
     make_active()
     make_active(ALMATY)
-    door = f"{DOOR}/webhook_secret-of-{ALMATY}"
-    assert post(lifecycle_body("uninstall"), door).status_code == 403
+    url = f"{WEBHOOK_URL}/webhook_secret-of-{ALMATY}"
+    assert post(lifecycle_body("uninstall"), url).status_code == 403
     assert Company.objects.get(salon_id=MOSCOW).status == "active"
 
 
 @pytest.mark.parametrize("method", ["get", "head"])
 def test_a_probe_is_answered(method: str) -> None:
-    for door in (DOOR, f"{DOOR}/anything"):
-        assert getattr(Client(), method)(door).status_code == 200
-    assert Client().put(DOOR).status_code == 405
+    for url in (WEBHOOK_URL, f"{WEBHOOK_URL}/anything"):
+        assert getattr(Client(), method)(url).status_code == 200
+    assert Client().put(WEBHOOK_URL).status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_a_lifecycle_event_with_odd_fields_gets_400(changes: dict[str, Any]) -> 
 )
 def test_an_entity_event_with_odd_fields_is_no_server_error(changes: dict[str, Any]) -> None:
     make_active()
-    assert post({**load("record_update"), **changes}, MOSCOW_DOOR).status_code in (200, 400)
+    assert post({**load("record_update"), **changes}, MOSCOW_WEBHOOK_URL).status_code in (200, 400)
 
 
 def test_more_than_a_mebibyte_is_refused_with_and_without_a_length() -> None:
     make_active()
     big = {**load("record_update"), "filling": "x" * 1024 * 1024}
-    assert post(big, MOSCOW_DOOR).status_code == 413
+    assert post(big, MOSCOW_WEBHOOK_URL).status_code == 413
     assert not InboundWebhook.objects.exists()
 
 
@@ -135,16 +135,16 @@ async def test_a_long_body_without_a_length_is_refused() -> None:
     scope = {
         "type": "http",
         "method": "POST",
-        "path": DOOR,
+        "path": WEBHOOK_URL,
         "query_string": b"",
         "headers": [(b"host", b"testserver"), (b"transfer-encoding", b"chunked")],
     }
-    door = ApplicationCommunicator(get_asgi_application(), scope)
-    await door.send_input({"type": "http.request", "body": b"[" * 1024 * 1024, "more_body": True})
-    await door.send_input({"type": "http.request", "body": b"[[", "more_body": False})
-    assert (await door.receive_output(10))["status"] == 413
+    url = ApplicationCommunicator(get_asgi_application(), scope)
+    await url.send_input({"type": "http.request", "body": b"[" * 1024 * 1024, "more_body": True})
+    await url.send_input({"type": "http.request", "body": b"[[", "more_body": False})
+    assert (await url.receive_output(10))["status"] == 413
 
 
 async def test_the_door_works_under_asgi() -> None:
-    answer = await AsyncClient().post(DOOR, data=b"{", content_type="application/json")
+    answer = await AsyncClient().post(WEBHOOK_URL, data=b"{", content_type="application/json")
     assert answer.status_code == 400

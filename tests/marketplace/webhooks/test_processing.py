@@ -14,7 +14,7 @@ from marketplace.webhooks import intake, processing
 from tests.environment import PARTNER_TOKEN
 from tests.marketplace.local_yclients import LocalYClients
 from tests.marketplace.salons_data import ALMATY, ANDREY, MOSCOW, make_active
-from tests.marketplace.webhook_posts import DOOR, MOSCOW_DOOR, events, lifecycle_body, post
+from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, WEBHOOK_URL, events, lifecycle_body, post
 from whatsapp.models import Session
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,7 +45,10 @@ def test_an_uninstall_leaves_the_other_salons_of_the_session_their_whatsapp() ->
 
 def test_a_repeated_uninstall_has_no_second_effect_even_on_the_destroyed_address() -> None:
     make_active()
-    answers = [post(lifecycle_body("uninstall"), door) for door in (MOSCOW_DOOR, DOOR, MOSCOW_DOOR)]
+    answers = [
+        post(lifecycle_body("uninstall"), url)
+        for url in (MOSCOW_WEBHOOK_URL, WEBHOOK_URL, MOSCOW_WEBHOOK_URL)
+    ]
     assert [answer.json()["status"] for answer in answers] == ["kept", "repeat", "repeat"]
     assert events("uninstalled") == 1
 

@@ -12,7 +12,7 @@ from marketplace.models import InboundWebhook
 from marketplace.webhooks import views
 from tests.environment import PARTNER_TOKEN
 from tests.marketplace.salons_data import MOSCOW, make_active
-from tests.marketplace.webhook_posts import DOOR, MOSCOW_DOOR, events, lifecycle_body, post
+from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, WEBHOOK_URL, events, lifecycle_body, post
 from tests.payloads import load
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_a_record_is_kept_whole_and_left_to_the_worker() -> None:
     company = make_active()
-    assert post(load("record_update"), MOSCOW_DOOR).json() == {"success": True, "status": "kept"}
+    assert post(load("record_update"), MOSCOW_WEBHOOK_URL).json() == {"success": True, "status": "kept"}
     kept = InboundWebhook.objects.get()
     assert (kept.company_id, kept.salon_id, kept.name) == (company.pk, MOSCOW, "record.update")
     assert (kept.state, kept.body) == ("received", load("record_update"))
@@ -29,7 +29,7 @@ def test_a_record_is_kept_whole_and_left_to_the_worker() -> None:
 
 def test_what_has_no_effect_here_is_kept_and_marked() -> None:
     make_active()
-    post(load("record_update", resource="goods_operations_sale"), MOSCOW_DOOR)
+    post(load("record_update", resource="goods_operations_sale"), MOSCOW_WEBHOOK_URL)
     kept = InboundWebhook.objects.get()
     assert (kept.state, kept.next_attempt_at) == ("ignored", None)
 
@@ -39,7 +39,7 @@ def test_secrets_are_not_kept_at_any_depth() -> None:
     body = load("record_update")
     body["data"]["client"]["api_key"] = "k"
     body["data"]["services"][0] |= {"Access_Token": "t", "note": f"see {PARTNER_TOKEN}"}
-    post(body, MOSCOW_DOOR)
+    post(body, MOSCOW_WEBHOOK_URL)
     post(lifecycle_body("freeze", extra={"deep": [{"password": "p"}]}))
     kept = json.dumps(list(InboundWebhook.objects.values_list("body", flat=True)))
     assert PARTNER_TOKEN not in kept
@@ -50,15 +50,15 @@ def test_secrets_are_not_kept_at_any_depth() -> None:
 def test_characters_that_no_database_keeps_are_replaced() -> None:
     make_active()
     body = load("record_update", resource_id="a\x00b", note="\ud800 \x00", **{"\x00key": 1})
-    assert post(body, MOSCOW_DOOR).status_code in (200, 400)
+    assert post(body, MOSCOW_WEBHOOK_URL).status_code in (200, 400)
     body = load("record_update", note="\ud800 \x00", **{"\x00key": 1})
-    assert post(body, MOSCOW_DOOR).status_code == 200
+    assert post(body, MOSCOW_WEBHOOK_URL).status_code == 200
     assert InboundWebhook.objects.get().body["note"] == "\ufffd \ufffd"
 
 
 def test_unknown_resources_and_events_are_kept() -> None:
     make_active()
-    assert post(load("record_update", resource="loyalty_card"), MOSCOW_DOOR).status_code == 200
+    assert post(load("record_update", resource="loyalty_card"), MOSCOW_WEBHOOK_URL).status_code == 200
     assert post(lifecycle_body("tariff_changed")).status_code == 200
     assert set(InboundWebhook.objects.values_list("state", flat=True)) == {"ignored"}
 
@@ -78,7 +78,7 @@ def test_a_database_that_is_away_is_never_answered_with_200(monkeypatch: pytest.
 
 def test_a_record_that_arrives_four_times_is_kept_once() -> None:
     make_active()
-    answers = [post(load("record_update"), MOSCOW_DOOR) for _ in range(4)]
+    answers = [post(load("record_update"), MOSCOW_WEBHOOK_URL) for _ in range(4)]
     assert [answer.json()["status"] for answer in answers] == ["kept", "repeat", "repeat", "repeat"]
     assert InboundWebhook.objects.get().repeats == 3
 
@@ -86,19 +86,19 @@ def test_a_record_that_arrives_four_times_is_kept_once() -> None:
 def test_a_changed_record_is_not_a_repeat() -> None:
     make_active()
     body = load("record_update")
-    post(body, MOSCOW_DOOR)
+    post(body, MOSCOW_WEBHOOK_URL)
     body["data"]["attendance"] = -1
-    post(body, MOSCOW_DOOR)
-    post({**body, "status": "delete"}, MOSCOW_DOOR)
+    post(body, MOSCOW_WEBHOOK_URL)
+    post({**body, "status": "delete"}, MOSCOW_WEBHOOK_URL)
     assert InboundWebhook.objects.count() == 3
 
 
 def test_the_order_of_fields_makes_no_other_record() -> None:
     make_active()
     body = load("record_update")
-    post(body, MOSCOW_DOOR)
+    post(body, MOSCOW_WEBHOOK_URL)
     body["data"] = dict(reversed(body["data"].items()))
-    assert post(body, MOSCOW_DOOR).json()["status"] == "repeat"
+    assert post(body, MOSCOW_WEBHOOK_URL).json()["status"] == "repeat"
 
 
 def test_copies_that_arrive_at_once_are_kept_once() -> None:
@@ -106,10 +106,12 @@ def test_copies_that_arrive_at_once_are_kept_once() -> None:
 
     def one(number: int) -> int:
         try:
-            body, door = (
-                (load("record_update"), MOSCOW_DOOR) if number % 2 else (lifecycle_body("freeze"), DOOR)
+            body, url = (
+                (load("record_update"), MOSCOW_WEBHOOK_URL)
+                if number % 2
+                else (lifecycle_body("freeze"), WEBHOOK_URL)
             )
-            return int(post(body, door).status_code)
+            return int(post(body, url).status_code)
         finally:
             connection.close()
 
@@ -121,7 +123,7 @@ def test_copies_that_arrive_at_once_are_kept_once() -> None:
 
 def test_bodies_that_come_together_are_each_answered_for_themselves() -> None:
     make_active()
-    secret = MOSCOW_DOOR.rsplit("/", 1)[-1]
+    secret = MOSCOW_WEBHOOK_URL.rsplit("/", 1)[-1]
     record = json.dumps(load("record_update")).encode()
     probe = json.dumps(lifecycle_body("probe")).encode()
     forged = json.dumps(lifecycle_body("probe", partner_token="forged")).encode()

@@ -17,7 +17,7 @@ from marketplace.models import Company, InboundWebhook, MarketplaceEvent, Record
 from marketplace.models.forwarding import ForwardedMessage, Forwarding
 from marketplace.worker import retention
 from marketplace.worker.worker import Worker
-from tests.marketplace.notifications.test_intake import DOOR, KEY, request
+from tests.marketplace.notifications.test_intake import KEY, OPERATOR_URL, request
 from tests.marketplace.salons_data import MOSCOW, make_active
 from tests.marketplace.worker.test_worker import at_work, until
 from whatsapp.messages import message_queue
@@ -90,7 +90,9 @@ def test_a_repeat_of_a_pruned_message_gets_the_same_ext_id_and_sends_nothing() -
 
     def ask() -> Any:
         key = {"Authorization": f"Bearer {KEY}"}
-        return Client().post(DOOR, data=request(), content_type="application/json", headers=key).json()
+        return (
+            Client().post(OPERATOR_URL, data=request(), content_type="application/json", headers=key).json()
+        )
 
     first = ask()
     Message.objects.update(
@@ -200,10 +202,10 @@ async def test_the_worker_does_a_round_once_a_day() -> None:
     message = await sync_to_async(lambda: make(make_active()))()
     async with at_work(Worker(poll=0.1)):
         await until(lambda: ScheduledTask.objects.filter(finished_at__isnull=False).exists())
-    chore = await ScheduledTask.objects.aget()
+    task = await ScheduledTask.objects.aget()
     assert await sync_to_async(is_pruned)(message)
-    assert chore.report["messages"] == 1
-    assert timedelta(hours=23) < chore.next_at - timezone.now() <= timedelta(days=1)
+    assert task.report["messages"] == 1
+    assert timedelta(hours=23) < task.next_at - timezone.now() <= timedelta(days=1)
 
 
 def test_of_several_workers_one_does_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,10 +216,10 @@ def test_of_several_workers_one_does_the_round(monkeypatch: pytest.MonkeyPatch) 
         return []
 
     monkeypatch.setattr(retention, "prune", prune_once)
-    (chore,) = retention.due(limit=1)
+    (task,) = retention.due(limit=1)
 
     def work() -> None:
-        retention.work(chore)
+        retention.work(task)
         connection.close()
 
     workers = [threading.Thread(target=work) for _ in range(4)]
@@ -232,16 +234,16 @@ def test_of_several_workers_one_does_the_round(monkeypatch: pytest.MonkeyPatch) 
 def test_what_a_slice_leaves_is_due_again_in_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "SLICE", 0.0)
     make(make_active())
-    (chore,) = retention.due(limit=1)
-    retention.work(chore)
+    (task,) = retention.due(limit=1)
+    retention.work(task)
     row = ScheduledTask.objects.get()
     assert row.finished_at is None
     assert row.next_at - timezone.now() < timedelta(seconds=6)
 
 
 def test_a_worker_that_died_in_the_middle_leaves_the_round_to_another() -> None:
-    (chore,) = retention.due(limit=1)
+    (task,) = retention.due(limit=1)
     ScheduledTask.objects.update(started_at=timezone.now(), next_at=timezone.now() + retention.CLAIM)
     assert retention.due(limit=1) == []
     ScheduledTask.objects.update(next_at=timezone.now())
-    assert retention.due(limit=1) == [chore]
+    assert retention.due(limit=1) == [task]

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.whatsapp import SandboxWhatsApp
 
-from .engines import AnyWorld, RealWorld, SimulatedWorld
+from .engines import AnyHarness, RealHarness, SimulatedHarness
 
 
 @pytest.fixture
@@ -21,24 +21,24 @@ async def sandbox() -> AsyncIterator[SandboxWhatsApp]:
 
 
 @pytest.fixture(params=["simulated", "real"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyWorld]:
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyHarness]:
     """Both engines, one after the other: what is tested with it is the port's contract."""
     if request.param == "simulated":
-        simulated = SimulatedWorld(tmp_path)
+        simulated = SimulatedHarness(tmp_path)
         yield simulated
         await simulated.close()
         return
     server = SandboxWhatsApp()
     await server.start()
-    real = RealWorld(tmp_path, server)
+    real = RealHarness(tmp_path, server)
     yield real
     await real.close()
     await server.stop()
 
 
 @pytest.fixture
-async def real(tmp_path: Path, sandbox: SandboxWhatsApp) -> AsyncIterator[RealWorld]:
+async def real(tmp_path: Path, sandbox: SandboxWhatsApp) -> AsyncIterator[RealHarness]:
     """The real library alone."""
-    world = RealWorld(tmp_path, sandbox)
-    yield world
-    await world.close()
+    harness = RealHarness(tmp_path, sandbox)
+    yield harness
+    await harness.close()

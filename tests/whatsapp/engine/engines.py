@@ -25,7 +25,7 @@ STRANGER = "79990000009"
 DONE = "done"
 
 
-class Ear:
+class EventRecorder:
     """Hears every event of an engine; `next` takes the first that fits and forgets those before it."""
 
     def __init__(self, engine: Engine) -> None:
@@ -40,7 +40,7 @@ class Ear:
             self._news.set()
 
     async def next(self, kind: type[E], session: str | None = None, timeout: float = 30) -> E:  # noqa: ASYNC109
-        """The next event of this kind; fails with what was heard instead."""
+        """The next event of this kind; fails with what was received instead."""
         start = self._position
         try:
             async with asyncio.timeout(timeout):
@@ -56,7 +56,7 @@ class Ear:
             raise AssertionError(f"no {kind.__name__} came, but {self.everything[start:]}") from None
 
     def count(self, kind: type[Any]) -> int:
-        """How many of this kind were heard since the beginning."""
+        """How many of this kind were received since the beginning."""
         return sum(isinstance(event, kind) for event in self.everything)
 
     async def end(self) -> None:
@@ -64,18 +64,18 @@ class Ear:
         await asyncio.wait_for(self._task, 10)
 
 
-class SimulatedWorld:
+class SimulatedHarness:
     """The simulated engine."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.engine = self.simulated = SimulatedEngine(pace=0.001, qr_lifetimes=(60_000,))
-        self.ear = Ear(self.engine)
+        self.recorder = EventRecorder(self.engine)
         self.phones: dict[str, str] = {}
 
     async def close(self) -> None:
         await self.engine.close()
-        await self.ear.end()
+        await self.recorder.end()
 
     def store(self, session: str) -> Path:
         return self.folder / f"{session}.db"
@@ -83,9 +83,9 @@ class SimulatedWorld:
     async def link(self, session: str, phone: str = SALON) -> None:
         """From nothing to a session that is connected in its shard."""
         await self.engine.start(session, self.store(session), pairing=True)
-        await self.scan(session, phone, (await self.ear.next(QrCode, session)).text)
-        await self.ear.next(Connected, session)
-        await self.ear.next(Connected, session)
+        await self.scan(session, phone, (await self.recorder.next(QrCode, session)).text)
+        await self.recorder.next(Connected, session)
+        await self.recorder.next(Connected, session)
 
     linked = link
 
@@ -124,14 +124,14 @@ class SimulatedWorld:
         assert [sent.text for sent in self.simulated.sent] == list(texts)
 
 
-class RealWorld:
+class RealHarness:
     """The real library in real processes, led to the sandbox's server."""
 
     def __init__(self, folder: Path, sandbox: SandboxWhatsApp, **settings: Any) -> None:
         self.folder = folder
         self.sandbox = sandbox
         self.engine = NeonizeEngine(self.settings(sandbox, **settings))
-        self.ear = Ear(self.engine)
+        self.recorder = EventRecorder(self.engine)
         self.phones: dict[str, str] = {}
 
     @staticmethod
@@ -149,7 +149,7 @@ class RealWorld:
 
     async def close(self) -> None:
         await self.engine.close()
-        await self.ear.end()
+        await self.recorder.end()
 
     def store(self, session: str) -> Path:
         return self.folder / f"{session}.db"
@@ -157,9 +157,9 @@ class RealWorld:
     async def link(self, session: str, phone: str = SALON) -> None:
         """From nothing to a session that is connected in its shard."""
         await self.engine.start(session, self.store(session), pairing=True)
-        await self.scan(session, phone, (await self.ear.next(QrCode, session)).text)
-        await self.ear.next(Connected, session)
-        await self.ear.next(Connected, session)
+        await self.scan(session, phone, (await self.recorder.next(QrCode, session)).text)
+        await self.recorder.next(Connected, session)
+        await self.recorder.next(Connected, session)
 
     async def linked(self, session: str, phone: str = SALON) -> None:
         """As `link`, by a device that was linked once for all tests: for those that are not about pairing."""
@@ -171,7 +171,7 @@ class RealWorld:
         shutil.copy(prepared / f"{phone}.db", self.store(session))
         self.phones[session] = phone
         await self.engine.start(session, self.store(session), pairing=False)
-        await self.ear.next(Connected, session)
+        await self.recorder.next(Connected, session)
 
     async def scan(self, session: str, phone: str, qr: str) -> None:
         self.phones[session] = phone
@@ -232,13 +232,13 @@ async def _prepared() -> Path:
     if not (folder / DONE).exists():
         sandbox = SandboxWhatsApp(state_dir=folder)
         await sandbox.start()
-        world = RealWorld(folder, sandbox)
-        await world.link(SALON, SALON)
-        await world.link(CLIENT, CLIENT)
-        await world.close()
+        harness = RealHarness(folder, sandbox)
+        await harness.link(SALON, SALON)
+        await harness.link(CLIENT, CLIENT)
+        await harness.close()
         await sandbox.stop()
         (folder / DONE).touch()
     return folder
 
 
-AnyWorld = SimulatedWorld | RealWorld
+AnyHarness = SimulatedHarness | RealHarness

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from whatsapp.engine.events import Connected, Incoming, Receipt, Sent, Stopped
 
-from .engines import CLIENT, RealWorld
+from .engines import CLIENT, RealHarness
 
 ONE = str(uuid.UUID(int=1))
 
@@ -21,35 +21,35 @@ def copy_of(path: Path) -> bytes:
         return target.serialize()
 
 
-async def delivered(world: RealWorld, text: str) -> None:
+async def delivered(harness: RealHarness, text: str) -> None:
     """Send, and wait until the client's phone says that it has it."""
-    await world.engine.send(ONE, text, CLIENT, text)
-    sent = await world.ear.next(Sent, ONE)
-    while sent.wa_message_id not in (await world.ear.next(Receipt, ONE)).message_ids:
+    await harness.engine.send(ONE, text, CLIENT, text)
+    sent = await harness.recorder.next(Sent, ONE)
+    while sent.wa_message_id not in (await harness.recorder.next(Receipt, ONE)).message_ids:
         continue
 
 
-async def answered(world: RealWorld, text: str) -> None:
+async def answered(harness: RealHarness, text: str) -> None:
     """The client writes, and the session reads it."""
-    await world.write(ONE, text)
-    while (await world.ear.next(Incoming, ONE)).text != text:
+    await harness.write(ONE, text)
+    while (await harness.recorder.next(Incoming, ONE)).text != text:
         continue
 
 
-async def go_on_from(world: RealWorld, store: bytes) -> None:
+async def go_on_from(harness: RealHarness, store: bytes) -> None:
     """What a takeover by another machine is for the library: the same device, older keys."""
-    await world.engine.stop(ONE)
-    await world.ear.next(Stopped, ONE)
-    world.store(ONE).write_bytes(store)
-    await world.engine.start(ONE, world.store(ONE), pairing=False)
-    await world.ear.next(Connected, ONE)
+    await harness.engine.stop(ONE)
+    await harness.recorder.next(Stopped, ONE)
+    harness.store(ONE).write_bytes(store)
+    await harness.engine.start(ONE, harness.store(ONE), pairing=False)
+    await harness.recorder.next(Connected, ONE)
 
 
-def kinds(world: RealWorld) -> Counter[str]:
-    return Counter(event["kind"] for event in world.sandbox.journal())
+def kinds(harness: RealHarness) -> Counter[str]:
+    return Counter(event["kind"] for event in harness.sandbox.journal())
 
 
-async def test_both_sides_go_on_after_messages_that_the_copy_does_not_know(real: RealWorld) -> None:
+async def test_both_sides_go_on_after_messages_that_the_copy_does_not_know(real: RealHarness) -> None:
     """The phone cannot open the first message and asks for it once more; the library sends it again. What the
     client sees: every message once, the first one a moment later."""
     await real.link(ONE)
@@ -68,7 +68,7 @@ async def test_both_sides_go_on_after_messages_that_the_copy_does_not_know(real:
     assert kinds(real)["cannot_decrypt"] >= 1
 
 
-async def test_a_copy_from_before_the_first_message_is_good_enough(real: RealWorld) -> None:
+async def test_a_copy_from_before_the_first_message_is_good_enough(real: RealHarness) -> None:
     await real.link(ONE)
     old = copy_of(real.store(ONE))
     await delivered(real, "lost 1")

@@ -26,7 +26,7 @@ from whatsapp.engine.events import (
 )
 from whatsapp.engine.simulated import SimulatedEngine
 
-from .engines import CLIENT, SALON, Ear
+from .engines import CLIENT, SALON, EventRecorder
 
 ONE, TWO = "one", "two"
 
@@ -39,36 +39,38 @@ async def engine() -> AsyncIterator[SimulatedEngine]:
 
 
 @pytest.fixture
-async def ear(engine: SimulatedEngine) -> Ear:
-    return Ear(engine)
+async def recorder(engine: SimulatedEngine) -> EventRecorder:
+    return EventRecorder(engine)
 
 
 async def link(
-    engine: SimulatedEngine, ear: Ear, store: Path, session: str = ONE, phone: str = SALON
+    engine: SimulatedEngine, recorder: EventRecorder, store: Path, session: str = ONE, phone: str = SALON
 ) -> None:
     await engine.start(session, store, pairing=True)
-    await ear.next(QrCode, session)
+    await recorder.next(QrCode, session)
     engine.scan(session, phone)
-    await ear.next(Connected, session)
-    await ear.next(Connected, session)
+    await recorder.next(Connected, session)
+    await recorder.next(Connected, session)
 
 
 async def test_six_codes_run_out_and_the_attempt_ends(
-    engine: SimulatedEngine, ear: Ear, tmp_path: Path
+    engine: SimulatedEngine, recorder: EventRecorder, tmp_path: Path
 ) -> None:
     await engine.start(ONE, tmp_path / "a.db", pairing=True)
-    lifetimes = [(await ear.next(QrCode, ONE)).lifetime for _ in range(6)]
+    lifetimes = [(await recorder.next(QrCode, ONE)).lifetime for _ in range(6)]
     assert lifetimes == pytest.approx([0.06] + [0.02] * 5)
-    assert (await ear.next(PairingEnded, ONE)).reason == "timeout"
-    await ear.next(Stopped, ONE)
+    assert (await recorder.next(PairingEnded, ONE)).reason == "timeout"
+    await recorder.next(Stopped, ONE)
     assert engine.hosts() == []
 
 
-async def test_a_code_can_be_skipped(engine: SimulatedEngine, ear: Ear, tmp_path: Path) -> None:
+async def test_a_code_can_be_skipped(
+    engine: SimulatedEngine, recorder: EventRecorder, tmp_path: Path
+) -> None:
     await engine.start(ONE, tmp_path / "a.db", pairing=True)
-    first = await ear.next(QrCode, ONE)
+    first = await recorder.next(QrCode, ONE)
     engine.skip_code(ONE)
-    assert (await ear.next(QrCode, ONE)).text != first.text
+    assert (await recorder.next(QrCode, ONE)).text != first.text
 
 
 async def test_nothing_can_be_scanned_before_a_code_is_shown(engine: SimulatedEngine, tmp_path: Path) -> None:
@@ -78,94 +80,104 @@ async def test_nothing_can_be_scanned_before_a_code_is_shown(engine: SimulatedEn
 
 
 async def test_a_wrong_pairing_code_can_be_typed_again(
-    engine: SimulatedEngine, ear: Ear, tmp_path: Path
+    engine: SimulatedEngine, recorder: EventRecorder, tmp_path: Path
 ) -> None:
     await engine.start(ONE, tmp_path / "a.db", pairing=True)
-    await ear.next(QrCode, ONE)
+    await recorder.next(QrCode, ONE)
     await engine.request_pairing_code(ONE, SALON)
-    code = (await ear.next(PairingCode, ONE)).code
+    code = (await recorder.next(PairingCode, ONE)).code
     with pytest.raises(EngineError):
         engine.type_code(ONE, "0000-0000")
     engine.type_code(ONE, code)
-    assert (await ear.next(Connected, ONE)).phone == SALON
+    assert (await recorder.next(Connected, ONE)).phone == SALON
 
 
-async def test_failures_follow_the_script(engine: SimulatedEngine, ear: Ear, tmp_path: Path) -> None:
+async def test_failures_follow_the_script(
+    engine: SimulatedEngine, recorder: EventRecorder, tmp_path: Path
+) -> None:
     engine.script.pairing_code_failures.append(("rate_limited", "WhatsApp asks to wait."))
     await engine.start(ONE, tmp_path / "a.db", pairing=True)
-    await ear.next(QrCode, ONE)
+    await recorder.next(QrCode, ONE)
     await engine.request_pairing_code(ONE, SALON)
-    assert (await ear.next(PairingCodeFailed, ONE)).code == "rate_limited"
+    assert (await recorder.next(PairingCodeFailed, ONE)).code == "rate_limited"
     engine.scan(ONE, SALON)
     engine.script.send_failures.append(("refused: 463", True))
     await engine.send(ONE, "1", CLIENT, "text")
-    assert (await ear.next(SendFailed, ONE)).permanent
+    assert (await recorder.next(SendFailed, ONE)).permanent
     engine.script.logout_failure = "no answer"
     with pytest.raises(EngineError):
         await engine.logout(ONE)
     engine.script.connect_failure = ("no such host", False)
     await engine.start(ONE, tmp_path / "a.db", pairing=False)
-    assert (await ear.next(ConnectFailed, ONE)).reason == "no such host"
+    assert (await recorder.next(ConnectFailed, ONE)).reason == "no such host"
 
 
-async def test_a_line_that_stays_away_is_given_up(engine: SimulatedEngine, ear: Ear, tmp_path: Path) -> None:
-    await link(engine, ear, tmp_path / "a.db")
+async def test_a_line_that_stays_away_is_given_up(
+    engine: SimulatedEngine, recorder: EventRecorder, tmp_path: Path
+) -> None:
+    await link(engine, recorder, tmp_path / "a.db")
     engine.drop(ONE, back_after=None)
-    await ear.next(Disconnected, ONE)
+    await recorder.next(Disconnected, ONE)
     await engine.send(ONE, "1", CLIENT, "text")
-    assert (await ear.next(SendFailed, ONE)).error.startswith("not_connected:")
+    assert (await recorder.next(SendFailed, ONE)).error.startswith("not_connected:")
     await engine.check_numbers(ONE, "2", [CLIENT])
-    assert (await ear.next(NumbersChecked, ONE)).error
-    assert not (await ear.next(ConnectFailed, ONE)).permanent
-    await ear.next(Stopped, ONE)
+    assert (await recorder.next(NumbersChecked, ONE)).error
+    assert not (await recorder.next(ConnectFailed, ONE)).permanent
+    await recorder.next(Stopped, ONE)
 
 
 async def test_a_device_removed_while_the_engine_was_away_is_logged_out_at_the_next_start(
-    engine: SimulatedEngine, ear: Ear, tmp_path: Path
+    engine: SimulatedEngine, recorder: EventRecorder, tmp_path: Path
 ) -> None:
     store, copy = tmp_path / "a.db", tmp_path / "copy.db"
-    await link(engine, ear, store)
+    await link(engine, recorder, store)
     copy.write_bytes(store.read_bytes())
     engine.log_out(ONE)
-    await ear.next(Stopped, ONE)
+    await recorder.next(Stopped, ONE)
     await engine.start(ONE, copy, pairing=False)
-    await ear.next(LoggedOut, ONE)
-    await ear.next(Stopped, ONE)
+    await recorder.next(LoggedOut, ONE)
+    await recorder.next(Stopped, ONE)
 
 
 async def test_a_dying_shard_takes_all_its_sessions_along(
-    engine: SimulatedEngine, ear: Ear, tmp_path: Path
+    engine: SimulatedEngine, recorder: EventRecorder, tmp_path: Path
 ) -> None:
-    await link(engine, ear, tmp_path / "a.db", ONE)
-    await link(engine, ear, tmp_path / "b.db", TWO, CLIENT)
+    await link(engine, recorder, tmp_path / "a.db", ONE)
+    await link(engine, recorder, tmp_path / "b.db", TWO, CLIENT)
     assert engine.kill_host(ONE) == [ONE, TWO]
-    while not (exited := await ear.next(HostExited)).sessions:
+    while not (exited := await recorder.next(HostExited)).sessions:
         continue
     assert exited.sessions == [ONE, TWO]
     assert not engine.owns(TWO)
 
 
-async def test_a_message_may_come_from_a_lid_alone(engine: SimulatedEngine, ear: Ear, tmp_path: Path) -> None:
-    await link(engine, ear, tmp_path / "a.db")
+async def test_a_message_may_come_from_a_lid_alone(
+    engine: SimulatedEngine, recorder: EventRecorder, tmp_path: Path
+) -> None:
+    await link(engine, recorder, tmp_path / "a.db")
     engine.incoming(ONE, None, note="image")
-    heard = await ear.next(Incoming, ONE)
-    assert (heard.phone, heard.text, heard.note) == (None, None, "image")
-    assert heard.lid
+    received = await recorder.next(Incoming, ONE)
+    assert (received.phone, received.text, received.note) == (None, None, "image")
+    assert received.lid
 
 
-async def test_a_login_changes_the_key_store(engine: SimulatedEngine, ear: Ear, tmp_path: Path) -> None:
+async def test_a_login_changes_the_key_store(
+    engine: SimulatedEngine, recorder: EventRecorder, tmp_path: Path
+) -> None:
     store = tmp_path / "a.db"
-    await link(engine, ear, store)
+    await link(engine, recorder, store)
     before = store.read_bytes()
     engine.drop(ONE)
-    await ear.next(Connected, ONE)
+    await recorder.next(Connected, ONE)
     assert store.read_bytes() != before
 
 
-async def test_nothing_moves_after_a_stop(engine: SimulatedEngine, ear: Ear, tmp_path: Path) -> None:
+async def test_nothing_moves_after_a_stop(
+    engine: SimulatedEngine, recorder: EventRecorder, tmp_path: Path
+) -> None:
     await engine.start(ONE, tmp_path / "a.db", pairing=True)
     await engine.stop(ONE)
-    await ear.next(Stopped, ONE)
+    await recorder.next(Stopped, ONE)
     for _ in range(5):
         await asyncio.sleep(0)  # Whatever was due runs now.
-    assert ear.count(QrCode) == 0
+    assert recorder.count(QrCode) == 0

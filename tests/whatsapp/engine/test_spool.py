@@ -1,4 +1,4 @@
-"""What a killed process had heard of messages is said again by the next one."""
+"""What a killed process had received of messages is said again by the next one."""
 
 import stat
 from pathlib import Path

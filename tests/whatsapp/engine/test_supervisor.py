@@ -32,7 +32,7 @@ from whatsapp.engine.events import (
 )
 from whatsapp.engine.supervisor.slot import Phase
 
-from .engines import CLIENT, SALON, RealWorld
+from .engines import CLIENT, SALON, RealHarness
 
 ONE, TWO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 
@@ -52,267 +52,269 @@ def runs(pid: int) -> bool:
 
 
 @pytest.fixture
-async def make(tmp_path: Path, sandbox: SandboxWhatsApp) -> AsyncIterator[Callable[..., RealWorld]]:
-    """Makes worlds with settings of their own."""
-    worlds: list[RealWorld] = []
+async def make(tmp_path: Path, sandbox: SandboxWhatsApp) -> AsyncIterator[Callable[..., RealHarness]]:
+    """Makes harnesses with settings of their own."""
+    harnesses: list[RealHarness] = []
 
-    def build(**settings: object) -> RealWorld:
-        worlds.append(RealWorld(tmp_path, sandbox, **settings))
-        return worlds[-1]
+    def build(**settings: object) -> RealHarness:
+        harnesses.append(RealHarness(tmp_path, sandbox, **settings))
+        return harnesses[-1]
 
     yield build
-    for world in worlds:
-        await world.close()
+    for harness in harnesses:
+        await harness.close()
 
 
-async def test_two_processes_are_never_linked_at_once(real: RealWorld) -> None:
+async def test_two_processes_are_never_linked_at_once(real: RealHarness) -> None:
     await real.link(ONE)
     assert real.sandbox.state()["most_at_once"] == {f"{SALON}:1": 1}
 
 
-async def test_messages_given_during_the_move_are_sent_from_the_shard(make: Callable[..., RealWorld]) -> None:
-    world = make(settle=0.5)
-    await world.engine.start(ONE, world.store(ONE), pairing=True)
-    await world.scan(ONE, SALON, (await world.ear.next(QrCode, ONE)).text)
-    await world.ear.next(Connected, ONE)
-    await world.engine.send(ONE, "early", CLIENT, "text")
-    await world.ear.next(Connected, ONE)
-    assert (await world.ear.next(Sent, ONE)).ref == "early"
+async def test_messages_given_during_the_move_are_sent_from_the_shard(
+    make: Callable[..., RealHarness],
+) -> None:
+    harness = make(settle=0.5)
+    await harness.engine.start(ONE, harness.store(ONE), pairing=True)
+    await harness.scan(ONE, SALON, (await harness.recorder.next(QrCode, ONE)).text)
+    await harness.recorder.next(Connected, ONE)
+    await harness.engine.send(ONE, "early", CLIENT, "text")
+    await harness.recorder.next(Connected, ONE)
+    assert (await harness.recorder.next(Sent, ONE)).ref == "early"
 
 
-async def test_messages_that_wait_fail_when_the_session_is_stopped(make: Callable[..., RealWorld]) -> None:
-    world = make(settle=30)
-    await world.engine.start(ONE, world.store(ONE), pairing=True)
-    await world.scan(ONE, SALON, (await world.ear.next(QrCode, ONE)).text)
-    await world.ear.next(Connected, ONE)
-    await world.engine.send(ONE, "early", CLIENT, "text")
-    await world.engine.stop(ONE)
-    failed = await world.ear.next(SendFailed, ONE)
+async def test_messages_that_wait_fail_when_the_session_is_stopped(make: Callable[..., RealHarness]) -> None:
+    harness = make(settle=30)
+    await harness.engine.start(ONE, harness.store(ONE), pairing=True)
+    await harness.scan(ONE, SALON, (await harness.recorder.next(QrCode, ONE)).text)
+    await harness.recorder.next(Connected, ONE)
+    await harness.engine.send(ONE, "early", CLIENT, "text")
+    await harness.engine.stop(ONE)
+    failed = await harness.recorder.next(SendFailed, ONE)
     assert (failed.ref, failed.permanent) == ("early", False)
     assert failed.error.startswith("not_connected:")
-    await world.ear.next(Stopped, ONE)
+    await harness.recorder.next(Stopped, ONE)
 
 
-async def test_a_pairing_session_cannot_send(real: RealWorld) -> None:
+async def test_a_pairing_session_cannot_send(real: RealHarness) -> None:
     await real.engine.start(ONE, real.store(ONE), pairing=True)
     with pytest.raises(EngineError):
         await real.engine.send(ONE, "1", CLIENT, "text")
 
 
-async def test_a_full_shard_is_not_filled_further(make: Callable[..., RealWorld]) -> None:
-    world = make(shard_size=1)
-    await world.link(ONE, SALON)
-    await world.link(TWO, CLIENT)
-    assert [(host.kind, host.sessions) for host in world.engine.hosts()] == [("shard", 1), ("shard", 1)]
+async def test_a_full_shard_is_not_filled_further(make: Callable[..., RealHarness]) -> None:
+    harness = make(shard_size=1)
+    await harness.link(ONE, SALON)
+    await harness.link(TWO, CLIENT)
+    assert [(host.kind, host.sessions) for host in harness.engine.hosts()] == [("shard", 1), ("shard", 1)]
 
 
-async def test_stopping_one_session_leaves_its_neighbour_alone(real: RealWorld) -> None:
+async def test_stopping_one_session_leaves_its_neighbour_alone(real: RealHarness) -> None:
     await real.linked(ONE, SALON)
     await real.linked(TWO, CLIENT)
     await real.engine.stop(ONE)
     await real.engine.send(TWO, "1", SALON, "text")
-    await real.ear.next(Sent, TWO)
+    await real.recorder.next(Sent, TWO)
     assert len(real.sandbox.state()["linked"]) == 1
-    assert real.ear.count(Disconnected) == 0
+    assert real.recorder.count(Disconnected) == 0
 
 
-async def test_a_spare_host_is_kept_ready(make: Callable[..., RealWorld]) -> None:
-    world = make(spare_hosts=1)
-    first = await world.ear.next(HostStarted)
-    await world.engine.start(ONE, world.store(ONE), pairing=True)
-    await world.ear.next(QrCode, ONE)
-    assert world.pid_of(ONE) == first.pid
-    await until(lambda: "spare" in [host.kind for host in world.engine.hosts()])
+async def test_a_spare_host_is_kept_ready(make: Callable[..., RealHarness]) -> None:
+    harness = make(spare_hosts=1)
+    first = await harness.recorder.next(HostStarted)
+    await harness.engine.start(ONE, harness.store(ONE), pairing=True)
+    await harness.recorder.next(QrCode, ONE)
+    assert harness.pid_of(ONE) == first.pid
+    await until(lambda: "spare" in [host.kind for host in harness.engine.hosts()])
 
 
-async def test_pairing_attempts_take_turns(make: Callable[..., RealWorld]) -> None:
-    world = make(pairings_at_once=1)
+async def test_pairing_attempts_take_turns(make: Callable[..., RealHarness]) -> None:
+    harness = make(pairings_at_once=1)
     for session in (ONE, TWO):
-        await world.engine.start(session, world.store(session), pairing=True)
-    assert len(world.engine.hosts()) <= 1
+        await harness.engine.start(session, harness.store(session), pairing=True)
+    assert len(harness.engine.hosts()) <= 1
     for session in (ONE, TWO):
-        await world.ear.next(QrCode, session)
+        await harness.recorder.next(QrCode, session)
 
 
-async def test_a_pairing_attempt_can_be_stopped_before_its_turn(make: Callable[..., RealWorld]) -> None:
-    world = make(pairings_at_once=1)
+async def test_a_pairing_attempt_can_be_stopped_before_its_turn(make: Callable[..., RealHarness]) -> None:
+    harness = make(pairings_at_once=1)
     for session in (ONE, TWO):
-        await world.engine.start(session, world.store(session), pairing=True)
-    await world.engine.stop(TWO)
-    await world.ear.next(QrCode, ONE)
-    assert [host.kind for host in world.engine.hosts()] == ["pairing"]
+        await harness.engine.start(session, harness.store(session), pairing=True)
+    await harness.engine.stop(TWO)
+    await harness.recorder.next(QrCode, ONE)
+    assert [host.kind for host in harness.engine.hosts()] == ["pairing"]
 
 
-async def test_a_hanging_host_is_killed_for_want_of_a_heartbeat(make: Callable[..., RealWorld]) -> None:
-    world = make(ping_interval=0.2, ping_timeout=2.0)
-    await world.linked(ONE)
-    pid = world.pid_of(ONE)
+async def test_a_hanging_host_is_killed_for_want_of_a_heartbeat(make: Callable[..., RealHarness]) -> None:
+    harness = make(ping_interval=0.2, ping_timeout=2.0)
+    await harness.linked(ONE)
+    pid = harness.pid_of(ONE)
     os.kill(pid, signal.SIGSTOP)
-    exited = await world.ear.next(HostExited)
+    exited = await harness.recorder.next(HostExited)
     while not exited.sessions:
-        exited = await world.ear.next(HostExited)
+        exited = await harness.recorder.next(HostExited)
     assert (exited.pid, exited.reason, exited.sessions) == (pid, "no heartbeat", [ONE])
     assert not runs(pid)
 
 
-async def test_a_session_in_a_hanging_host_is_stopped_all_the_same(make: Callable[..., RealWorld]) -> None:
-    world = make(stop_timeout=0.5)
-    await world.linked(ONE)
-    pid = world.pid_of(ONE)
+async def test_a_session_in_a_hanging_host_is_stopped_all_the_same(make: Callable[..., RealHarness]) -> None:
+    harness = make(stop_timeout=0.5)
+    await harness.linked(ONE)
+    pid = harness.pid_of(ONE)
     os.kill(pid, signal.SIGSTOP)
-    await world.engine.stop(ONE)
+    await harness.engine.stop(ONE)
     assert not runs(pid)
-    await world.ear.next(Stopped, ONE)
+    await harness.recorder.next(Stopped, ONE)
 
 
 async def test_a_caller_that_is_cancelled_does_not_keep_a_session_from_ending(
-    make: Callable[..., RealWorld],
+    make: Callable[..., RealHarness],
 ) -> None:
-    world = make(stop_timeout=1.0)
-    await world.linked(ONE)
-    os.kill(world.pid_of(ONE), signal.SIGSTOP)
+    harness = make(stop_timeout=1.0)
+    await harness.linked(ONE)
+    os.kill(harness.pid_of(ONE), signal.SIGSTOP)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(world.engine.stop(ONE), 0.1)
-    await asyncio.wait_for(world.engine.stop(ONE), 10)
-    assert not world.engine.owns(ONE)
+        await asyncio.wait_for(harness.engine.stop(ONE), 0.1)
+    await asyncio.wait_for(harness.engine.stop(ONE), 10)
+    assert not harness.engine.owns(ONE)
 
 
-async def test_a_start_that_is_cancelled_can_be_stopped(real: RealWorld) -> None:
+async def test_a_start_that_is_cancelled_can_be_stopped(real: RealHarness) -> None:
     start = asyncio.create_task(real.engine.start(ONE, real.store(ONE), pairing=True))
     await asyncio.sleep(0)
     start.cancel()
     await asyncio.wait_for(real.engine.stop(ONE), 10)
-    await real.ear.next(Stopped, ONE)
+    await real.recorder.next(Stopped, ONE)
     assert not real.engine.owns(ONE)
     await until(lambda: not real.engine.hosts())
 
 
 async def test_a_store_that_loses_its_device_at_the_last_moment_shows_no_code(
-    make: Callable[..., RealWorld], monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., RealHarness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The library then begins a pairing attempt that it cannot end: the shard is replaced."""
-    world = make(maintenance_interval=0.2)
-    await world.linked(TWO)
-    shard = world.pid_of(TWO)
+    harness = make(maintenance_interval=0.2)
+    await harness.linked(TWO)
+    shard = harness.pid_of(TWO)
     monkeypatch.setattr("whatsapp.engine.supervisor.placement.store_problem", lambda _path: None)
-    await world.engine.start(ONE, world.store(ONE), pairing=False)
-    assert (await world.ear.next(ConnectFailed, ONE)).permanent
-    await world.ear.next(Stopped, ONE)
-    assert not world.ear.count(QrCode)
+    await harness.engine.start(ONE, harness.store(ONE), pairing=False)
+    assert (await harness.recorder.next(ConnectFailed, ONE)).permanent
+    await harness.recorder.next(Stopped, ONE)
+    assert not harness.recorder.count(QrCode)
     await until(lambda: not runs(shard))
-    await world.engine.send(TWO, "1", CLIENT, "text")
-    await world.ear.next(Sent, TWO)
+    await harness.engine.send(TWO, "1", CLIENT, "text")
+    await harness.recorder.next(Sent, TWO)
 
 
-async def test_hosts_tell_what_they_cost(make: Callable[..., RealWorld]) -> None:
-    world = make(ping_interval=0.1)
-    await world.linked(ONE)
+async def test_hosts_tell_what_they_cost(make: Callable[..., RealHarness]) -> None:
+    harness = make(ping_interval=0.1)
+    await harness.linked(ONE)
     await until(
-        lambda: all(host.rss_bytes > 30_000_000 and host.threads > 3 for host in world.engine.hosts())
+        lambda: all(host.rss_bytes > 30_000_000 and host.threads > 3 for host in harness.engine.hosts())
     )
 
 
-async def test_an_old_shard_hands_its_sessions_on(make: Callable[..., RealWorld]) -> None:
-    world = make(host_max_starts=1, maintenance_interval=0.2)
-    await world.linked(ONE)
-    old = world.pid_of(ONE)
-    await world.ear.next(Connected, ONE)
-    assert world.pid_of(ONE) != old
+async def test_an_old_shard_hands_its_sessions_on(make: Callable[..., RealHarness]) -> None:
+    harness = make(host_max_starts=1, maintenance_interval=0.2)
+    await harness.linked(ONE)
+    old = harness.pid_of(ONE)
+    await harness.recorder.next(Connected, ONE)
+    assert harness.pid_of(ONE) != old
     await until(lambda: not runs(old))
-    assert world.ear.count(Disconnected) == world.ear.count(Stopped) == 0
-    assert world.sandbox.state()["most_at_once"] == {f"{SALON}:1": 1}
+    assert harness.recorder.count(Disconnected) == harness.recorder.count(Stopped) == 0
+    assert harness.sandbox.state()["most_at_once"] == {f"{SALON}:1": 1}
 
 
 async def test_messages_sent_while_shards_are_replaced_arrive_once_and_in_order(
-    make: Callable[..., RealWorld],
+    make: Callable[..., RealHarness],
 ) -> None:
-    world = make(host_max_starts=1, maintenance_interval=0.05)
-    await world.linked(ONE)
-    world.sandbox.fault("slow", SALON, seconds=0.2)
-    first, texts = world.pid_of(ONE), [f"text {number}" for number in range(8)]
+    harness = make(host_max_starts=1, maintenance_interval=0.05)
+    await harness.linked(ONE)
+    harness.sandbox.fault("slow", SALON, seconds=0.2)
+    first, texts = harness.pid_of(ONE), [f"text {number}" for number in range(8)]
     for text in texts:
-        await world.engine.send(ONE, text, CLIENT, text)
-        await world.ear.next(Sent, ONE, timeout=60)
-    assert world.pid_of(ONE) != first
-    assert world.ear.count(SendFailed) == 0
-    world.expect_texts(*texts)
+        await harness.engine.send(ONE, text, CLIENT, text)
+        await harness.recorder.next(Sent, ONE, timeout=60)
+    assert harness.pid_of(ONE) != first
+    assert harness.recorder.count(SendFailed) == 0
+    harness.expect_texts(*texts)
 
 
 async def test_a_message_in_flight_when_its_shard_dies_while_being_replaced_is_answered(
-    make: Callable[..., RealWorld],
+    make: Callable[..., RealHarness],
 ) -> None:
-    world = make(host_max_starts=1, maintenance_interval=0.5)
-    await world.linked(ONE)
-    world.sandbox.fault("silent", SALON, seconds=60)
-    await world.engine.send(ONE, "1", CLIENT, "text")
-    slot = world.engine._keeper.slots[ONE]
+    harness = make(host_max_starts=1, maintenance_interval=0.5)
+    await harness.linked(ONE)
+    harness.sandbox.fault("silent", SALON, seconds=60)
+    await harness.engine.send(ONE, "1", CLIENT, "text")
+    slot = harness.engine._keeper.slots[ONE]
     await until(lambda: slot.phase is Phase.MOVING)
-    world.sandbox.fault("clear")
-    os.kill(world.pid_of(ONE), signal.SIGKILL)
-    assert (await world.ear.next(SendFailed, ONE)).error.startswith("timeout")
-    await world.ear.next(Connected, ONE)
+    harness.sandbox.fault("clear")
+    os.kill(harness.pid_of(ONE), signal.SIGKILL)
+    assert (await harness.recorder.next(SendFailed, ONE)).error.startswith("timeout")
+    await harness.recorder.next(Connected, ONE)
 
 
 @pytest.mark.parametrize(
     ("reason", "expected"), [(401, LoggedOut), (402, Banned), (403, LoggedOut), (405, ClientOutdated)]
 )
 async def test_a_login_that_is_refused_for_good_stops(
-    real: RealWorld, reason: int, expected: type[object]
+    real: RealHarness, reason: int, expected: type[object]
 ) -> None:
     await real.linked(ONE)
     await real.engine.stop(ONE)
     real.sandbox.fault("failure", SALON, reason=reason)
     await real.engine.start(ONE, real.store(ONE), pairing=False)
-    await real.ear.next(expected, ONE)
-    await real.ear.next(Stopped, ONE)
+    await real.recorder.next(expected, ONE)
+    await real.recorder.next(Stopped, ONE)
     assert not real.engine.owns(ONE)
 
 
-async def test_a_server_that_is_busy_is_tried_again_by_the_library(real: RealWorld) -> None:
+async def test_a_server_that_is_busy_is_tried_again_by_the_library(real: RealHarness) -> None:
     await real.linked(ONE)
     real.sandbox.fault("failure", SALON, reason=503)
     await real.drop(ONE)
-    await real.ear.next(Disconnected, ONE)
-    await real.ear.next(Connected, ONE)
+    await real.recorder.next(Disconnected, ONE)
+    await real.recorder.next(Connected, ONE)
 
 
-async def test_a_line_that_does_not_come_back_is_given_up(make: Callable[..., RealWorld]) -> None:
-    world = make(reconnect_grace=0.5)
-    await world.linked(ONE)
-    world.sandbox.fault("refuse", seconds=60)
-    await world.drop(ONE)
-    await world.ear.next(Disconnected, ONE)
-    assert not (await world.ear.next(ConnectFailed, ONE)).permanent
-    await world.ear.next(Stopped, ONE)
+async def test_a_line_that_does_not_come_back_is_given_up(make: Callable[..., RealHarness]) -> None:
+    harness = make(reconnect_grace=0.5)
+    await harness.linked(ONE)
+    harness.sandbox.fault("refuse", seconds=60)
+    await harness.drop(ONE)
+    await harness.recorder.next(Disconnected, ONE)
+    assert not (await harness.recorder.next(ConnectFailed, ONE)).permanent
+    await harness.recorder.next(Stopped, ONE)
 
 
-async def test_an_unreachable_server_fails_the_start(real: RealWorld) -> None:
+async def test_an_unreachable_server_fails_the_start(real: RealHarness) -> None:
     real.sandbox.fault("refuse", seconds=60)
     await real.engine.start(ONE, real.store(ONE), pairing=True)
-    failed = await real.ear.next(ConnectFailed, ONE)
+    failed = await real.recorder.next(ConnectFailed, ONE)
     assert not failed.permanent
-    await real.ear.next(Stopped, ONE)
+    await real.recorder.next(Stopped, ONE)
     assert [host for host in real.engine.hosts() if host.kind == "pairing"] == []
 
 
-async def test_a_pairing_line_that_is_cut_ends_the_attempt(real: RealWorld) -> None:
+async def test_a_pairing_line_that_is_cut_ends_the_attempt(real: RealHarness) -> None:
     await real.engine.start(ONE, real.store(ONE), pairing=True)
-    await real.ear.next(QrCode, ONE)
+    await real.recorder.next(QrCode, ONE)
     real.sandbox.fault("drop")
-    ended = await real.ear.next(PairingEnded, ONE)
+    ended = await real.recorder.next(PairingEnded, ONE)
     assert ended.reason == "error"
-    await real.ear.next(Stopped, ONE)
+    await real.recorder.next(Stopped, ONE)
 
 
-async def test_a_message_to_a_silent_server_does_not_stop_the_neighbours(real: RealWorld) -> None:
+async def test_a_message_to_a_silent_server_does_not_stop_the_neighbours(real: RealHarness) -> None:
     await real.linked(ONE, SALON)
     await real.linked(TWO, CLIENT)
     real.sandbox.fault("silent", SALON, seconds=60)
     await real.engine.send(ONE, "lost", CLIENT, "text")
     await real.engine.stop(TWO)
     await real.engine.start(TWO, real.store(TWO), pairing=False)
-    await real.ear.next(Stopped, TWO)
-    await real.ear.next(Connected, TWO)
+    await real.recorder.next(Stopped, TWO)
+    await real.recorder.next(Connected, TWO)
     assert real.engine.owns(ONE)
 
 
@@ -336,23 +338,23 @@ async def test_hosts_end_with_their_supervisor(sandbox: SandboxWhatsApp, tmp_pat
     await until(lambda: not any(runs(pid) for pid in pids))
 
 
-async def test_secrets_do_not_reach_the_log(real: RealWorld, caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_do_not_reach_the_log(real: RealHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "whatsapp.engine")
     await real.engine.start(ONE, real.store(ONE), pairing=True)
-    qr = await real.ear.next(QrCode, ONE)
+    qr = await real.recorder.next(QrCode, ONE)
     await real.engine.request_pairing_code(ONE, SALON)
     await real.scan(ONE, SALON, qr.text)
-    await real.ear.next(Connected, ONE)
+    await real.recorder.next(Connected, ONE)
     secrets = [*qr.text.partition("#")[2].split(","), SALON]
     assert not [secret for secret in secrets if len(secret) > 3 and secret in caplog.text]
 
 
-async def test_key_stores_are_private(real: RealWorld) -> None:
+async def test_key_stores_are_private(real: RealHarness) -> None:
     await real.linked(ONE)
     assert real.store(ONE).stat().st_mode & 0o077 == 0
 
 
-async def test_a_shard_starts_many_sessions_at_once(real: RealWorld) -> None:
+async def test_a_shard_starts_many_sessions_at_once(real: RealHarness) -> None:
     sessions = [str(uuid.UUID(int=100 + number)) for number in range(4)]
     for number, session in enumerate(sessions):
         await real.link(session, f"7999100{number:04}")

@@ -23,15 +23,15 @@ def message(body: Message, **source: Any) -> Any:
 
 
 def test_a_message_from_a_lid_names_phone_and_lid() -> None:
-    heard = translate.incoming(SESSION, message(Message(conversation="Привет")))
-    assert heard is not None
-    assert (heard.phone, heard.lid, heard.text) == ("79990000002", "171229936301147@lid", "Привет")
+    received = translate.incoming(SESSION, message(Message(conversation="Привет")))
+    assert received is not None
+    assert (received.phone, received.lid, received.text) == ("79990000002", "171229936301147@lid", "Привет")
 
 
 def test_a_message_without_a_known_phone_still_names_the_lid() -> None:
-    heard = translate.incoming(SESSION, message(Message(conversation="Привет"), SenderAlt=library.JID()))
-    assert heard is not None
-    assert (heard.phone, heard.lid) == (None, "171229936301147@lid")
+    received = translate.incoming(SESSION, message(Message(conversation="Привет"), SenderAlt=library.JID()))
+    assert received is not None
+    assert (received.phone, received.lid) == (None, "171229936301147@lid")
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def receipt(kind: str, **source: Any) -> Any:
 
 @pytest.mark.parametrize(("kind", "expected"), [("DELIVERED", "delivered"), ("READ", "read")])
 def test_a_receipt_of_the_recipient_counts(kind: str, expected: str) -> None:
-    heard = translate.receipt(SESSION, receipt(kind))
-    assert heard is not None
-    assert (heard.kind, heard.message_ids, heard.at) == (expected, ["3EB0"], 1795425868)
+    received = translate.receipt(SESSION, receipt(kind))
+    assert received is not None
+    assert (received.kind, received.message_ids, received.at) == (expected, ["3EB0"], 1795425868)
 
 
 @pytest.mark.parametrize("kind", ["SENDER", "READ_SELF", "RETRY", "SERVER_ERROR"])

@@ -14,7 +14,7 @@ SALON, OTHER_SALON = 501, 502
 PHONE, OTHER_PHONE = "79990001122", "79990003344"
 
 
-def set_the_scene(system: Deployment, *, salon: int = SALON, phone: str = PHONE) -> None:
+def add_salon_and_phone(system: Deployment, *, salon: int = SALON, phone: str = PHONE) -> None:
     """A salon that has not installed anything, and its phone."""
     system.yclients.add_salon(salon, title="Салон Анны")
     system.whatsapp.add_phone(phone, "Анна")
@@ -54,7 +54,7 @@ def scan_until_linked(page: Page, system: Deployment, *, phone: str = PHONE, sec
     wait_until(tried, "the phone took a code of the page", seconds=seconds)
 
 
-def see_done(page: Page) -> None:
+def expect_done(page: Page) -> None:
     """The page says that WhatsApp is connected, and offers the way back."""
     expect(page.locator("#panel-done")).to_be_visible(timeout=60_000)
     expect(page.locator("#done-link")).to_have_attribute("href", re.compile("^http"))

@@ -1,4 +1,4 @@
-"""A storm through the product: webhooks are kept, repeats recognised, applied as a worker does it."""
+"""Random webhooks through the product: stored, repeats recognised, applied as a worker does it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from marketplace.bookings.visits import SentNotice
 from marketplace.models import InboundWebhook, RecordState
 from marketplace.webhooks import intake as webhooks
 from marketplace.webhooks import processing
-from tests.marketplace.bookings import storm
+from tests.marketplace.bookings import random_webhooks
 from tests.marketplace.salons_data import MOSCOW
 from whatsapp.models import Message
 
@@ -18,33 +18,37 @@ SECRET = f"webhook_secret-of-{MOSCOW}"
 
 @dataclass
 class Result:
-    """What the storm led to."""
+    """What the webhooks led to."""
 
     webhooks: int = 0
-    kept: int = 0
+    stored: int = 0
     by_status: dict[str, int] = field(default_factory=dict)
 
 
 def run(
-    over: storm.Storm, *, chance: Random, sends: float, seen: Callable[[int], None] | None = None
+    stream: random_webhooks.WebhookStream,
+    *,
+    chance: Random,
+    sends: float,
+    seen: Callable[[int], None] | None = None,
 ) -> Result:
-    """Let the storm come over Moscow, whose bookings are told; raises AssertionError when a client hears
+    """Post them for Moscow, whose booking messages are on; raises AssertionError when a client receives
     something wrong. `seen` is called with the number of each webhook."""
-    clients = {record_id: storm.Clients() for record_id in over.truths}
-    for number, body in enumerate(over.bodies):
+    clients = {record_id: random_webhooks.ClientModel() for record_id in stream.truths}
+    for number, body in enumerate(stream.bodies):
         webhooks.receive(body=body, secret=SECRET)
         if chance.random() < sends:
-            _let_one_leave(chance, clients)
+            _send_one(chance, clients)
         if body["status"] == "create":
             clients[body["resource_id"]].making_arrived = True
         _work()
         if seen:
             seen(number)
-    while _let_one_leave(chance, clients):
+    while _send_one(chance, clients):
         pass
-    for record_id, truth in over.truths.items():
-        clients[record_id].check(truth, is_past=record_id in over.past)
-    return _result(over)
+    for record_id, truth in stream.truths.items():
+        clients[record_id].check(truth, is_past=record_id in stream.past)
+    return _result(stream)
 
 
 def _work() -> None:
@@ -53,8 +57,8 @@ def _work() -> None:
         assert processing.apply(webhook=webhook) in ("applied", "ignored"), webhook.last_error
 
 
-def _let_one_leave(chance: Random, clients: dict[int, storm.Clients]) -> bool:
-    """Send one of the oldest waiting messages; its client hears it. False when none waits."""
+def _send_one(chance: Random, clients: dict[int, random_webhooks.ClientModel]) -> bool:
+    """Send one of the oldest waiting messages; its client receives it. False when none waits."""
     waiting = list(Message.objects.filter(status="queued").order_by("pk")[:5])
     if not waiting:
         return False
@@ -64,7 +68,7 @@ def _let_one_leave(chance: Random, clients: dict[int, storm.Clients]) -> bool:
     one = _said_in(message, record_id)
     services = tuple(sorted(number or 0 for number, _title in one.visit.services or ()))
     staff = (one.visit.staff and one.visit.staff[0]) or 0
-    clients[record_id].hear(one.kind, one.phone, (one.visit.starts_at.isoformat(), staff, services))
+    clients[record_id].receive(one.kind, one.phone, (one.visit.starts_at.isoformat(), staff, services))
     return True
 
 
@@ -75,11 +79,11 @@ def _said_in(message: Message, record_id: int) -> SentNotice:
     return one
 
 
-def _result(over: storm.Storm) -> Result:
+def _result(stream: random_webhooks.WebhookStream) -> Result:
     statuses = list(Message.objects.values_list("status", "error_code"))
     assert {status for status, _code in statuses} <= {"delivered", "failed"}
     assert all(code == "superseded" for status, code in statuses if status == "failed")
     by_status: dict[str, int] = {}
     for status, _code in statuses:
         by_status[status] = by_status.get(status, 0) + 1
-    return Result(len(over.bodies), InboundWebhook.objects.count(), by_status)
+    return Result(len(stream.bodies), InboundWebhook.objects.count(), by_status)

@@ -1,4 +1,4 @@
-"""A storm of webhooks about many bookings, and what the clients must have heard when it is over.
+"""Random webhooks about many bookings, and what the clients must have received in the end.
 
 The webhooks of a booking's history are shuffled with all others, repeated and made partial, some are lost.
 The model knows nothing of how the product decides: it plays the clients, who believe what they are told, and
@@ -27,7 +27,7 @@ Belief = tuple[str, int, tuple[int, ...]]
 
 
 @dataclass
-class Storm:
+class WebhookStream:
     """The bodies in the order in which they arrive, and how each booking stands after its history."""
 
     bodies: list[dict[str, Any]]
@@ -35,23 +35,25 @@ class Storm:
     past: set[int] = field(default_factory=set)
 
 
-def make(*, seed: int, records: int, webhooks: int, now: datetime) -> Storm:
+def make(*, seed: int, records: int, webhooks: int, now: datetime) -> WebhookStream:
     """Make at least so many webhooks about so many bookings."""
     chance = random.Random(seed)
-    storm = Storm(bodies=[], truths={})
-    histories = [list(_history(chance, record_id, now, storm)) for record_id in range(1, records + 1)]
-    told = [body for history in histories for body in history]
-    while len(storm.bodies) < webhooks:
-        storm.bodies += [body for body in told for _time in range(chance.choice((1, 1, 1, 2, 4)))]
-    chance.shuffle(storm.bodies)
-    return storm
+    stream = WebhookStream(bodies=[], truths={})
+    histories = [list(_history(chance, record_id, now, stream)) for record_id in range(1, records + 1)]
+    sent = [body for history in histories for body in history]
+    while len(stream.bodies) < webhooks:
+        stream.bodies += [body for body in sent for _time in range(chance.choice((1, 1, 1, 2, 4)))]
+    chance.shuffle(stream.bodies)
+    return stream
 
 
-def _history(chance: random.Random, record_id: int, now: datetime, storm: Storm) -> Iterator[dict[str, Any]]:
-    """What YClients says of one booking; the storm learns how it stands in the end."""
+def _history(
+    chance: random.Random, record_id: int, now: datetime, stream: WebhookStream
+) -> Iterator[dict[str, Any]]:
+    """What YClients says of one booking; the stream notes how it stands in the end."""
     is_past = chance.random() < 0.1
     if is_past:
-        storm.past.add(record_id)
+        stream.past.add(record_id)
     changed_at = now - timedelta(days=chance.randint(2, 5))
     state = _fresh(chance, now, is_past=is_past)
     truth: Truth = {}
@@ -68,7 +70,7 @@ def _history(chance: random.Random, record_id: int, now: datetime, storm: Storm)
         data = {"id": record_id, "last_change_date": changed_at.isoformat(), **said}
         body = {"company_id": SALON, "resource": "record", "resource_id": record_id, "status": status}
         yield {**body, "data": data}
-    storm.truths[record_id] = truth
+    stream.truths[record_id] = truth
 
 
 def _fresh(chance: random.Random, now: datetime, *, is_past: bool) -> Truth:
@@ -100,23 +102,23 @@ def _start(chance: random.Random, now: datetime, *, is_past: bool) -> str:
 
 
 @dataclass
-class Clients:
+class ClientModel:
     """The clients of one booking: they believe what they are told, and every message must be news."""
 
     making_arrived: bool = False
     misses_some: bool = False  # a message could not be delivered
-    heard: int = 0
+    received: int = 0
     believed: dict[str, Belief] = field(default_factory=dict)
 
-    def hear(self, kind: str, phone: str, visit: Belief) -> None:
+    def receive(self, kind: str, phone: str, visit: Belief) -> None:
         """Take a message; what is not known of a booking whose making was not seen may be changed."""
-        self.heard += 1
+        self.received += 1
         knows = self.believed.get(phone)
         if kind == "created":
             assert knows is None, "told of the making of a booking that he knows"
         else:
-            unheard_of = self.making_arrived and not self.misses_some
-            assert knows is not None or not unheard_of, f"{kind}, but he never heard of it"
+            must_know = self.making_arrived and not self.misses_some
+            assert knows is not None or not must_know, f"{kind}, but nobody wrote to him of this booking"
         if kind == "moved":
             assert knows != visit, "told again what he knows"
         if kind == "cancelled":
