@@ -81,6 +81,7 @@ RETENTION_WEBHOOKS_DAYS = env.int("RETENTION_WEBHOOKS_DAYS", default=30)
 RETENTION_SESSION_EVENTS_DAYS = env.int("RETENTION_SESSION_EVENTS_DAYS", default=180)
 
 # --- Doors --------------------------------------------------------------------------------------
+API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=120)
 WS_CONNECTS_PER_MINUTE = env.int("WS_CONNECTS_PER_MINUTE", default=5)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 HEALTH_CHECK_TOKEN = env.str("HEALTH_CHECK_TOKEN", default="")
@@ -101,6 +102,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "csp",
     "config",
     "whatsapp",
@@ -202,6 +205,18 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "WhatsApp for salons on YClients",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": [],
+    "PREPROCESSING_HOOKS": ["marketplace.api.schema.only_the_public_api"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "DISABLE_ERRORS_AND_WARNINGS": False,
 }
 SIMPLE_JWT = {
     "ALGORITHM": "HS256",

@@ -14,6 +14,7 @@ SEES = {
         "forwardedmessage",
         "welcometext",
         "recordstate",
+        "apikey",
         "discrepancy",
     ),
 }
@@ -28,6 +29,7 @@ OPERATES = {
     "forwardedmessage",
     "welcometext",
     "recordstate",
+    "apikey",
 }
 
 

@@ -1,12 +1,13 @@
 """The doors for YClients. Their addresses are registered there and never change."""
 
-from django.urls import path
+from django.urls import include, path
 from django.urls.resolvers import URLPattern, URLResolver
 
 from marketplace.notifications import views as operator
 from marketplace.webhooks import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/", include("marketplace.api.urls")),
     path("webhook/yclients", views.webhook),
     path("webhook/yclients/<str:secret>", views.webhook),
     path("yclients/messages/", operator.messages),

@@ -1,6 +1,7 @@
 """Salons and all that belongs to them, for support staff; importing this package registers it."""
 
 from marketplace.admin import (
+    api_keys,
     bookings,
     companies,
     comparison,
@@ -13,6 +14,7 @@ from marketplace.admin import (
 )
 
 __all__ = [
+    "api_keys",
     "bookings",
     "companies",
     "comparison",

@@ -1,5 +1,6 @@
 """The tables of salons and of everything that YClients and their clients tell us."""
 
+from marketplace.models.api_keys import ApiKey
 from marketplace.models.bookings import BookingSettings, MessageTemplate, RecordState
 from marketplace.models.channels import Channel
 from marketplace.models.companies import Company, MarketplaceEvent, WrongStatus
@@ -12,6 +13,7 @@ from marketplace.models.webhooks import InboundWebhook
 from marketplace.models.welcome import WelcomeText
 
 __all__ = [
+    "ApiKey",
     "BookingSettings",
     "CallSlot",
     "Channel",

@@ -28,6 +28,7 @@ class Message(models.Model):
         SUPPORT = "support", _("support")
         INBOUND = "inbound", _("client")
         OPTOUT = "optout", _("answer to an opt-out")
+        API = "api", _("API")
 
     class Category(models.TextChoices):
         SERVICE = "service", _("service")
