@@ -15,9 +15,7 @@ import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
-from config.shared.masking import hide_secrets, hide_values, mask_phone, mask_text, mask_value
-
-__all__ = ["hide_secrets", "logging_settings", "mask_phone", "mask_text", "scrub_sentry_event"]
+from config.shared.masking import hide_values, mask_value
 
 
 def mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

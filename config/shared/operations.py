@@ -19,7 +19,7 @@ from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
 from django.utils.translation import gettext as _
 
-from config.shared.logs import hide_secrets
+from config.shared.masking import hide_secrets
 from config.shared.support import ReadMostlyAdmin, Text
 
 log = structlog.get_logger("support")

@@ -25,7 +25,7 @@ from django.utils.text import capfirst
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
-from config.shared.logs import hide_secrets, mask_phone, mask_text
+from config.shared.masking import mask_data, mask_phone, mask_text
 
 if TYPE_CHECKING:  # the stubs' admin is generic, Django's is not
     from django.utils.functional import _StrPromise
@@ -36,7 +36,6 @@ else:
     ModelAdmin, Text = admin.ModelAdmin, str | Promise
 
 Column = Callable[[Any, Any], str]
-SECRET_KEYS = re.compile(r"token|secret|api_?key|password|authorization|signature", re.IGNORECASE)
 NOTHING = "–"
 
 
@@ -84,29 +83,10 @@ def block(text: str) -> str:
     return format_html('<pre class="support-block">{}</pre>', mask_text(text)) if text else NOTHING
 
 
-def without_secrets(value: Any, *, phones: bool = False) -> Any:
-    """JSON-like data with secrets hidden and, unless `phones`, phones masked."""
-    return _without_secrets("", value, phones)
-
-
 def json_block(value: Any, *, phones: bool) -> SafeString:
     """JSON for reading, secrets hidden; phones in full only on demand."""
-    shown = json.dumps(without_secrets(value, phones=phones), indent=2, ensure_ascii=False, default=str)
+    shown = json.dumps(mask_data(value, phones=phones), indent=2, ensure_ascii=False, default=str)
     return format_html('<pre class="support-block">{}</pre>', shown)
-
-
-def _without_secrets(name: str, value: Any, phones: bool) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_secrets(str(key), item, phones) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(name, item, phones) for item in value]
-    if value and SECRET_KEYS.search(name) and not isinstance(value, bool):
-        return "[hidden]"
-    if "phone" in name.lower() and isinstance(value, str | int) and not phones:
-        return mask_phone(str(value))
-    if isinstance(value, str):
-        return hide_secrets(value) if phones else mask_text(value)
-    return value
 
 
 def titled(title: Text, kind: Any = admin.FieldListFilter) -> Any:

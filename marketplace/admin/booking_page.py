@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from config.shared.logs import mask_phone
+from config.shared.masking import mask_phone
 from config.shared.operations import OperableAdmin
 from marketplace import rendering
 from marketplace.admin.booking_form import BookingForm, TryForm

@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config.shared import support
-from config.shared.logs import mask_phone
+from config.shared.masking import mask_phone
 from config.shared.support import ReadMostlyAdmin
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
 from marketplace.bookings import storing, wording

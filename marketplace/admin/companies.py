@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config.shared import support
-from config.shared.logs import mask_text
+from config.shared.masking import mask_data, mask_excerpt
 from config.shared.operations import OperableAdmin
 from config.shared.support import ReadMostlyAdmin
 from marketplace.admin.booking_page import PAGE, WithBookingMessages
@@ -127,7 +127,7 @@ class CompanyAdmin(WithBookingMessages, WithComparison):
 
     @admin.display(description=_("error"))
     def error(self, company: Company) -> str:
-        return mask_text(_said(company.activation_error))[:80] or support.NOTHING
+        return mask_excerpt(_said(company.activation_error), 80) or support.NOTHING
 
     @admin.display(description=_("error"))
     def error_block(self, company: Company) -> str:
@@ -175,7 +175,7 @@ class MarketplaceEventAdmin(ReadMostlyAdmin):
 
     @admin.display(description=_("data"))
     def data_line(self, event: MarketplaceEvent) -> str:
-        shown = (f"{key}: {value}" for key, value in support.without_secrets(event.event_data).items())
+        shown = (f"{key}: {value}" for key, value in mask_data(event.event_data, phones=False).items())
         return ", ".join(shown)[:120]
 
     @admin.display(description=_("data"))

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config.shared import support
-from config.shared.logs import mask_phone
+from config.shared.masking import mask_phone
 from marketplace.models import Company
 from whatsapp.admin.sessions import SessionAdmin
 from whatsapp.models import Session

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from config.shared import hints
-from config.shared.logs import mask_text
+from config.shared.masking import mask_text
 from marketplace.inbound import forwarding, opt_out_words, opt_outs
 from marketplace.inbound.opt_out_words import Word
 from marketplace.models import Company

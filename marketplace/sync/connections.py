@@ -5,7 +5,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
-from config.shared.logs import mask_phone, mask_text
+from config.shared.masking import mask_phone, mask_text
 from marketplace.models import Company, MarketplaceEvent
 from whatsapp.models import Session
 

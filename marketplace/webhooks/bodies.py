@@ -10,10 +10,11 @@ import math
 import re
 from typing import Any
 
+from config.shared.masking import is_secret_name
+
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 HIDDEN = "[removed]"
-SECRET_KEY = re.compile(r"token|secret|api_?key|password|authorization", re.IGNORECASE)
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
@@ -42,7 +43,7 @@ def clean(value: Any, *, secret: str = "") -> Any:
         return {
             _text(key, secret): clean(item, secret=secret)
             for key, item in value.items()
-            if not SECRET_KEY.search(key)
+            if not is_secret_name(key)
         }
     if isinstance(value, list):
         return [clean(item, secret=secret) for item in value]

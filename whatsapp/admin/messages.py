@@ -25,7 +25,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from config.shared import support
-from config.shared.logs import mask_phone, mask_text
+from config.shared.masking import mask_excerpt, mask_phone, mask_text
 from config.shared.operations import OperableAdmin, Operation
 from whatsapp.admin import histories, message_export, message_story
 from whatsapp.admin.long_lists import LARGEST_NUMBER, MOST_COUNTED, LongListAdmin, digits_in, phone_is
@@ -108,8 +108,7 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
 
     @admin.display(description=_("text"))
     def excerpt(self, message: Message) -> str:
-        text = mask_text(_text_of(message))
-        return f"{text[:EXCERPT]}…" if len(text) > EXCERPT else text
+        return mask_excerpt(_text_of(message), EXCERPT)
 
     @admin.display(description=_("text"))
     def text_full(self, message: Message) -> str:

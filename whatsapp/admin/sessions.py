@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from config.shared import support
-from config.shared.logs import mask_phone, mask_text
+from config.shared.masking import mask_excerpt, mask_phone, mask_text
 from config.shared.operations import OperableAdmin
 from config.shared.support import ReadMostlyAdmin
 from whatsapp.admin import histories
@@ -139,7 +139,7 @@ class SessionAdmin(OperableAdmin):
     @admin.display(description=_("last error"))
     def error(self, session: Session) -> str:
         first = session.last_error.strip().splitlines()[-1:] or [""]
-        return mask_text(first[0])[:80] or support.NOTHING
+        return mask_excerpt(first[0], 80) or support.NOTHING
 
     @admin.display(description=_("copy of the keys"))
     def stored(self, session: Session) -> str:

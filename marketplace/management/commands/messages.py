@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
 
-from config.shared.logs import mask_phone
+from config.shared.masking import mask_phone
 from marketplace.models import Company
 from marketplace.notifications import callback_queue
 from whatsapp.messages import message_queue

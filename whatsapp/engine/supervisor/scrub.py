@@ -1,4 +1,8 @@
-"""What a host prints, made fit for a log. The library prints QR texts, pairing codes, keys and numbers."""
+"""What a host prints, made fit for a log. The library prints QR texts, pairing codes, keys and numbers.
+
+Apart from `config.shared.masking`, because the engine imports nothing of the product, and stricter: in these
+lines any long run of letters and digits is taken for a key.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,12 @@ _SECRETS = (
     (re.compile(r"\d{7,}"), "[number]"),
 )
 MAX_LINE = 500
+MOST_READ = 16 * 1024  # characters; only the first 500 of the result are shown
 
 
 def scrub(line: str) -> str:
     """The line without QR texts, pairing codes, keys and long numbers, at most 500 characters."""
+    line = line[:MOST_READ]
     for pattern, replacement in _SECRETS:
         line = pattern.sub(replacement, line)
     return line[:MAX_LINE]

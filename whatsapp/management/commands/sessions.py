@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from config.shared.logs import mask_phone
+from config.shared.masking import mask_phone
 from whatsapp.models import Session
 
 ROW = "{:<36}  {:<8}  {:<12}  {:<15}  {:<34}  {:<12}  {}"
