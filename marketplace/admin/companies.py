@@ -30,7 +30,8 @@ WEBHOOK_TONES = {
 EVENT_TONES = {
     "integration_activated": "good", "whatsapp_connected": "good", "unfrozen": "good",
     "registration_started": "busy", "frozen": "waiting", "activation_failed": "bad",
-    "whatsapp_logged_out": "bad", "uninstalled": "bad", "channel_down": "bad", "channel_up": "good",
+    "whatsapp_logged_out": "bad", "uninstall_requested": "waiting", "uninstall_denied": "bad",
+    "uninstalled": "bad", "channel_down": "bad", "channel_up": "good",
 }  # fmt: skip
 SESSION_SECRETS = ("session__qr", "session__pairing_code")
 

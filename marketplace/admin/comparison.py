@@ -7,10 +7,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from config.shared import hints, support
-from config.shared.operations import Operation
+from config.shared.operations import OperableAdmin, Operation
 from config.shared.support import ReadMostlyAdmin, Text
-from marketplace.models import Channel, Company, CompanyCheck, Discrepancy
-from marketplace.sync import channels, reconciliation
+from marketplace.models import Channel, Company, CompanyCheck, Discrepancy, UninstallRequest
+from marketplace.sync import channels, discrepancies, reconciliation
 
 CHANNEL_TONES = {"settled": "good", "due": "busy", "refused": "bad"}
 KIND_TONES = {
@@ -18,6 +18,7 @@ KIND_TONES = {
     "not_activated": "waiting",
     "unknown_here": "bad",
     "missing_there": "bad",
+    "uninstall_denied": "bad",
 }
 
 
@@ -45,6 +46,16 @@ def _why_not_tell(company: Company) -> Text:
     return ""
 
 
+def _close(row: Discrepancy, _cause: str) -> None:
+    discrepancies.resolve(salon_id=row.salon_id, kinds=[row.kind])
+
+
+def _why_not_close(row: Discrepancy) -> Text:
+    if row.kind != Discrepancy.Kind.UNINSTALL_DENIED:
+        return _("It is closed by itself when both say the same.")
+    return "" if row.resolved_at is None else _("It is closed already.")
+
+
 COMPARE = Operation(
     name="compare",
     label=_("Compare with YClients"),
@@ -64,6 +75,15 @@ TELL_CHANNEL = Operation(
     ),
     perform=_tell,
     refusal=_why_not_tell,
+)
+
+
+CLOSE = Operation(
+    name="close",
+    label=_("Close the difference"),
+    consequence=_("The difference is not shown any more until it comes up again. Nothing else changes."),
+    perform=_close,
+    refusal=_why_not_close,
 )
 
 
@@ -88,6 +108,8 @@ class WithComparison(ReadMostlyAdmin):
         if row is None:
             return support.NOTHING
         parts = [row.said or support.NOTHING, support.moment(row.checked_at)]
+        if UninstallRequest.objects.filter(company=company).exists():
+            parts.append(support.state(_("said to be uninstalled, YClients is being asked"), "bad"))
         if row.missing_since:
             parts.append(support.state(_("not installed there, asked again soon"), "bad"))
         return support.joined([*parts, *([row.last_error] if row.last_error else [])])
@@ -116,9 +138,10 @@ class OpenFilter(admin.SimpleListFilter):
 
 
 @admin.register(Discrepancy)
-class DiscrepancyAdmin(ReadMostlyAdmin):
+class DiscrepancyAdmin(OperableAdmin):
     """Salons of which YClients and we say different things."""
 
+    operations = (CLOSE,)
     list_display = ("number", "kind_word", "name", "ours", "theirs", "seen", "resolved")
     list_filter = (OpenFilter, ("kind", support.titled(_("Kind"))))
     list_select_related = ("company",)

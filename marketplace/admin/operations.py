@@ -51,8 +51,8 @@ REPLAY_WEBHOOK = Operation(
     name="replay",
     label=_("Replay webhook"),
     consequence=_(
-        "A worker applies the webhook again within seconds, as if it had just arrived. An uninstall really "
-        "unlinks the salon's device and destroys its keys."
+        "A worker applies the webhook again within seconds, as if it had just arrived. An uninstall freezes "
+        "the salon, and unlinks its device and destroys its keys as soon as YClients agrees."
     ),
     perform=_replay,
     refusal=_why_not_replay,

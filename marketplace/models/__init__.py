@@ -9,6 +9,7 @@ from marketplace.models.opt_outs import OptOut
 from marketplace.models.rate_limit import CallSlot
 from marketplace.models.reconciliation import CompanyCheck, Discrepancy, Listing
 from marketplace.models.scheduled_tasks import ScheduledTask
+from marketplace.models.uninstalls import UninstallRequest
 from marketplace.models.webhooks import InboundWebhook
 from marketplace.models.welcome import WelcomeText
 
@@ -29,6 +30,7 @@ __all__ = [
     "OptOut",
     "RecordState",
     "ScheduledTask",
+    "UninstallRequest",
     "WelcomeText",
     "WrongStatus",
 ]

@@ -154,6 +154,8 @@ class MarketplaceEvent(models.Model):
         ACTIVATION_FAILED = "activation_failed", _("activation failed")
         FROZEN = "frozen", _("frozen")
         UNFROZEN = "unfrozen", _("unfrozen")
+        UNINSTALL_REQUESTED = "uninstall_requested", _("uninstall requested")
+        UNINSTALL_DENIED = "uninstall_denied", _("YClients denied the uninstall")
         UNINSTALLED = "uninstalled", _("uninstalled")
         PAYMENT_NOTIFIED = "payment_notified", _("payment notified")
         REFUND_NOTIFIED = "refund_notified", _("refund notified")

@@ -42,6 +42,7 @@ class Discrepancy(models.Model):
         NOT_ACTIVATED = "not_activated", _("active in YClients, not activated by us")
         PENDING_THERE = "pending_there", _("active here, YClients waits for an activation")
         MISSING_THERE = "missing_there", _("active here, not installed in YClients")
+        UNINSTALL_DENIED = "uninstall_denied", _("an uninstall was sent that YClients denies")
 
     salon_id = models.PositiveBigIntegerField()
     kind = models.CharField(max_length=16, choices=Kind.choices)
@@ -62,7 +63,15 @@ class Discrepancy(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["salon_id", "kind"], name="discrepancy_once_per_salon"),
             models.CheckConstraint(
-                condition=Q(kind__in=["unknown_here", "not_activated", "pending_there", "missing_there"]),
+                condition=Q(
+                    kind__in=[
+                        "unknown_here",
+                        "not_activated",
+                        "pending_there",
+                        "missing_there",
+                        "uninstall_denied",
+                    ]
+                ),
                 name="discrepancy_kind_known",
             ),
         ]

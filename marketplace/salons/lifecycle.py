@@ -1,10 +1,16 @@
-"""What a lifecycle event does to a salon. Database only; every function runs in the caller's transaction."""
+"""What a lifecycle event does to a salon. Database only; every function runs in the caller's transaction.
+
+An uninstall comes in two steps, because the partner token alone must not be able to destroy anything: the
+webhook only freezes the salon and asks for a check (`request_uninstall`), and what YClients then says ends
+it (`marketplace.sync.uninstalls`): `uninstall`, or `deny_uninstall`.
+"""
 
 from datetime import timedelta
 
 from django.utils import timezone
 
-from marketplace.models import Channel, Company, CompanyCheck, MarketplaceEvent
+from config.shared import hints
+from marketplace.models import Channel, Company, CompanyCheck, MarketplaceEvent, UninstallRequest
 from whatsapp.messages import limits
 from whatsapp.models import Session
 from whatsapp.sessions import services
@@ -16,7 +22,7 @@ Status = Company.Status
 
 
 class NotYet(Exception):
-    """The event cannot be applied while an activation runs; it is tried again."""
+    """The event cannot be applied while an activation or an uninstall is not settled; it is tried again."""
 
 
 def locked(salon_id: int) -> Company | None:
@@ -24,13 +30,45 @@ def locked(salon_id: int) -> Company | None:
     return Company.objects.select_for_update().filter(salon_id=salon_id).first()
 
 
-def uninstall(company: Company, *, by: str) -> bool:
+def request_uninstall(company: Company, *, by: str) -> bool:
+    """Stop serving the salon at once, and let a worker ask YClients whether it is uninstalled.
+
+    Nothing is destroyed. Returns False when the salon is uninstalled, or is being checked already.
+    """
+    if company.status == Status.UNINSTALLED:
+        return False
+    _row, made = UninstallRequest.objects.get_or_create(company=company)
+    if not made:
+        return False
+    company.note(MarketplaceEvent.Type.UNINSTALL_REQUESTED, by=by, status_before=company.status)
+    if company.status == Status.ACTIVE:
+        freeze(company, by=f"{by}, uninstall requested")
+    hints.wake_workers()
+    return True
+
+
+def deny_uninstall(company: Company, *, by: str, said: str) -> bool:
+    """End a requested uninstall of which YClients says that it is none; `said` is its word for the salon.
+
+    A salon that YClients calls active is served again. Returns False when no uninstall was requested.
+    """
+    deleted, _rows = UninstallRequest.objects.filter(company=company).delete()
+    if not deleted:
+        return False
+    company.note(MarketplaceEvent.Type.UNINSTALL_DENIED, by=by, yclients=said)
+    if said == "active":
+        unfreeze(company, by=by)
+    return True
+
+
+def uninstall(company: Company, *, by: str, **why: str) -> bool:
     """Destroy what connects the salon; the WhatsApp device goes unless other salons use it too.
 
-    The salon keeps no session: a reinstall starts with a new one. Returns False when it was uninstalled
-    already.
+    The salon keeps no session: a reinstall starts with a new one. `why` is added to the event. Returns
+    False when it was uninstalled already.
     """
     before = company.status
+    UninstallRequest.objects.filter(company=company).delete()
     if before == Status.UNINSTALLED:
         return False
     # Locked, so that of two salons leaving one session at once the second sees that it is the last.
@@ -58,6 +96,7 @@ def uninstall(company: Company, *, by: str) -> bool:
         status_before=before,
         session=str(session.pk) if session else None,
         unlinked=last,
+        **why,
     )
     if session is not None:
         if last:
@@ -89,9 +128,14 @@ def freeze(company: Company, *, by: str) -> bool:
 
 
 def unfreeze(company: Company, *, by: str) -> bool:
-    """Serve a frozen salon again. Returns False when it is not frozen."""
+    """Serve a frozen salon again. Returns False when it is not frozen.
+
+    Raises NotYet while it is being checked whether the salon is uninstalled.
+    """
     if company.status != Status.FROZEN:
         return False
+    if UninstallRequest.objects.filter(company=company).exists():
+        raise NotYet(f"it is being checked whether salon {company.salon_id} is uninstalled")
     company.move(to=Status.ACTIVE, sources=[Status.FROZEN], frozen_at=None, activation_next_at=None)
     company.note(MarketplaceEvent.Type.UNFROZEN, by=by)
     settle_sending(company)

@@ -55,6 +55,7 @@ def due(*, limit: int) -> list[int]:
     never = Q(check_row__isnull=True, created_at__lte=now - CHECK_EVERY)
     free = Q(check_row__claimed_until__isnull=True) | Q(check_row__claimed_until__lte=now)
     rows = Company.objects.filter(never | Q(free, check_row__next_at__lte=now), status__in=COMPARED)
+    rows = rows.filter(uninstall_request__isnull=True)  # those are asked about by `uninstalls`
     return list(
         rows.order_by(F("check_row__next_at").asc(nulls_first=True))[:limit].values_list("pk", flat=True)
     )
@@ -158,7 +159,7 @@ def _repair(
     row.missing_since = None
     if wanted == "freeze":
         lifecycle.freeze(company, by="reconciliation")
-    elif wanted == "unfreeze":
+    elif wanted == "unfreeze" and not lifecycle.deny_uninstall(company, by="reconciliation", said=there):
         lifecycle.unfreeze(company, by="reconciliation")
     if wanted == "show":
         # The application was removed and is being connected again: the owner's visit to our page settles it.
@@ -184,7 +185,7 @@ def _missing(
         waited = now - row.missing_since
         if there == ABSENT and (first_look or waited < apart):
             return ASKED_AGAIN, SECOND_LOOK - waited
-        if _too_many_are_missing(besides=company):
+        if too_many_are_missing(besides=company):
             if discrepancies.show(
                 Kind.MISSING_THERE, salon_id=company.salon_id, company=company, there=there
             ):
@@ -196,15 +197,20 @@ def _missing(
     return "uninstalled", CHECK_EVERY
 
 
-def _too_many_are_missing(*, besides: Company) -> bool:
-    """This one, the others that are to be uninstalled, and those that lately were by a comparison, of all."""
+def too_many_are_missing(*, besides: Company) -> bool:
+    """Whether so many salons are gone that a person has to confirm it.
+
+    Counted are this one, the others that are to be uninstalled, and those that lately were by a comparison.
+    """
     lately = timezone.now() - CHECK_EVERY
-    others = CompanyCheck.objects.filter(missing_since__isnull=False, company__status__in=COMPARED)
-    missing = 1 + others.exclude(company=besides).count()
+    missing_in_queue = Q(check_row__missing_since__isnull=False) | Q(
+        uninstall_request__missing_since__isnull=False
+    )
+    others = Company.objects.filter(missing_in_queue, status__in=COMPARED).exclude(pk=besides.pk)
+    missing = 1 + others.count()
+    found_gone = Q(event_data__by="reconciliation") | Q(event_data__yclients=ABSENT)
     gone = MarketplaceEvent.objects.filter(
-        event_type=MarketplaceEvent.Type.UNINSTALLED,
-        event_data__by="reconciliation",
-        created_at__gt=lately,
+        found_gone, event_type=MarketplaceEvent.Type.UNINSTALLED, created_at__gt=lately
     ).count()
     ours = Company.objects.filter(status__in=COMPARED).count()
     return missing + gone > max(MISSING_FREELY, MISSING_SHARE * (ours + gone))

@@ -35,15 +35,20 @@ Type = MarketplaceEvent.Type
 REPEAT_WINDOW = 600  # seconds
 # A process that dies between keeping and applying leaves the row to the worker after this time.
 TAKEOVER = timedelta(seconds=30)
-# What changes a salon's standing, and the change that each lifecycle event itself makes.
+# What changes a salon's standing, and the changes that each lifecycle event itself makes.
 STANDING = (
     Type.REGISTRATION_STARTED,
     Type.INTEGRATION_ACTIVATED,
     Type.FROZEN,
     Type.UNFROZEN,
+    Type.UNINSTALL_DENIED,
     Type.UNINSTALLED,
 )
-OWN_EFFECT = {"uninstall": Type.UNINSTALLED, "freeze": Type.FROZEN, "payment": Type.UNFROZEN}
+OWN_EFFECTS: dict[str, tuple[str, ...]] = {
+    "uninstall": (Type.FROZEN, Type.UNINSTALLED),
+    "freeze": (Type.FROZEN,),
+    "payment": (Type.UNFROZEN,),
+}
 
 # Making the fields costs more than checking with them, and they keep nothing of what they check.
 LIFECYCLE = LifecycleSerializer()
@@ -230,6 +235,6 @@ def _since(one: Checked, changes: dict[int, dict[str, int]]) -> int:
     A lifecycle body has no time and no number, so it is a repeat as long as nothing else has happened to the
     salon: after a reinstall the same "uninstall" is new.
     """
-    own = OWN_EFFECT.get(one.name)
-    others = [last for kind, last in changes.get(one.salon_id, {}).items() if kind != own]
+    own = OWN_EFFECTS.get(one.name, ())
+    others = [last for kind, last in changes.get(one.salon_id, {}).items() if kind not in own]
     return max(others, default=0)

@@ -13,9 +13,8 @@ from django.utils import timezone
 from config.shared.masking import mask_traceback
 from marketplace.bookings import applying
 from marketplace.metrics import EFFECTS
-from marketplace.models import Company, InboundWebhook
+from marketplace.models import InboundWebhook
 from marketplace.salons import details, lifecycle
-from marketplace.yclients.api import YClients
 
 log = structlog.get_logger("webhooks")
 
@@ -25,13 +24,10 @@ CLAIM = timedelta(seconds=60)
 MAX_ATTEMPTS = 12
 LONGEST_PAUSE = 3600.0  # seconds
 MAX_TRACEBACK = 8000
-# The sender repeats what we did not answer; a repeat of an old uninstall must not hit a new installation.
-LATE_REPEATS = timedelta(hours=1)
-ASK_PATIENCE = 4.0  # seconds; the sender waits for about 10
 
 Effect = Callable[..., bool]
 EFFECTS_OF: dict[str, Effect] = {
-    "uninstall": lifecycle.uninstall,
+    "uninstall": lifecycle.request_uninstall,
     "freeze": lifecycle.freeze,
     "payment": lifecycle.unfreeze,
 }
@@ -91,31 +87,9 @@ def _apply(webhook: InboundWebhook) -> bool:
         with transaction.atomic():
             return applying.apply(webhook)
     effect = EFFECTS_OF[webhook.name]
-    if webhook.name == "uninstall" and _is_late_repeat(webhook.salon_id):
-        return False
     with transaction.atomic():
         company = lifecycle.locked(webhook.salon_id)
         return effect(company, by="yclients webhook") if company else False
-
-
-def _is_late_repeat(salon_id: int) -> bool:
-    """Shortly after a reinstall, ask YClients whether this uninstall is news or an old one sent again.
-
-    Raises YClientsError when it cannot be asked: then the webhook waits.
-    """
-    reinstalled = Company.objects.filter(
-        ~Q(status=Company.Status.UNINSTALLED),
-        salon_id=salon_id,
-        uninstalled_at__gt=timezone.now() - LATE_REPEATS,
-        registered_at__gt=F("uninstalled_at"),
-    )
-    if not reinstalled.exists():
-        return False
-    with YClients(patience=ASK_PATIENCE) as yclients:
-        still_installed = yclients.installation(salon_id).wants_us
-    if still_installed:
-        log.warning("late repeat of an uninstall ignored", salon_id=salon_id)
-    return still_installed
 
 
 def _finish(webhook: InboundWebhook, state: str) -> None:

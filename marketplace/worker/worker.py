@@ -21,7 +21,7 @@ from marketplace.inbound import forwarding, processing, welcome
 from marketplace.models import Company, InboundWebhook
 from marketplace.notifications import callback_queue, callbacks
 from marketplace.salons import activation
-from marketplace.sync import channels, connections, listing, reconciliation
+from marketplace.sync import channels, connections, listing, reconciliation, uninstalls
 from marketplace.webhooks import processing as effects
 from marketplace.worker import retention
 
@@ -97,6 +97,7 @@ def all_jobs() -> list[Job]:
         Job("bookings", partial(effects.due, kind=InboundWebhook.Kind.ENTITY), apply_webhook, at_once=2),
         Job("reminders", reminders.due, reminders.remind, at_once=1, rest=SLOW_INTERVAL),
         Job("channels", channels.due, channels.tell, at_once=1, rest=REST_OF_NEWS),
+        Job("uninstalls", uninstalls.due, uninstalls.check, at_once=1),
         Job("reconciliation", reconciliation.due, reconciliation.check, at_once=1, rest=SLOW_INTERVAL),
         Job("listing", listing.due, listing.read_next, at_once=1, rest=SLOW_INTERVAL),
         Job("callbacks", callback_queue.due, callbacks.deliver, at_once=2),

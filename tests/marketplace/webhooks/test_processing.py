@@ -12,45 +12,11 @@ from marketplace.models import Company, InboundWebhook
 from marketplace.salons import lifecycle
 from marketplace.webhooks import intake, processing
 from tests.environment import PARTNER_TOKEN
-from tests.marketplace.local_yclients import LocalYClients
-from tests.marketplace.salons_data import ALMATY, ANDREY, MOSCOW, make_active
-from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, WEBHOOK_URL, events, lifecycle_body, post
+from tests.marketplace.salons_data import ALMATY, MOSCOW, make_active
+from tests.marketplace.webhook_posts import events, lifecycle_body, post
 from whatsapp.models import Session
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def test_uninstall_unlinks_and_destroys() -> None:
-    company = make_active()
-    assert post(lifecycle_body("uninstall")).status_code == 200
-    session = Session.objects.get()
-    company.refresh_from_db()
-    assert (company.status, company.api_key, company.webhook_secret) == ("uninstalled", "", "")
-    assert (company.api_key_digest, company.webhook_secret_digest, company.session) == (None, None, None)
-    assert session.wanted == "unlinked"
-    assert events("uninstalled") == 1
-    assert InboundWebhook.objects.get().state == "applied"
-
-
-def test_an_uninstall_leaves_the_other_salons_of_the_session_their_whatsapp() -> None:
-    first = make_active()
-    second = make_active(ALMATY, session=first.session)
-    post(lifecycle_body("uninstall"))
-    second.refresh_from_db()
-    assert (second.status, second.session_id) == ("active", first.session_id)
-    assert Session.objects.get().wanted == "linked"
-    post(lifecycle_body("uninstall", salon_id=ALMATY))
-    assert Session.objects.get().wanted == "unlinked"
-
-
-def test_a_repeated_uninstall_has_no_second_effect_even_on_the_destroyed_address() -> None:
-    make_active()
-    answers = [
-        post(lifecycle_body("uninstall"), url)
-        for url in (MOSCOW_WEBHOOK_URL, WEBHOOK_URL, MOSCOW_WEBHOOK_URL)
-    ]
-    assert [answer.json()["status"] for answer in answers] == ["kept", "repeat", "repeat"]
-    assert events("uninstalled") == 1
 
 
 def test_freeze_and_payment() -> None:
@@ -67,62 +33,6 @@ def test_freeze_and_payment() -> None:
         assert company.api_key
     assert Session.objects.get().wanted == "linked"
     assert (events("frozen"), events("unfrozen")) == (2, 2)
-
-
-def reinstall(yclients: LocalYClients) -> Company:
-    from marketplace.salons.registration import start_registration
-
-    yclients.press_connect(MOSCOW)
-    return start_registration(salon_ids=[MOSCOW], user=ANDREY, signed=True).primary
-
-
-def test_a_reinstall_after_an_uninstall_starts_with_a_session_of_its_own(yclients: LocalYClients) -> None:
-    before = make_active().session_id
-    post(lifecycle_body("uninstall"))
-    company = reinstall(yclients)
-    assert company.status == "pending_whatsapp"
-    assert company.session is not None
-    assert company.session_id != before
-    assert (company.session.wanted, company.session.is_linked) == ("stopped", False)
-
-
-def test_an_uninstall_after_a_reinstall_is_not_a_repeat(yclients: LocalYClients) -> None:
-    make_active()
-    post(lifecycle_body("uninstall"))
-    company = reinstall(yclients)
-    yclients.change(MOSCOW, "uninstall")
-    assert post(lifecycle_body("uninstall")).json()["status"] == "kept"
-    company.refresh_from_db()
-    assert company.status == "uninstalled"
-    assert events("uninstalled") == 2
-
-
-def test_a_late_copy_of_the_old_uninstall_does_not_hit_the_new_installation(yclients: LocalYClients) -> None:
-    make_active()
-    post(lifecycle_body("uninstall"))
-    company = reinstall(yclients)
-    assert post(lifecycle_body("uninstall")).status_code == 200
-    company.refresh_from_db()
-    assert company.status == "pending_whatsapp"
-    assert InboundWebhook.objects.latest("id").state == "ignored"
-
-
-def test_an_uninstall_that_cannot_be_told_from_a_late_copy_waits_for_yclients(
-    yclients: LocalYClients,
-) -> None:
-    make_active()
-    post(lifecycle_body("uninstall"))
-    company = reinstall(yclients)
-    yclients.change(MOSCOW, "uninstall")
-    yclients.fault("422", endpoint="install_status")
-    assert post(lifecycle_body("uninstall")).status_code == 200
-    waiting = InboundWebhook.objects.latest("id")
-    assert waiting.state == "failed"
-    InboundWebhook.objects.filter(pk=waiting.pk).update(next_attempt_at=timezone.now())
-    waiting.refresh_from_db()
-    assert processing.apply(webhook=waiting) == "applied"
-    company.refresh_from_db()
-    assert company.status == "uninstalled"
 
 
 def test_messages_wait_while_every_salon_of_the_number_is_frozen() -> None:
@@ -157,8 +67,8 @@ def test_a_failed_effect_is_kept_with_its_traceback_and_can_be_replayed(
 ) -> None:
     company = make_active()
     with monkeypatch.context() as hook:
-        hook.setitem(processing.EFFECTS_OF, "uninstall", broken)
-        assert post(lifecycle_body("uninstall")).status_code == 200
+        hook.setitem(processing.EFFECTS_OF, "freeze", broken)
+        assert post(lifecycle_body("freeze")).status_code == 200
     kept = InboundWebhook.objects.get()
     assert (kept.state, kept.attempts) == ("failed", 1)
     assert "Traceback" in kept.last_error
@@ -168,7 +78,7 @@ def test_a_failed_effect_is_kept_with_its_traceback_and_can_be_replayed(
     intake.replay(webhook=kept)
     assert processing.apply(webhook=kept) == "applied"
     company.refresh_from_db()
-    assert company.status == "uninstalled"
+    assert company.status == "frozen"
 
 
 def test_an_effect_is_applied_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
