@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import Error, close_old_connections, connection
 
 log = structlog.get_logger("database")
 P = ParamSpec("P")
@@ -43,19 +43,54 @@ async def in_threads(
     threads: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
     """As `in_thread`, on `threads`: for those whose work must not take the threads of others."""
-    # asgiref's own wrapper, because hints push from inside through the loop that waits here. Shielded,
-    # because it swallows a cancellation that comes during such a push, and with it a lost lease.
-    work = sync_to_async(with_connection(function), thread_sensitive=False, executor=threads)
+    return await _run(threads, with_connection(function), *args, **kwargs)
+
+
+class DedicatedThread:
+    """One thread with one database connection, for work that must never wait for anybody else's.
+
+    The connection is opened by the first work, kept, and opened anew after an error of the database.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `in_thread`, one after the other on this thread."""
+        return await _run(self._threads, _with_kept_connection(function), *args, **kwargs)
+
+    def close(self) -> None:
+        """Give the connection back and end the thread when its last work has ended; does not wait for it."""
+        self._threads.submit(connection.close)
+        self._threads.shutdown(wait=False)
+
+
+def _with_kept_connection(function: Callable[P, T]) -> Callable[P, T]:
+    @functools.wraps(function)
+    def work(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except Error:
+            connection.close()
+            raise
+
+    return work
+
+
+async def _run(threads: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    # asgiref's own wrapper, so that what runs in the thread finds the loop that waits for it (`hints`).
+    # Shielded, because it may swallow a cancellation, and with it a lost lease.
+    work = sync_to_async(function, thread_sensitive=False, executor=threads)
     task = asyncio.ensure_future(work(*args, **kwargs))
     try:
         result: T = await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(_look_at)
+        task.add_done_callback(_log_failure)
         raise
     return result
 
 
-def _look_at(task: "asyncio.Task[Any]") -> None:
+def _log_failure(task: "asyncio.Task[Any]") -> None:
     """Log what went wrong in work that nobody waits for any more."""
     if not task.cancelled() and (error := task.exception()):
         log.warning("database work failed after its caller was cancelled", cause=repr(error))

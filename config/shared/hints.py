@@ -7,12 +7,14 @@ between processes, a plain callback within one process (the embedded default).
 import asyncio
 import uuid
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import psycopg
 import structlog
-from asgiref.sync import async_to_sync
+from asgiref.sync import SyncToAsync, async_to_sync
 from channels.layers import get_channel_layer
 from django.db import connection, transaction
+from prometheus_client import Counter
 
 log = structlog.get_logger("hints")
 
@@ -23,43 +25,67 @@ LIBPQ = (
     *("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert"),
     *("connect_timeout", "tcp_user_timeout", "keepalives_idle"),
 )
-PUSH_TIMEOUT = 2.0  # seconds; a channel layer that hangs must not hold up the caller for longer
+PUSH_TIMEOUT = 2.0  # seconds that a channel layer may take for one push
+PUSHES_MOST = 200  # under way at once in one event loop; what comes on top of a layer that hangs is dropped
+PUSHES_LOST = Counter("pushes_lost_total", "Pushes to pages that were not sent, by reason.", ["reason"])
 
+_pushes: "WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[None]]]" = WeakKeyDictionary()
 _listeners: dict[str, set[Callable[[], None]]] = {POOLS: set(), WORKERS: set()}
 
 
 def group_of(session_id: uuid.UUID | str) -> str:
-    """Name of the channel layer group that hears of one session."""
+    """Name of the channel layer group of one session's pages."""
     return f"session.{session_id}"
 
 
 def session_changed(session_id: uuid.UUID | str) -> None:
-    """After the commit: tell the pages of this session to read it again, and the workers to look."""
+    """After the commit: push to the pages of this session, which read it again, and wake the workers."""
     transaction.on_commit(lambda: _push(session_id), robust=True)
     _wake(WORKERS)
 
 
 def wake_pools() -> None:
-    """After the commit: tell the pools to look at the rows now."""
+    """After the commit: wake the pools, which look at the rows now."""
     _wake(POOLS)
 
 
 def wake_workers() -> None:
-    """After the commit: tell the workers to look at the rows now."""
+    """After the commit: wake the workers, which look at the rows now."""
     _wake(WORKERS)
 
 
 def _push(session_id: uuid.UUID | str) -> None:
-    layer = get_channel_layer()
-    message = {"type": "session.changed", "session_id": str(session_id)}
+    """Start a push in the event loop that waits for this thread; nobody waits for the push.
 
-    async def send() -> None:
-        async with asyncio.timeout(PUSH_TIMEOUT):
-            await layer.group_send(group_of(session_id), message)
-
+    A command has no such loop: it sends at once, and waits for it at most PUSH_TIMEOUT.
+    """
+    loop: asyncio.AbstractEventLoop | None = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+    if loop is None or not loop.is_running():
+        async_to_sync(_send)(session_id)
+        return
     try:
-        async_to_sync(send)()
+        loop.call_soon_threadsafe(_start_push, loop, session_id)
+    except RuntimeError:  # closed at this very moment
+        PUSHES_LOST.labels(reason="stopped").inc()
+
+
+def _start_push(loop: asyncio.AbstractEventLoop, session_id: uuid.UUID | str) -> None:
+    under_way = _pushes.setdefault(loop, set())
+    if len(under_way) >= PUSHES_MOST:
+        PUSHES_LOST.labels(reason="too many").inc()
+        return
+    task = loop.create_task(_send(session_id), name="push")
+    under_way.add(task)
+    task.add_done_callback(under_way.discard)
+
+
+async def _send(session_id: uuid.UUID | str) -> None:
+    message = {"type": "session.changed", "session_id": str(session_id)}
+    try:
+        async with asyncio.timeout(PUSH_TIMEOUT):
+            await get_channel_layer().group_send(group_of(session_id), message)
     except Exception as error:  # noqa: BLE001  any layer, any fault: the page's own poll makes up for it
+        PUSHES_LOST.labels(reason="timeout" if isinstance(error, TimeoutError) else "error").inc()
         log.warning("push lost", session=str(session_id), error=repr(error))
 
 
@@ -87,18 +113,18 @@ class Listener:
 
     async def __aenter__(self) -> "Listener":
         self._loop = asyncio.get_running_loop()
-        _listeners[self.channel].add(self._hear)
+        _listeners[self.channel].add(self._set_event)
         if connection.vendor == "postgresql":
             self._task = asyncio.create_task(self._listen_for_ever(), name=f"listen:{self.channel}")
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        _listeners[self.channel].discard(self._hear)
+        _listeners[self.channel].discard(self._set_event)
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def _hear(self) -> None:
+    def _set_event(self) -> None:
         self._loop.call_soon_threadsafe(self.event.set)
 
     async def wait(self, seconds: float) -> None:
