@@ -105,7 +105,7 @@ def receive_all(arrivals: list[VerifiedWebhook]) -> list[Answer]:
     rows = _rows([answer for answer in answers if isinstance(answer, Checked)])
     kept = iter(keep_all(rows) if rows else [])
     if any(row.kind == Kind.ENTITY and row.next_attempt_at for row in rows):
-        status_changes.wake_soon()  # a worker applies them
+        status_changes.wake_workers_soon()  # a worker applies them
     return [next(kept) if isinstance(answer, Checked) else answer for answer in answers]
 
 

@@ -35,8 +35,8 @@ class Running:
             runner.cancel()
         self.task.cancel()
         await asyncio.gather(self.task, *self.pool._tasks.values(), return_exceptions=True)
-        for fact in list(self.pool.facts._tasks):
-            fact.cancel()
+        for task in list(self.pool.writer._tasks):
+            task.cancel()
 
 
 @asynccontextmanager

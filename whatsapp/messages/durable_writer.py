@@ -1,93 +1,144 @@
-"""Writing down what WhatsApp has said, come what may.
+"""Writes down what WhatsApp has said of messages, many at a time, whatever happens.
 
 An acknowledgement that is lost means a second message to a person. So it is written whoever holds the
-session's lease by then, and tried again for as long as the database is away.
+session's lease by then, and tried again for as long as the database is away. What waits is bounded: who adds
+more waits too, and at last the engine's hosts are not read.
 """
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 
 from config.shared.database import in_thread
-from whatsapp.engine import events
+from whatsapp.engine.events import Incoming, Receipt, Sent
 from whatsapp.messages import inbox, outbox
+from whatsapp.messages.early_receipts import EarlyReceipts
 
 log = structlog.get_logger("pool")
 P = ParamSpec("P")
 T = TypeVar("T")
+MessageEvent = Sent | Receipt | Incoming
+MESSAGE_EVENTS = (Sent, Receipt, Incoming)
 RETRY = 0.5  # seconds
+EVENTS_MOST = 10_000  # that wait
+BATCH_MOST = 200  # events in one transaction
 
 
-def write_sent(event: events.Sent) -> bool:
-    """Note an acknowledgement; its reference is `<message>.<attempt>`."""
-    pk, _, attempt = event.ref.partition(".")
-    return outbox.record_sent(pk=int(pk), attempt=int(attempt), wa_message_id=event.wa_message_id)
-
-
-def write_receipt(event: events.Receipt) -> set[str]:
-    """Note a receipt; return the ids that are known."""
-    return inbox.record_receipts(
-        session_id=event.session, message_ids=event.message_ids, kind=event.kind, at=event.at
-    )
-
-
-def writing(event: events.Event) -> Callable[[], object] | None:
-    """What is to be written down for this event, whoever holds the lease; None when nothing is."""
-    if isinstance(event, events.Sent):
-        return partial(write_sent, event)
-    if isinstance(event, events.Receipt):
-        return partial(write_receipt, event)
-    if isinstance(event, events.Incoming):
-        return partial(inbox.record_incoming, event)
-    return None
+def record_events(events: Sequence[MessageEvent]) -> list[Receipt]:
+    """Write events in one transaction; return the receipts, one for each message, of unknown messages."""
+    with transaction.atomic():
+        if sent := [event for event in events if isinstance(event, Sent)]:
+            outbox.record_sent(sent)
+        receipts = [event for event in events if isinstance(event, Receipt)]
+        unknown = inbox.record_receipts(receipts) if receipts else []
+        for event in events:
+            if isinstance(event, Incoming):
+                inbox.record_incoming(event)
+    return unknown
 
 
 class DurableWriter:
-    """What is being written down; one for each pool."""
+    """One for each pool. `on_written` is called with each event when it is in the database."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_written: Callable[[MessageEvent], None]) -> None:
+        self._on_written = on_written
+        self._events: asyncio.Queue[MessageEvent] = asyncio.Queue(maxsize=EVENTS_MOST)
+        self._added = self._written = 0
+        self._flushes: list[tuple[int, asyncio.Future[None]]] = []  # who waits for which number of events
+        self._early = EarlyReceipts()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.waiting = 0  # for the database to come back
+        self._retrying = 0
 
-    def note(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Task[T]":
-        """Begin to write; goes on whatever becomes of the caller."""
-        task = asyncio.create_task(self._write(function, *args, **kwargs), name="fact")
+    @property
+    def is_behind(self) -> bool:
+        """Something waits for the database to come back."""
+        return self._retrying > 0
+
+    async def add(self, event: MessageEvent) -> None:
+        """Have `run` write the event; waits while too many wait already."""
+        await self._events.put(event)
+        self._added += 1
+
+    async def run(self) -> None:
+        """Write what was added, in the order it came. What arrives meanwhile makes up the next batch."""
+        while True:
+            batch = [await self._events.get()]
+            while len(batch) < BATCH_MOST and not self._events.empty():
+                batch.append(self._events.get_nowait())
+            await self._record(batch)
+            for event in batch:
+                self._on_written(event)
+            self._written += len(batch)
+            self._end_flushes()
+
+    async def flushed(self) -> None:
+        """Return when all that was added before is written."""
+        if self._written < self._added:
+            done = asyncio.get_running_loop().create_future()
+            self._flushes.append((self._added, done))
+            await done
+
+    def start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Task[T]":
+        """Begin other database work that must be done; goes on whatever becomes of the caller."""
+        task = asyncio.create_task(self._until_done(function, *args, **kwargs), name="durable write")
         self._tasks.add(task)
-        task.add_done_callback(self._written)
+        task.add_done_callback(self._ended)
         return task
 
-    async def keep(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Write and return the result. A cancelled caller does not interrupt the writing."""
-        return await asyncio.shield(self.note(function, *args, **kwargs))
+    async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `start`, and return the result. A cancelled caller does not interrupt the work."""
+        return await asyncio.shield(self.start(function, *args, **kwargs))
 
     async def flush(self, seconds: float) -> None:
         """Wait until everything is written, at most this long."""
-        if self._tasks:
-            _done, late = await asyncio.wait(set(self._tasks), timeout=seconds)
-            if late:
-                log.error("facts not written", facts=len(late))
+        events = asyncio.create_task(self.flushed())
+        _done, late = await asyncio.wait({events, *self._tasks}, timeout=seconds)
+        if late:
+            log.error("not everything was written", events=self._added - self._written)
+            events.cancel()
 
-    async def _write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _record(self, batch: Sequence[MessageEvent]) -> None:
+        try:
+            unknown = await self._until_done(record_events, batch)
+        except Exception as error:  # noqa: BLE001  one event that the database refuses must not take others along
+            if len(batch) == 1:
+                log.error("event not written", event_type=type(batch[0]).__name__, error=repr(error))
+                return
+            for event in batch:
+                await self._record([event])
+            return
+        for receipt in unknown:
+            self._early.add(receipt)
+        sent = [event.wa_message_id for event in batch if isinstance(event, Sent)]
+        if early := [receipt for message_id in sent for receipt in self._early.pop(message_id)]:
+            await self._record(early)
+
+    async def _until_done(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await in_thread(function, *args, **kwargs)
         except (OperationalError, InterfaceError) as error:
-            log.warning("database unavailable", task="facts", error=str(error).partition("\n")[0])
-        self.waiting += 1
+            log.warning("database unavailable", task="messages", error=str(error).partition("\n")[0])
+        self._retrying += 1
         try:
             while True:
                 await asyncio.sleep(RETRY)
                 try:
                     return await in_thread(function, *args, **kwargs)
                 except (OperationalError, InterfaceError) as error:
-                    log.debug("database still unavailable", task="facts", error=repr(error))
+                    log.debug("database still unavailable", task="messages", error=repr(error))
         finally:
-            self.waiting -= 1
+            self._retrying -= 1
 
-    def _written(self, task: asyncio.Task[Any]) -> None:
+    def _end_flushes(self) -> None:
+        while self._flushes and self._flushes[0][0] <= self._written:
+            _number, done = self._flushes.pop(0)
+            if not done.done():
+                done.set_result(None)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("fact not written", error=repr(error))
+            log.error("not written", error=repr(error))

@@ -2,7 +2,6 @@
 
 import time
 from collections import OrderedDict
-from dataclasses import replace
 
 from whatsapp.engine.events import Receipt
 from whatsapp.sessions.policy import EARLY_RECEIPTS_KEPT, EARLY_RECEIPTS_MOST
@@ -15,16 +14,17 @@ class EarlyReceipts:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[float, list[Receipt]]] = OrderedDict()
 
-    def keep(self, message_id: str, receipt: Receipt) -> None:
-        """Keep what the receipt says of one of its messages."""
+    def add(self, receipt: Receipt) -> None:
+        """Keep a receipt of one message."""
         now = time.monotonic()
-        self._kept.setdefault(message_id, (now, []))[1].append(replace(receipt, message_ids=[message_id]))
+        (message_id,) = receipt.message_ids
+        self._kept.setdefault(message_id, (now, []))[1].append(receipt)
         while self._kept:
             kept_at, _receipts = next(iter(self._kept.values()))
             if len(self._kept) <= EARLY_RECEIPTS_MOST and now - kept_at <= EARLY_RECEIPTS_KEPT:
                 return
             self._kept.popitem(last=False)
 
-    def take(self, message_id: str) -> list[Receipt]:
+    def pop(self, message_id: str) -> list[Receipt]:
         """The receipts of this message, in the order they came; they are kept no longer."""
         return self._kept.pop(message_id, (0.0, []))[1]

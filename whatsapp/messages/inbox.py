@@ -1,49 +1,77 @@
-"""What comes in: receipts for what was sent, and what clients write. Facts, written down without a lease."""
+"""Writes what comes in: receipts for what was sent, and what clients write. It needs no lease."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import reduce
+from itertools import groupby
+from operator import or_
 
-from django.db.models import Value
+from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from whatsapp import metrics
-from whatsapp.engine.events import Incoming
+from whatsapp.engine.events import Incoming, Receipt
 from whatsapp.messages import numbers, status_changes
 from whatsapp.messages.message_queue import storable
-from whatsapp.messages.status_changes import to_be_told
+from whatsapp.messages.status_changes import callback_due
 from whatsapp.models import Message
 
 Status = Message.Status
 
 
-def record_receipts(*, session_id: str, message_ids: list[str], kind: str, at: float) -> set[str]:
-    """Note that these messages were `delivered` or `read` at `at` (seconds since the epoch).
+def record_receipts(receipts: Sequence[Receipt]) -> list[Receipt]:
+    """Note which messages were delivered or read, and when; a status never goes back.
 
-    Returns the ids that are known. A status never goes back, and what was read was delivered.
+    Returns the receipts of messages that are not known (yet), one for each message.
     """
-    rows = Message.objects.filter(
-        session_id=session_id, direction=Message.Direction.OUT, wa_message_id__in=message_ids
-    )
     now = timezone.now()
-    moment = min(datetime.fromtimestamp(at, UTC), now)
-    arrived = Greatest("sent_at", Value(moment))  # WhatsApp's clock has whole seconds, ours has not
-    if kind == "read":
-        later = Greatest("delivered_at", Value(moment))
-        read = rows.filter(status=Status.DELIVERED).update(status=Status.READ, read_at=later)
-        changed = rows.filter(status=Status.SENT).update(
-            status=Status.READ, read_at=arrived, delivered_at=arrived, **to_be_told(now)
-        )
-        if read or changed:
-            metrics.MESSAGES.labels(outcome=Status.READ).inc(read + changed)
-    else:
-        changed = rows.filter(status=Status.SENT).update(
-            status=Status.DELIVERED, delivered_at=arrived, **to_be_told(now)
-        )
-    if changed:
-        metrics.MESSAGES.labels(outcome=Status.DELIVERED).inc(changed)
-        status_changes.wake_soon()
-    named = set(message_ids)
-    return named if changed == len(named) else set(rows.values_list("wa_message_id", flat=True))
+    delivered = read = 0
+    # "delivered" comes before "read"; WhatsApp's clock has whole seconds, so that many share a moment.
+    order = sorted(receipts, key=lambda receipt: (receipt.kind, receipt.at))
+    for (kind, at), group in groupby(order, key=lambda receipt: (receipt.kind, receipt.at)):
+        rows = Message.objects.filter(_named(group), direction=Message.Direction.OUT)
+        moment = min(datetime.fromtimestamp(at, UTC), now)
+        if kind == "read":
+            later = Greatest("delivered_at", Value(moment))
+            read += rows.filter(status=Status.DELIVERED).update(status=Status.READ, read_at=later)
+        changed = _mark_arrived(rows.filter(status=Status.SENT), moment, now, read=kind == "read")
+        delivered += changed
+        read += changed if kind == "read" else 0
+    for outcome, number in ((Status.DELIVERED, delivered), (Status.READ, read)):
+        if number:
+            metrics.MESSAGES.labels(outcome=outcome).inc(number)
+    if delivered:
+        status_changes.wake_workers_soon()
+    named = sum(len(receipt.message_ids) for receipt in receipts)
+    return [] if delivered == named else _of_unknown_messages(receipts)
+
+
+def _mark_arrived(rows: QuerySet[Message], moment: datetime, now: datetime, *, read: bool) -> int:
+    """Sent messages are at the phone now; what was read was delivered."""
+    arrived = Greatest("sent_at", Value(moment))  # our clock is finer than WhatsApp's
+    seen = {"status": Status.READ, "read_at": arrived} if read else {"status": Status.DELIVERED}
+    return rows.update(delivered_at=arrived, **seen, **callback_due(now))
+
+
+def _named(receipts: Iterable[Receipt]) -> Q:
+    """The messages that these receipts name; a session's receipts are about its own messages alone."""
+    ids: dict[str, list[str]] = {}
+    for receipt in receipts:
+        ids.setdefault(receipt.session, []).extend(receipt.message_ids)
+    return reduce(or_, (Q(session_id=pk, wa_message_id__in=named) for pk, named in ids.items()))
+
+
+def _of_unknown_messages(receipts: Sequence[Receipt]) -> list[Receipt]:
+    rows = Message.objects.filter(_named(receipts), direction=Message.Direction.OUT)
+    known = {(str(session), name) for session, name in rows.values_list("session_id", "wa_message_id")}
+    return [
+        replace(receipt, message_ids=[message_id])
+        for receipt in receipts
+        for message_id in receipt.message_ids
+        if (receipt.session, message_id) not in known
+    ]
 
 
 def record_incoming(event: Incoming) -> bool:
@@ -74,5 +102,5 @@ def record_incoming(event: Incoming) -> bool:
         return False
     Message.objects.bulk_create([message], ignore_conflicts=True)
     metrics.MESSAGES.labels(outcome=Status.RECEIVED).inc()
-    status_changes.wake_soon()
+    status_changes.wake_workers_soon()
     return True

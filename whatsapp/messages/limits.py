@@ -33,10 +33,6 @@ class Limits:
         """The last midnight by the salon's clock."""
         return now.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
 
-    def next_day(self, now: datetime) -> datetime:
-        """The next midnight by the salon's clock."""
-        return (self.day_began(now) + timedelta(hours=26)).replace(hour=0)
-
     def adds_wait_until(self, now: datetime) -> datetime | None:
         """When advertising may go out next; None when it may now."""
         local = now.astimezone(self.zone)

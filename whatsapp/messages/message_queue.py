@@ -1,9 +1,7 @@
-"""What the rest of the product may ask of messages: take them, withdraw them, send one again, count them.
+"""What the rest of the product may ask of messages: queue them, withdraw them, send one again, count them.
 
-Nothing here talks to WhatsApp: the pool that holds the session sends (`sending`), and the rows tell what
-became of each message. A row with `callback_state` due has something to tell: an outbound one its status to
-who asked, an inbound one itself to whoever acts on it. Who has told it sets `done` by
-`mark_told`, which keeps it due when the status went on meanwhile.
+Nothing here talks to WhatsApp: the pool that holds the session sends (`sender`), and the rows say what became
+of each message. A row whose `callback_state` is due has a change to report (`status_changes`).
 """
 
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from django.utils import timezone
 
 from config.shared import hints
 from whatsapp import metrics
-from whatsapp.messages.status_changes import to_be_told, wake_soon
+from whatsapp.messages.status_changes import callback_due, wake_workers_soon
 from whatsapp.models import Message, Session
 
 Status, CallbackState, Source, Category = (
@@ -124,27 +122,6 @@ def _rows_of(*, session: Session, messages: list[NewMessage]) -> dict[tuple[str,
     return found
 
 
-def cancel(
-    *, session: Session, source: str, external_ids: list[str], error_code: str, error: str = ""
-) -> int:
-    """Withdraw messages that still wait (a reminder of a moved booking); return how many there were.
-
-    What is being sent at this moment goes out.
-    """
-    waiting = Message.objects.filter(session=session, source=source, external_id__in=external_ids)
-    return finish_waiting(waiting.filter(status=Status.QUEUED), error_code=error_code, error=error)
-
-
-def cancel_waiting(
-    *, session: Session, phone: str, error_code: str, error: str = "", category: str | None = None
-) -> int:
-    """Withdraw what waits for one phone, such as advertising to a client who opted out."""
-    waiting = Message.objects.filter(session=session, phone=phone, status=Status.QUEUED)
-    if category:
-        waiting = waiting.filter(category=category)
-    return finish_waiting(waiting, error_code=error_code, error=error)
-
-
 def finish_waiting(
     waiting: QuerySet[Message], *, error_code: str, error: str, status: Message.Status = Status.FAILED
 ) -> int:
@@ -159,11 +136,11 @@ def finish_waiting(
         error_code=Case(When(unknowns__gt=0, then=F("error_code")), default=Value(error_code)),
         error=error[:300],
         finished_at=now,
-        **to_be_told(now),
+        **callback_due(now),
     )
     if changed:
         metrics.MESSAGES.labels(outcome=status.value).inc(changed)
-        wake_soon()
+        wake_workers_soon()
     return changed
 
 

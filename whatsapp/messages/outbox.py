@@ -1,13 +1,16 @@
 """What a pool does to the rows of messages that go out.
 
 A message is claimed under the session's lease, and committed as `sending`, before WhatsApp hears of it: a
-crash leaves at most that one row in doubt. What WhatsApp answers is a fact, written down whoever holds the
-lease by then; it names the attempt, so that an old answer is never taken for a newer attempt's.
+crash leaves at most that one row in doubt. What WhatsApp answers is written down whoever holds the lease by
+then; it names the attempt, so that an old answer is never taken for a newer attempt's.
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 
 from django.conf import settings
 from django.db import transaction
@@ -15,10 +18,11 @@ from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from whatsapp import metrics
+from whatsapp.engine.events import Sent
 from whatsapp.messages import numbers, status_changes
 from whatsapp.messages.limits import Limits, limits_of
 from whatsapp.messages.message_queue import finish_waiting
-from whatsapp.messages.status_changes import to_be_told
+from whatsapp.messages.status_changes import callback_due
 from whatsapp.models import Message, Session
 from whatsapp.sessions.leases import Lease, LeaseLost
 from whatsapp.sessions.policy import CHECK_BATCH, SEND_FAILURES_MOST
@@ -30,8 +34,8 @@ UNKNOWN_OUTCOME = "unknown_outcome"
 
 @dataclass(frozen=True, slots=True)
 class RateUsage:
-    """How a session stands with its limits: messages handed over since midnight by the salon's clock, and
-    within the time that a full burst takes to be saved up."""
+    """A session's limits and what it has used of them: messages handed over since midnight by the salon's
+    clock, and within the time that a full burst takes to be saved up."""
 
     limits: Limits
     sent_today: int
@@ -79,7 +83,7 @@ def _limits(session: Session, now: datetime) -> Limits:
     return limits_of(session=session, row=getattr(session, "limits", None), now=now)
 
 
-def take_over(lease: Lease) -> int:
+def settle_previous(lease: Lease) -> int:
     """Settle what an earlier holder of the lease left in doubt; return how many messages.
 
     Raises LeaseLost.
@@ -90,7 +94,7 @@ def take_over(lease: Lease) -> int:
         return settle_unknown(left, cause="the pool that sent it is gone")
 
 
-def standing(lease: Lease) -> RateUsage:
+def rate_usage(lease: Lease) -> RateUsage:
     """Read the session's limits and count what it has sent."""
     now = timezone.now()
     session = Session.objects.select_related("limits").defer("qr", "pairing_code").get(pk=lease.session_id)
@@ -155,25 +159,36 @@ def fail_without_whatsapp(*, session_id: uuid.UUID) -> int:
 # --- answers ----------------------------------------------------------------------------------------
 
 
-def record_sent(*, pk: int, attempt: int, wa_message_id: str) -> bool:
-    """Note that WhatsApp's server has acknowledged this attempt. True when it was news.
+def record_sent(acknowledged: Sequence[Sent]) -> int:
+    """Note that WhatsApp's server has acknowledged these attempts; return of how many that was news.
 
-    The acknowledgement outweighs what was made of the attempt before it came: taken for unknown, queued
-    again, too late.
+    A reference is `<message>.<attempt>`. The acknowledgement outweighs what was made of the attempt before
+    it came: taken for unknown, queued again, too late.
     """
     now = timezone.now()
-    attempted = Message.objects.filter(pk=pk, attempts=attempt).exclude(status__in=ACKNOWLEDGED)
-    changed = attempted.update(
-        status=Status.SENT,
-        wa_message_id=wa_message_id,
-        sent_at=now,
-        finished_at=None,
-        error_code="",
-        error="",
-        **to_be_told(now),
+    names = {_attempt(event.ref): event.wa_message_id for event in acknowledged}
+    attempted = reduce(or_, (Q(pk=pk, attempts=attempt) for pk, attempt in names))
+    name = Case(*(When(pk=pk, attempts=attempt, then=Value(named)) for (pk, attempt), named in names.items()))
+    changed = (
+        Message.objects.filter(attempted)
+        .exclude(status__in=ACKNOWLEDGED)
+        .update(
+            status=Status.SENT,
+            wa_message_id=name,
+            sent_at=now,
+            finished_at=None,
+            error_code="",
+            error="",
+            **callback_due(now),
+        )
     )
     _count(Status.SENT, changed)
-    return bool(changed)
+    return changed
+
+
+def _attempt(ref: str) -> tuple[int, int]:
+    pk, _, attempt = ref.partition(".")
+    return int(pk), int(attempt)
 
 
 def record_failed(*, pk: int, attempt: int, error: str, permanent: bool) -> str:
@@ -207,7 +222,7 @@ def _fail(attempted: QuerySet[Message], error: str) -> None:
         error_code="refused",
         error=error[:300],
         finished_at=now,
-        **to_be_told(now),
+        **callback_due(now),
     )
     _count(Status.FAILED, changed)
 
@@ -218,7 +233,7 @@ def settle_unknown(in_doubt: QuerySet[Message], *, cause: str) -> int:
     now = timezone.now()
     once_more = Q(unknowns=0) if settings.SENDING_UNKNOWN == "retry" else Q(pk__isnull=True)
     in_doubt = in_doubt.filter(status=Status.SENDING)
-    told = to_be_told(now)
+    told = callback_due(now)
     ended = ~once_more
     changed = in_doubt.update(
         status=Case(When(once_more, then=Value(Status.QUEUED.value)), default=Value(Status.UNKNOWN.value)),
@@ -236,4 +251,4 @@ def settle_unknown(in_doubt: QuerySet[Message], *, cause: str) -> int:
 def _count(outcome: str, changed: int) -> None:
     if changed:
         metrics.MESSAGES.labels(outcome=outcome).inc(changed)
-        status_changes.wake_soon()
+        status_changes.wake_workers_soon()

@@ -1,4 +1,4 @@
-"""The session pool: claims leases, runs a runner for each session, and never outlives its right to.
+"""The session pool: claims leases, and runs a runner for each session for as long as its lease lasts.
 
 Side tasks are named and watched: when one dies, the pool stops loudly.
 """
@@ -23,7 +23,7 @@ from config.shared.database import in_thread
 from whatsapp import metrics
 from whatsapp.engine import RECYCLED, Engine, events
 from whatsapp.messages import message_queue, outbox
-from whatsapp.messages.durable_writer import DurableWriter, writing
+from whatsapp.messages.durable_writer import MESSAGE_EVENTS, DurableWriter, MessageEvent
 from whatsapp.messages.pacing import Pacer
 from whatsapp.models import Pool
 from whatsapp.pool.lease_watch import LeaseWatch
@@ -61,13 +61,13 @@ class SessionPool:
         self.runners: dict[uuid.UUID, SessionRunner] = {}
         self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._pacer = Pacer(settings.start_interval)
-        self.facts = DurableWriter()
+        self.writer = DurableWriter(self._message_event_written)
         self._swept_at = 0.0
         self._claiming: asyncio.Future[list[Lease]] | None = None
         self._listener = hints.Listener(hints.POOLS)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then give everything back. Raises what a side task died of."""
+        """Work until `stop` is set, then release everything. Raises what a side task died of."""
         log.info("pool started", pool=self.name, capacity=self.settings.capacity)
         await self._beat_until_it_succeeds(stop)
         watch = LeaseWatch(
@@ -77,14 +77,15 @@ class SessionPool:
         try:
             async with self._listener, asyncio.TaskGroup() as group:
                 side = [
-                    group.create_task(watch.keep(), name="leases"),
-                    group.create_task(watch.enforce(), name="lease ends"),
+                    group.create_task(watch.renew_leases(), name="leases"),
+                    group.create_task(watch.stop_overdue(), name="lease ends"),
                     group.create_task(self._claim_and_watch(), name="claims"),
                     group.create_task(self._dispatch_events(), name="events"),
+                    group.create_task(self.writer.run(), name="durable writer"),
                     group.create_task(self._heartbeat(), name="heartbeat"),
                 ]
                 await stop.wait()
-                for task in (side[2], side[4]):
+                for task in (side[2], side[5]):
                     task.cancel()
                 await self._stop_runners()
                 for task in side:
@@ -92,30 +93,31 @@ class SessionPool:
             polite = True
         finally:
             await self.engine.close()
-            await self._say_goodbye(give_back=polite)
+            watch.close()
+            await self._sign_off(release=polite)
             log.info("pool stopped", pool=self.name)
 
     # --- side tasks ----------------------------------------------------------------------------
 
     async def _claim_and_watch(self) -> None:
-        """Take due sessions, and tell runners whose rows were changed."""
+        """Claim due sessions, and notify runners whose rows were changed."""
         while True:
             try:
                 for session_id, version in (await in_thread(leases.versions, owner=self.name)).items():
-                    self._tell(session_id, version)
-                await self._tell_of_messages()
+                    self._notify_runner(session_id, version)
+                await self._notify_of_messages()
                 await self._claim()
             except DatabaseError as error:
                 log.warning("database unavailable", task="claims", error=str(error).partition("\n")[0])
             await self._listener.wait(self.settings.poll)
 
-    def _tell(self, session_id: uuid.UUID, version: int) -> None:
+    def _notify_runner(self, session_id: uuid.UUID, version: int) -> None:
         runner = self.runners.get(session_id)
         # A runner's own writes come back here too, once.
-        if runner and version > runner.seen_version:
+        if runner and version > runner.context.seen_version:
             runner.row_changed()
 
-    async def _tell_of_messages(self) -> None:
+    async def _notify_of_messages(self) -> None:
         """Wake the runners that have messages to send, and end what waits in vain, of any session."""
         for session_id, service in await in_thread(outbox.with_due_messages, owner=self.name):
             if runner := self.runners.get(session_id):
@@ -126,17 +128,17 @@ class SessionPool:
             await in_thread(message_queue.fail_unlinked)
 
     async def _claim(self) -> None:
-        if self.facts.waiting:
-            return  # what WhatsApp has acknowledged must be written before it could be taken for unsent
+        if self.writer.is_behind:
+            return  # acknowledgements must be written before their messages could be taken for unsent
         room = min(self.settings.capacity - len(self.runners), CLAIMED_AT_ONCE)
         work = in_thread(leases.claim, owner=self.name, limit=room, seconds=self.settings.lease)
-        # A claim goes on in its thread when this task is cancelled: the end waits for it, and gives it back.
+        # A claim goes on in its thread when this task is cancelled: the end waits for it, and releases it.
         self._claiming = asyncio.ensure_future(work)
         for lease in await asyncio.shield(self._claiming):
-            self._take(lease)
+            self._start_runner(lease)
 
-    def _take(self, lease: Lease) -> None:
-        runner = SessionRunner(lease=lease, engine=self.engine, pacer=self._pacer, facts=self.facts)
+    def _start_runner(self, lease: Lease) -> None:
+        runner = SessionRunner(lease=lease, engine=self.engine, pacer=self._pacer, writer=self.writer)
         self.runners[lease.session_id] = runner
         former = self._tasks.get(lease.session_id)
         task = asyncio.create_task(self._run(runner, former), name=f"session:{lease.session_id}")
@@ -145,7 +147,7 @@ class SessionPool:
 
     async def _run(self, runner: SessionRunner, former: asyncio.Task[None] | None) -> None:
         if former:
-            await asyncio.wait({former})  # what was given up here must have ended before it starts anew
+            await asyncio.wait({former})  # the session's former run must have ended
         await runner.run()
 
     def _forget(self, session_id: uuid.UUID, runner: SessionRunner) -> None:
@@ -161,10 +163,15 @@ class SessionPool:
                 log.info("engine host started", host=event.host, pid=event.pid)
             elif isinstance(event, events.Pong):
                 continue
+            elif isinstance(event, MESSAGE_EVENTS):
+                await self.writer.add(event)  # before anything else; waits while too many wait
             elif runner := self.runners.get(uuid.UUID(event.session)):
-                runner.hear(event)
-            elif fact := writing(event):
-                self.facts.note(fact)  # of a session that was given back meanwhile
+                runner.handle_event(event)
+
+    def _message_event_written(self, event: MessageEvent) -> None:
+        """The session's sender waits for the acknowledgement of its message in the row."""
+        if isinstance(event, events.Sent) and (runner := self.runners.get(uuid.UUID(event.session))):
+            runner.handle_event(event)
 
     def _host_exited(self, event: events.HostExited) -> None:
         if event.reason == RECYCLED:
@@ -224,17 +231,17 @@ class SessionPool:
             _done, late = await asyncio.wait(tasks, timeout=self.settings.stop_timeout)
             if late:
                 log.error("sessions did not stop in time", sessions=len(late))
-        await self.facts.flush(FLUSH_TIMEOUT)
+        await self.writer.flush(FLUSH_TIMEOUT)
 
-    async def _say_goodbye(self, *, give_back: bool) -> None:
-        if give_back and self._claiming:
+    async def _sign_off(self, *, release: bool) -> None:
+        if release and self._claiming:
             await asyncio.wait({self._claiming})
         try:
-            if give_back:
+            if release:
                 await in_thread(leases.release_all, owner=self.name)
             await in_thread(Pool.objects.filter(name=self.name).delete)
         except DatabaseError as error:
-            log.warning("database unavailable", task="goodbye", error=str(error).partition("\n")[0])
+            log.warning("database unavailable", task="sign off", error=str(error).partition("\n")[0])
 
 
 def own_rss_bytes() -> int:

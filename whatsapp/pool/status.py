@@ -1,4 +1,4 @@
-"""How the pools stand: who lives, who holds what, what is left alone. For operators."""
+"""The state of all pools and sessions for operators: who lives, who holds what, what nobody holds."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,8 +12,8 @@ from whatsapp.sessions.services import LEFT_ALONE_AFTER, POOL_SILENCE
 
 
 @dataclass(frozen=True, slots=True)
-class PoolStanding:
-    """One pool as its last heartbeat told; `hosts` are dicts of `whatsapp.engine.HostInfo`."""
+class PoolSnapshot:
+    """One pool as its last heartbeat described it; `hosts` are dicts of `whatsapp.engine.HostInfo`."""
 
     name: str
     alive: bool
@@ -34,7 +34,7 @@ class PoolStatus:
     `left_alone` are ids of sessions with work to do that no pool has held for LEFT_ALONE_AFTER seconds.
     """
 
-    pools: list[PoolStanding]
+    pools: list[PoolSnapshot]
     sessions: dict[str, int]
     wanted: dict[str, int]
     held: int
@@ -43,7 +43,7 @@ class PoolStatus:
 
     @property
     def is_well(self) -> bool:
-        """A pool lives and nothing that is wanted is left alone, or nothing is wanted at all."""
+        """A pool lives and no wanted session is left alone, or none is wanted at all."""
         return not self.left_alone and (any(pool.alive for pool in self.pools) or not self.wanted_at_work)
 
     @property
@@ -56,8 +56,8 @@ class PoolStatus:
         return {**asdict(self), "is_well": self.is_well}
 
 
-def look(*, most_named: int = 50) -> PoolStatus:
-    """Read how things stand; names at most `most_named` sessions that are left alone."""
+def read_snapshot(*, most_named: int = 50) -> PoolStatus:
+    """Read the state of all pools; names at most `most_named` sessions that are left alone."""
     now = timezone.now()
     held = Session.objects.filter(lease_expires_at__gt=now).exclude(lease_owner="")
     by_owner = dict(held.values_list("lease_owner").annotate(Count("pk")).order_by())
@@ -77,9 +77,9 @@ def _counts(column: str) -> dict[str, int]:
     return dict(Session.objects.values_list(column).annotate(Count("pk")).order_by(column))
 
 
-def _pool(pool: Pool, held: int) -> PoolStanding:
+def _pool(pool: Pool, held: int) -> PoolSnapshot:
     age = timezone.now() - pool.heartbeat_at
-    return PoolStanding(
+    return PoolSnapshot(
         name=pool.name,
         alive=age < POOL_SILENCE,
         heartbeat_age=round(age.total_seconds(), 1),

@@ -115,7 +115,7 @@ def modified_at(session_id: SessionId) -> float:
     return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
-def take_copy(lease: Lease) -> bool:
+def store_copy(lease: Lease) -> bool:
     """Store an encrypted copy of the local key store; False when the copy there is the same.
 
     Raises LeaseLost when the session is not ours any more, StoreDamaged when the local key store is no good

@@ -73,7 +73,7 @@ SEND_BACKOFF_MOST = 60.0  # seconds; the session's later messages wait too, whic
 # The library gives up after 75 s at the latest; an engine that is silent for longer is restarted.
 ANSWER_WAIT = 100.0
 EARLY_RECEIPTS_KEPT = 60.0  # seconds
-EARLY_RECEIPTS_MOST = 1000
+EARLY_RECEIPTS_MOST = 20_000  # of all sessions of a pool
 HOLD_RECHECK = 60.0  # seconds until a session held back by cap or night looks at its limits again
 
 

@@ -24,7 +24,7 @@ from tests.marketplace.listener import Listener
 from tests.marketplace.local_yclients import LocalYClients
 from tests.marketplace.salons_data import MOSCOW, make_active
 from whatsapp.messages import message_queue
-from whatsapp.messages.status_changes import to_be_told
+from whatsapp.messages.status_changes import callback_due
 from whatsapp.models import Message
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,7 +72,7 @@ def queue(there: Listener, *own_ids: str, company: Company | None = None) -> lis
 def goes_on(message: Message, status: str, **fields: Any) -> None:
     """The pool learns what became of the message."""
     Message.objects.filter(pk=message.pk).update(
-        status=status, wa_message_id=f"WA{message.pk}", **fields, **to_be_told(timezone.now())
+        status=status, wa_message_id=f"WA{message.pk}", **fields, **callback_due(timezone.now())
     )
 
 

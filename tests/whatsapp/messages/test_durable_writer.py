@@ -2,20 +2,27 @@
 
 import asyncio
 import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from django.db import OperationalError
 
+from config.shared.database import in_thread
 from tests.whatsapp.outgoing import queue, until_message, until_status
 from tests.whatsapp.pools import linked_session, running_pool
-from whatsapp.engine.events import Receipt, Sent
+from whatsapp.engine.events import Incoming, Receipt, Sent
 from whatsapp.messages import durable_writer, outbox
-from whatsapp.messages.durable_writer import DurableWriter
+from whatsapp.messages.durable_writer import DurableWriter, MessageEvent
 from whatsapp.models import Message
+from whatsapp.sessions import services
 
 # All of it: threads that write keep connections of earlier tests, and look at them.
 pytestmark = pytest.mark.django_db(transaction=True)
 Status = Message.Status
+SESSION = str(uuid.uuid4())
 
 
 @pytest.fixture(autouse=True)
@@ -39,32 +46,94 @@ class Absent:
         return self.written
 
 
+@asynccontextmanager
+async def running_writer() -> AsyncIterator[tuple[DurableWriter, list[MessageEvent]]]:
+    """A writer, and the events that it says are written."""
+    written: list[MessageEvent] = []
+    writer = DurableWriter(written.append)
+    task = asyncio.create_task(writer.run())
+    yield writer, written
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def incoming(number: int, text: str = "Hello") -> Incoming:
+    return Incoming(SESSION, f"IN{number}", "79995550101", None, text, None, time.time())
+
+
 async def test_writing_waits_for_the_database() -> None:
-    kept, database = DurableWriter(), Absent(calls=3)
-    assert await kept.keep(database.write) == 1
-    assert kept.waiting == 0
+    writer, database = DurableWriter(lambda _event: None), Absent(calls=3)
+    assert await writer.write(database.write) == 1
+    assert not writer.is_behind
 
 
 async def test_a_cancelled_caller_does_not_interrupt_the_writing() -> None:
-    kept, database = DurableWriter(), Absent(calls=5)
-    caller = asyncio.create_task(kept.keep(database.write))
-    while kept.waiting == 0:
+    writer, database = DurableWriter(lambda _event: None), Absent(calls=5)
+    caller = asyncio.create_task(writer.write(database.write))
+    while not writer.is_behind:
         await asyncio.sleep(0.001)
     caller.cancel()
     await asyncio.gather(caller, return_exceptions=True)
-    await kept.flush(5)
+    await writer.flush(5)
     assert database.written == 1
 
 
 async def test_a_flush_does_not_wait_for_ever() -> None:
-    kept, database = DurableWriter(), Absent(calls=10_000)
-    task = kept.note(database.write)
-    started = time.monotonic()
-    await kept.flush(0.05)
-    assert time.monotonic() - started < 5
+    writer, database = DurableWriter(lambda _event: None), Absent(calls=10_000)
+    task = writer.start(database.write)
+    await writer.add(incoming(1))  # nobody runs the writer
+    async with asyncio.timeout(20):
+        await writer.flush(0.05)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert kept.waiting == 0
+    assert not writer.is_behind
+
+
+async def test_what_waits_is_bounded_and_nothing_of_it_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable_writer, "EVENTS_MOST", 5)
+    away = asyncio.Event()
+    away.set()
+    stored: list[MessageEvent] = []
+
+    def record(batch: Sequence[MessageEvent]) -> list[Receipt]:
+        if away.is_set():
+            raise OperationalError("the server closed the connection")
+        stored.extend(batch)
+        return []
+
+    monkeypatch.setattr(durable_writer, "record_events", record)
+    events = [incoming(number) for number in range(40)]
+    added = 0
+
+    async def add_all() -> None:
+        nonlocal added
+        for event in events:
+            await writer.add(event)
+            added += 1
+
+    async with running_writer() as (writer, written):
+        adding = asyncio.create_task(add_all())
+        while not writer.is_behind or added < 6:  # five wait, and a batch is at work
+            await asyncio.sleep(0.001)
+        assert not adding.done()
+        away.clear()
+        async with asyncio.timeout(20):
+            await adding
+            await writer.flushed()
+    assert stored == written == events
+
+
+async def test_one_event_that_the_database_refuses_does_not_take_others_along() -> None:
+    session = await in_thread(services.create_session)
+    unknown = incoming(1)  # of a session that is not there
+    known = replace(incoming(2), session=str(session.pk))
+    async with running_writer() as (writer, _written):
+        await writer.add(unknown)
+        await writer.add(known)
+        async with asyncio.timeout(20):
+            await writer.flushed()
+    rows = await in_thread(lambda: list(Message.objects.values_list("wa_message_id", flat=True)))
+    assert rows == ["IN2"]
 
 
 class TestThePool:
@@ -75,16 +144,16 @@ class TestThePool:
         away.set()
         really = outbox.record_sent
 
-        def record_sent(**given: object) -> bool:
+        def record_sent(acknowledged: Sequence[Sent]) -> int:
             if away.is_set():
                 raise OperationalError("the server closed the connection")
-            return really(**given)  # type: ignore[arg-type]
+            return really(acknowledged)
 
         monkeypatch.setattr(outbox, "record_sent", record_sent)
         async with running_pool() as running:
             session = await linked_session(running)
             (message,) = await queue(session)
-            await until_message(message, lambda _row: running.pool.facts.waiting)
+            await until_message(message, lambda _row: running.pool.writer.is_behind)
             running.pool.runners[session.pk].abandon()
             away.clear()
             row = await until_status(message, Status.SENT)

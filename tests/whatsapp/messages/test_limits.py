@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whatsapp.engine.events import Receipt
+from whatsapp.messages import early_receipts
 from whatsapp.messages.early_receipts import EarlyReceipts
 from whatsapp.messages.limits import Limits, limits_of
 from whatsapp.messages.pacing import TokenBucket
 from whatsapp.models import SendingLimits, Session
-from whatsapp.sessions import policy
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -82,11 +82,12 @@ def test_a_bucket_lets_a_burst_through_and_then_keeps_the_pace(
     assert sent_at[-1] >= paced * gap * (1 - jitter) - 1e-6
 
 
-def test_early_receipts_are_few_and_each_is_used_once() -> None:
+def test_early_receipts_are_few_and_each_is_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early_receipts, "EARLY_RECEIPTS_MOST", 100)
     early = EarlyReceipts()
-    for number in range(policy.EARLY_RECEIPTS_MOST + 5):
-        early.keep(str(number), Receipt("s", [str(number)], "delivered", 0.0))
-    assert early.take("0") == []
-    (kept,) = early.take("100")
-    assert kept.message_ids == ["100"]
-    assert early.take("100") == []
+    for number in range(105):
+        early.add(Receipt("s", [str(number)], "delivered", 0.0))
+    assert early.pop("4") == []
+    (kept,) = early.pop("5")
+    assert kept.message_ids == ["5"]
+    assert early.pop("5") == []

@@ -1,4 +1,4 @@
-"""Taking messages, withdrawing them, sending one again, and whom their status is told."""
+"""Queueing messages, withdrawing them, sending one again, and which callbacks become due."""
 
 import time
 from datetime import timedelta
@@ -8,8 +8,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from tests.whatsapp.outgoing import CLIENT, new
-from whatsapp.engine.events import NumberResult
-from whatsapp.messages import inbox, message_queue, numbers, outbox, status_changes
+from whatsapp.engine.events import NumberResult, Receipt, Sent
+from whatsapp.messages import inbox, message_queue, numbers, outbox
 from whatsapp.models import KnownNumber, Message, Session
 from whatsapp.sessions.leases import Lease, LeaseLost
 
@@ -44,6 +44,15 @@ def claimed(lease: Lease, session: Session, **fields: object) -> Message:
     step = outbox.claim(lease, unchecked_too=True)
     assert step.message == message
     return step.message
+
+
+def acknowledge(message: Message, *, attempt: int, name: str) -> int:
+    return outbox.record_sent([Sent(str(message.session_id), f"{message.pk}.{attempt}", name)])
+
+
+def withdraw(session: Session) -> int:
+    waiting = Message.objects.filter(session=session)
+    return message_queue.finish_waiting(waiting, error_code="test", error="withdrawn by a test")
 
 
 def answer(phone: str, *, on_whatsapp: bool = True, jid: str | None = None) -> NumberResult:
@@ -145,15 +154,15 @@ class TestTruth:
         self, session: Session, lease: Lease
     ) -> None:
         message = claimed(lease, session)
-        outbox.take_over(lease)
+        outbox.settle_previous(lease)
         assert outbox.claim(lease, unchecked_too=True).message == message
-        assert not outbox.record_sent(pk=message.pk, attempt=1, wa_message_id="A")
-        assert outbox.record_sent(pk=message.pk, attempt=2, wa_message_id="B")
+        assert not acknowledge(message, attempt=1, name="A")
+        assert acknowledge(message, attempt=2, name="B")
 
     def test_a_late_acknowledgement_saves_the_second_sending(self, session: Session, lease: Lease) -> None:
         message = claimed(lease, session)
-        outbox.take_over(lease)
-        assert outbox.record_sent(pk=message.pk, attempt=1, wa_message_id="A")
+        outbox.settle_previous(lease)
+        assert acknowledge(message, attempt=1, name="A")
         assert outbox.claim(lease, unchecked_too=True).message is None
 
     def test_an_unknown_number_of_refusals_ends_in_failure(self, session: Session, lease: Lease) -> None:
@@ -169,7 +178,7 @@ class TestTruth:
 
     def test_what_may_have_gone_out_is_not_called_expired(self, session: Session, lease: Lease) -> None:
         message = claimed(lease, session)
-        outbox.take_over(lease)
+        outbox.settle_previous(lease)
         Message.objects.update(expires_at=timezone.now())
         assert message_queue.expire_due() == 1
         message.refresh_from_db()
@@ -177,34 +186,46 @@ class TestTruth:
 
     def test_receipts_of_another_session_change_nothing(self, session: Session, lease: Lease) -> None:
         message = claimed(lease, session)
-        outbox.record_sent(pk=message.pk, attempt=1, wa_message_id="A")
+        acknowledge(message, attempt=1, name="A")
         other = Session.objects.create()
+        receipt = Receipt(str(other.pk), ["A"], "read", time.time())
+        assert inbox.record_receipts([receipt]) == [receipt]
+        message.refresh_from_db()
+        assert message.status == Status.SENT
+
+    def test_many_acknowledgements_and_receipts_are_written_at_once_each_to_its_own(self) -> None:
+        rows = []
+        for number in range(3):
+            linked = Session.objects.create(
+                jid=f"{number}:1@s.whatsapp.net", lease_owner="a", wanted="linked"
+            )
+            lease = Lease(session_id=linked.pk, owner="a", token=0, deadline=time.monotonic() + 60)
+            rows.append(claimed(lease, linked))
+        names = [str(row.session_id) for row in rows]
         assert (
-            inbox.record_receipts(session_id=str(other.pk), message_ids=["A"], kind="read", at=time.time())
-            == set()
+            outbox.record_sent([Sent(names[n], f"{row.pk}.1", f"ID{n}") for n, row in enumerate(rows)]) == 3
         )
+        earlier, later = time.time() - 60, time.time()
+        receipts = [
+            Receipt(names[0], ["ID0"], "delivered", later),
+            Receipt(names[1], ["ID1"], "read", later),
+            Receipt(names[0], ["ID0"], "read", later),
+            Receipt(names[2], ["ID2", "of the phone"], "delivered", earlier),
+        ]
+        assert inbox.record_receipts(receipts) == [Receipt(names[2], ["of the phone"], "delivered", earlier)]
+        found = dict(Message.objects.values_list("wa_message_id", "status"))
+        assert found == {"ID0": "read", "ID1": "read", "ID2": "delivered"}
+        last = Message.objects.get(wa_message_id="ID2")
+        assert last.delivered_at == last.sent_at  # never before it was sent, whatever WhatsApp's clock says
 
 
 class TestWithdrawing:
     def test_only_what_waits_is_withdrawn(self, session: Session, lease: Lease) -> None:
         sending = claimed(lease, session, external_id="a", source="reminder")
         one(session, external_id="b", source="reminder")
-        withdrawn = message_queue.cancel(
-            session=session, source="reminder", external_ids=["a", "b"], error_code="booking_moved"
-        )
-        assert withdrawn == 1
+        assert withdraw(session) == 1
         sending.refresh_from_db()
         assert sending.status == Status.SENDING
-
-    def test_advertising_to_one_phone_is_withdrawn_alone(self, session: Session) -> None:
-        one(session, category="adds")
-        one(session)
-        assert (
-            message_queue.cancel_waiting(
-                session=session, phone=CLIENT, category="adds", error_code="opted_out"
-            )
-            == 1
-        )
 
     def test_messages_of_a_session_that_lost_its_device_meanwhile_are_found(self, session: Session) -> None:
         message = one(session)
@@ -217,14 +238,14 @@ class TestWithdrawing:
 class TestSendingAgain:
     def test_a_failed_message_is_sent_again_as_a_new_one(self, session: Session) -> None:
         message = one(session, callback_url=URL)
-        message_queue.cancel_waiting(session=session, phone=CLIENT, error_code="test")
+        withdraw(session)
         copy = message_queue.resend(message=message)
         assert (copy.text, copy.source, copy.status) == (message.text, "support", Status.QUEUED)
         assert Message.objects.get(pk=copy.pk).callback_url == ""
 
     def test_a_second_click_sends_no_second_copy(self, session: Session) -> None:
         message = one(session)
-        message_queue.cancel_waiting(session=session, phone=CLIENT, error_code="test")
+        withdraw(session)
         message_queue.resend(message=message)
         with pytest.raises(message_queue.NotResendable):
             message_queue.resend(message=message)
@@ -234,18 +255,7 @@ class TestSendingAgain:
             message_queue.resend(message=one(session))
 
 
-class TestTelling:
-    def test_a_status_that_went_on_while_it_was_told_is_told_again(
-        self, session: Session, lease: Lease
-    ) -> None:
-        message = claimed(lease, session, callback_url=URL)
-        seen = Message.objects.get(pk=message.pk)
-        outbox.record_sent(pk=message.pk, attempt=1, wa_message_id="A")
-        assert not status_changes.mark_told(message=seen, reported=1)
-        seen.refresh_from_db()
-        assert (seen.callback_state, seen.reported) == ("due", 1)
-        assert status_changes.mark_told(message=seen, reported=3)
-
+class TestCallbacks:
     def test_a_new_status_makes_it_due_but_keeps_a_pause_and_an_end(
         self, session: Session, lease: Lease
     ) -> None:
@@ -254,7 +264,7 @@ class TestTelling:
         for state, then in states.items():
             message = claimed(lease, session)
             Message.objects.filter(pk=message.pk).update(callback_state=state, callback_next_at=later)
-            outbox.record_sent(pk=message.pk, attempt=1, wa_message_id=f"id-{state}")
+            acknowledge(message, attempt=1, name=f"id-{state}")
             message.refresh_from_db()
             assert message.callback_state == then
             assert (message.callback_next_at == later) is (state != "done")

@@ -37,8 +37,8 @@ class TestPairing:
     async def test_an_attempt_that_ran_out_starts_again_while_somebody_looks(self) -> None:
         async with running_pool(pace=0.002) as running:
             session = await until(await new_session(), lambda row: row.qr)
-            first = running.pool.runners[session.pk].pairing_started
-            await until(session, lambda _: running.pool.runners[session.pk].pairing_started > first)
+            first = running.pool.runners[session.pk].link.pairing_started
+            await until(session, lambda _: running.pool.runners[session.pk].link.pairing_started > first)
 
     async def test_an_attempt_nobody_looks_at_ends_with_its_last_code(self) -> None:
         async with running_pool(pace=0.002):

@@ -141,12 +141,14 @@ class Story:
 
 
 async def settled(story: Story) -> Session:
-    """The row when everything said so far has been heard, and the session is up, at rest or waiting."""
+    """The row when every event so far has been handled, and the session is up, at rest or waiting."""
 
     def quiet(row: Session) -> bool:
         held = story.running.pool.runners.get(row.pk)
         asked, done = row.restart_requested_at, row.restart_done_at
-        if (held is not None and not held.inbox.empty()) or (asked and (done is None or done < asked)):
+        if (held is not None and not held.context.inbox.empty()) or (
+            asked and (done is None or done < asked)
+        ):
             return False
         if row.wanted == Wanted.STOPPED or row.status in (Status.CONFLICT, Status.BANNED, Status.FAILED):
             return held is None

@@ -13,7 +13,7 @@ from django.utils import timezone
 from config.shared.database import in_thread
 from tests.whatsapp.pools import PATIENCE, linked_session, running_pool, until
 from whatsapp.models import Pool, Session, SessionEvent
-from whatsapp.pool import status as standing
+from whatsapp.pool.status import read_snapshot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOST = {
@@ -85,7 +85,7 @@ def test_the_same_for_programs() -> None:
 def test_what_counts_as_left_alone(fields: dict[str, Any], alone: bool) -> None:
     pool()
     session(**fields)
-    assert bool(standing.look().left_alone) == alone
+    assert bool(read_snapshot().left_alone) == alone
     assert status()[0] == int(alone)
 
 

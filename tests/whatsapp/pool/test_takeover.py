@@ -117,7 +117,7 @@ async def test_a_device_linked_just_before_the_crash_is_found_again() -> None:
     """Killed after the scan and before the row was written: the key store knows, the row does not."""
     async with running_pool(lease=1.5) as crashing:
         row = await until(await new_session(), lambda row: row.qr)
-        crashing.pool.runners[row.pk].hear = lambda event: None  # type: ignore[method-assign]
+        crashing.pool.runners[row.pk].handle_event = lambda event: None  # type: ignore[method-assign]
         crashing.engine.scan(str(row.pk), PHONE)
         await crashing.crash()
         async with running_pool(lease=1.5):

@@ -55,23 +55,23 @@ def on_another_machine(settings: Any, tmp_path: Path) -> None:
 def test_a_copy_taken_while_the_store_is_open_restores_elsewhere(
     lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
 ) -> None:
-    assert vault.take_copy(lease)
+    assert vault.store_copy(lease)
     on_another_machine(settings, tmp_path)
     assert read(vault.prepare(lease.session_id).path) == ["first"]
 
 
 def test_the_same_store_is_not_copied_twice(lease: Lease, key_store: sqlite3.Connection) -> None:
-    assert vault.take_copy(lease)
-    assert not vault.take_copy(lease)
+    assert vault.store_copy(lease)
+    assert not vault.store_copy(lease)
     write(key_store, "second")
-    assert vault.take_copy(lease)
+    assert vault.store_copy(lease)
     assert StoredCredentials.objects.get().generation == 2
 
 
 def test_the_local_store_is_kept_while_the_copy_was_taken_from_it(
     lease: Lease, key_store: sqlite3.Connection
 ) -> None:
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     write(key_store, "after the copy")
     assert read(vault.prepare(lease.session_id).path) == ["first", "after the copy"]
 
@@ -80,12 +80,12 @@ def test_a_copy_taken_elsewhere_since_replaces_the_local_store(
     lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
 ) -> None:
     here = settings.WHATSAPP_STORE_DIR
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     on_another_machine(settings, tmp_path)
     elsewhere = sqlite3.connect(vault.prepare(lease.session_id).path)
     write(elsewhere, "elsewhere")
     elsewhere.close()
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     settings.WHATSAPP_STORE_DIR = here
     assert read(vault.prepare(lease.session_id).path) == ["first", "elsewhere"]
 
@@ -102,12 +102,12 @@ def test_without_store_and_copy_the_credentials_are_missing(lease: Lease) -> Non
 def test_a_pool_that_lost_the_lease_stores_no_copy(lease: Lease, key_store: sqlite3.Connection) -> None:
     Session.objects.update(lease_owner="pool-b", lease_token=lease.token + 1)
     with pytest.raises(LeaseLost):
-        vault.take_copy(lease)
+        vault.store_copy(lease)
     assert not StoredCredentials.objects.exists()
 
 
 def test_the_copy_in_the_database_is_encrypted(lease: Lease, key_store: sqlite3.Connection) -> None:
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     with connection.cursor() as cursor:
         cursor.execute("SELECT store FROM whatsapp_storedcredentials")
         stored = bytes(cursor.fetchone()[0])
@@ -118,7 +118,7 @@ def test_the_copy_in_the_database_is_encrypted(lease: Lease, key_store: sqlite3.
 def test_a_copy_whose_key_is_gone_is_damaged(
     lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
 ) -> None:
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     on_another_machine(settings, tmp_path)
     settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     with pytest.raises(vault.CredentialsDamaged):
@@ -128,7 +128,7 @@ def test_a_copy_whose_key_is_gone_is_damaged(
 def test_a_copy_with_a_wrong_checksum_is_damaged(
     lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
 ) -> None:
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     StoredCredentials.objects.update(checksum="0" * 64)
     on_another_machine(settings, tmp_path)
     with pytest.raises(vault.CredentialsDamaged):
@@ -136,7 +136,7 @@ def test_a_copy_with_a_wrong_checksum_is_damaged(
 
 
 def test_destroying_leaves_nothing_behind(lease: Lease, key_store: sqlite3.Connection) -> None:
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     vault.destroy(lease.session_id)
     assert not StoredCredentials.objects.exists()
     assert not list(vault.store_path(lease.session_id).parent.glob(f"{lease.session_id}*"))
@@ -145,7 +145,7 @@ def test_destroying_leaves_nothing_behind(lease: Lease, key_store: sqlite3.Conne
 def test_the_folder_and_a_restored_store_are_private(
     lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
 ) -> None:
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     on_another_machine(settings, tmp_path)
     path = vault.prepare(lease.session_id).path
     assert path.stat().st_mode & 0o077 == 0
@@ -154,7 +154,7 @@ def test_the_folder_and_a_restored_store_are_private(
 
 def test_the_copy_names_who_took_it_and_when(lease: Lease, key_store: sqlite3.Connection) -> None:
     before = timezone.now()
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     kept = StoredCredentials.objects.get()
     assert kept.taken_by == "pool-a"
     assert kept.taken_at >= before
@@ -163,11 +163,11 @@ def test_the_copy_names_who_took_it_and_when(lease: Lease, key_store: sqlite3.Co
 def test_the_copy_of_a_database_from_a_backup_does_not_replace_a_newer_store(
     lease: Lease, key_store: sqlite3.Connection
 ) -> None:
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     backup = StoredCredentials.objects.values().get()
     for value in ("second", "third"):
         write(key_store, value)
-        vault.take_copy(lease)
+        vault.store_copy(lease)
     StoredCredentials.objects.update(**backup)
     store = vault.prepare(lease.session_id)
     assert read(store.path) == ["first", "second", "third"]
@@ -181,14 +181,14 @@ def test_the_store_of_a_former_device_is_not_taken_for_a_newer_one(
     here = settings.WHATSAPP_STORE_DIR
     for value in ("second", "third"):
         write(key_store, value)
-        vault.take_copy(lease)
+        vault.store_copy(lease)
     StoredCredentials.objects.all().delete()  # unlinked, and linked anew on another machine
     on_another_machine(settings, tmp_path)
     device = sqlite3.connect(vault.store_path(lease.session_id))
     device.execute("CREATE TABLE keys (value TEXT)")
     write(device, "another device")
     device.close()
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     settings.WHATSAPP_STORE_DIR = here
     assert read(vault.prepare(lease.session_id).path) == ["another device"]
 
@@ -196,7 +196,7 @@ def test_the_store_of_a_former_device_is_not_taken_for_a_newer_one(
 def test_a_takeover_says_what_the_copy_does_not_know(
     lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
 ) -> None:
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     on_another_machine(settings, tmp_path)
     assert vault.prepare(lease.session_id).note == "credentials_restored"
     vault.destroy_local(lease.session_id)
@@ -214,20 +214,20 @@ def test_a_takeover_says_what_the_copy_does_not_know(
 
 
 def test_a_damaged_store_does_not_replace_a_good_copy(lease: Lease, key_store: sqlite3.Connection) -> None:
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     good = StoredCredentials.objects.get().checksum
     key_store.close()
     vault.destroy_local(lease.session_id)
     vault.store_path(lease.session_id).write_bytes(b"SQLite format 3\x00" + b"\xff" * 8000)
     with pytest.raises(vault.StoreDamaged):
-        vault.take_copy(lease)
+        vault.store_copy(lease)
     assert StoredCredentials.objects.get().checksum == good
 
 
 def test_a_damaged_copy_is_kept_for_whoever_can_mend_it(
     lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
 ) -> None:
-    vault.take_copy(lease)
+    vault.store_copy(lease)
     on_another_machine(settings, tmp_path)
     keys, settings.FIELD_ENCRYPTION_KEYS = settings.FIELD_ENCRYPTION_KEYS, [Fernet.generate_key().decode()]
     with pytest.raises(vault.CredentialsDamaged):

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="the same for programs")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        stands = status.look()
+        stands = status.read_snapshot()
         if options["json"]:
             self.stdout.write(json.dumps(stands.as_dict(), indent=2))
         else:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             self.stdout.write(f"LEFT ALONE for more than {LEFT_ALONE_AFTER:.0f} s: session {session}")
 
     @staticmethod
-    def _pool(pool: status.PoolStanding) -> str:
+    def _pool(pool: status.PoolSnapshot) -> str:
         return (
             f"pool {pool.name}: {'alive' if pool.alive else 'SILENT'}, heartbeat "
             f"{pool.heartbeat_age:.0f} s ago, {pool.sessions} of {pool.capacity} sessions, "

@@ -1,4 +1,8 @@
-"""A session's row as its pool sees it: read, and written under the lease."""
+"""What the parts that work on one leased session share: its row, its lease, the engine and its events.
+
+The pool's runner makes it and hands it to the sender, the link and the event handlers, which therefore need
+not know each other's owner.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -10,6 +14,8 @@ from django.db.models import Q
 
 from config.shared.database import in_thread
 from whatsapp import metrics
+from whatsapp.engine import Engine
+from whatsapp.engine.events import SessionEvent
 from whatsapp.models import Session
 from whatsapp.sessions import leases
 from whatsapp.sessions.leases import Lease, LeaseLost
@@ -18,19 +24,32 @@ log = structlog.get_logger("pool")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DATABASE_RETRY = 0.5
+DATABASE_RETRY = 0.5  # seconds
+# What WhatsApp says of messages does not come this way before it is written down, so what waits here is a
+# few events for each change of the line.
+INBOX_SIZE = 200
 
 
-class LeasedRow:
-    """The row of one leased session. Whatever is written goes through the lease, and fails with it."""
+class SessionContext:
+    """One leased session. Whatever is written goes through the lease, and fails with it."""
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, *, lease: Lease, engine: Engine) -> None:
         self.lease = lease
+        self.engine = engine
         self.session = str(lease.session_id)
         self.row: Session
+        self.row_changed = False  # by somebody else: to be read again
         self.seen_version = 0
+        self.connected_since: float | None = None  # monotonic; None while the line is down
+        self.inbox: asyncio.Queue[SessionEvent] = asyncio.Queue(maxsize=INBOX_SIZE)
+        self.lost = False  # the lease
         self.done = False
         self.log = log.bind(session=self.session)
+
+    @property
+    def line_is_up(self) -> bool:
+        """The session is connected, by the engine's word and in its row."""
+        return self.connected_since is not None and self.row.status == Session.Status.CONNECTED
 
     async def database(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run database work; while the database is away, try again for as long as the lease lasts.
@@ -48,6 +67,7 @@ class LeasedRow:
 
     async def load(self) -> None:
         """Read the row; raises LeaseLost when it is another's now."""
+        self.row_changed = False
         self.row = await self.database(Session.objects.get, pk=self.lease.session_id)
         self.seen_version = self.row.version
         if self.row.lease_token != self.lease.token or self.row.lease_owner != self.lease.owner:
@@ -70,7 +90,7 @@ class LeasedRow:
                 self.log.info(note, detail=detail)
         return written
 
-    async def give_back(self) -> None:
-        """Release the lease; the runner is done."""
+    async def release(self) -> None:
+        """Release the lease; the work on the session is done."""
         self.done = True
         await self.database(leases.release, self.lease)
