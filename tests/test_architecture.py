@@ -3,7 +3,8 @@
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,38 @@ def test_apps_use_of_config_only_what_knows_no_app() -> None:
     assert offenders(source_files("onboarding", "marketplace", "whatsapp"), outside_shared) == []
     apps = re.compile(r"(onboarding|marketplace|whatsapp)(\.|$)")
     assert offenders(source_files("config/shared"), apps) == []
+
+
+ROOMS_OF_WHATSAPP = ("crypto", "models", "sessions", "messages", "pool")  # the lowest first
+
+
+def test_rooms_of_whatsapp_import_only_lower_ones() -> None:
+    rooms = ROOMS_OF_WHATSAPP
+    for place, room in enumerate(rooms):
+        higher = re.compile(rf"whatsapp\.({'|'.join((*rooms[place + 1 :], 'admin', 'management'))})(\.|$)")
+        assert offenders(source_files(f"whatsapp/{room}"), higher) == []
+    outside = re.compile(r"whatsapp\.(?!engine(\.|$))")
+    assert offenders(source_files("whatsapp/engine"), outside) == []
+
+
+def test_no_module_of_these_rooms_imports_another_one_in_a_circle() -> None:
+    paths = {
+        module_name(path): path for room in ROOMS_OF_WHATSAPP for path in source_files(f"whatsapp/{room}")
+    }
+    graph = {
+        name: {found for each in imports_of(path) if (found := _module_of(each, paths)) and found != name}
+        for name, path in paths.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
+
+
+def module_name(path: Path) -> str:
+    return relative(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _module_of(name: str, modules: Container[str]) -> str | None:
+    """The module that an imported dotted name is, or lies in."""
+    return name if name in modules else next((up for up in (name.rpartition(".")[0],) if up in modules), None)
 
 
 def test_the_whatsapp_library_is_loaded_only_by_the_engine_host() -> None:
