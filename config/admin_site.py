@@ -7,17 +7,14 @@ from typing import Any
 import structlog
 from django.contrib.admin import AdminSite
 from django.core.cache import cache
-from django.db.models import Count, Model
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 
-from config.shared import support
 from config.shared.addresses import client_address
-from whatsapp.sessions.services import POOL_SILENCE
+from config.shared.overview import panels_for
 
 log = structlog.get_logger("support")
 
@@ -45,7 +42,7 @@ class SupportSite(AdminSite):
     index_template = "support/index.html"
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
-        return super().index(request, {**(extra_context or {}), "counts": _counts(request)})
+        return super().index(request, {**(extra_context or {}), "panels": panels_for(request)})
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Every page but the sign-in passes here."""
@@ -89,64 +86,3 @@ def _count_failure(key: str) -> None:
             cache.incr(key)
     except Exception as error:  # noqa: BLE001  as above; ValueError when the minute ended in between
         log.warning("sign-in attempts not counted", error=repr(error))
-
-
-def _counts(request: HttpRequest) -> list[dict[str, Any]]:
-    """Tables of counts for the models that this user may see; states in which nothing is are left out."""
-    from marketplace.admin.companies import COMPANY_TONES, WEBHOOK_TONES
-    from marketplace.models import Company, InboundWebhook
-    from whatsapp.admin.sessions import STATUS_TONES
-    from whatsapp.models import Pool, Session
-
-    shown = []
-    for model, field, tones in (
-        (Company, "status", COMPANY_TONES),
-        (Session, "status", STATUS_TONES),
-        (InboundWebhook, "state", WEBHOOK_TONES),
-    ):
-        if request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
-            shown.append(_table(model, field, tones))
-    if request.user.has_perm("whatsapp.view_message"):
-        shown.append(_messages())
-    if request.user.has_perm("whatsapp.view_pool"):
-        alive = Pool.objects.filter(heartbeat_at__gt=timezone.now() - POOL_SILENCE).count()
-        word = support.state(_("running"), "good") if alive else support.state(_("none is running"), "bad")
-        shown.append(
-            {"title": Pool._meta.verbose_name_plural, "rows": [(word, support.list_link(Pool, str(alive)))]}
-        )
-    return shown
-
-
-def _messages() -> dict[str, Any]:
-    """What waits or went wrong: few enough to count, each by an index of its own."""
-    from whatsapp.admin.messages import STATUS_TONES, TELLING_TONES
-    from whatsapp.models import Message
-
-    rows = []
-    for status in (
-        Message.Status.QUEUED,
-        Message.Status.FAILED,
-        Message.Status.EXPIRED,
-        Message.Status.UNKNOWN,
-    ):
-        number = Message.objects.filter(status=status).count()
-        word = support.state(status.label, STATUS_TONES[status])
-        rows.append((word, support.list_link(Message, str(number), status__exact=status.value)))
-    dead = Message.CallbackState.DEAD
-    number = Message.objects.filter(callback_state=dead).count()
-    word = support.state(_("not told"), TELLING_TONES[dead])
-    rows.append((word, support.list_link(Message, str(number), callback_state__exact=dead.value)))
-    return {"title": Message._meta.verbose_name_plural, "rows": rows}
-
-
-def _table(model: type[Model], field: str, tones: dict[str, str]) -> dict[str, Any]:
-    words = dict(getattr(model, field.capitalize()).choices)
-    counted = model._default_manager.order_by(field).values_list(field).annotate(Count("pk"))
-    rows = [
-        (
-            support.state(words[key], tones.get(key, "off")),
-            support.list_link(model, str(number), **{f"{field}__exact": key}),
-        )
-        for key, number in counted
-    ]
-    return {"title": model._meta.verbose_name_plural, "rows": rows}

@@ -17,21 +17,13 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-# Both register what /metrics shows.
-import marketplace.metrics  # noqa: F401
-import whatsapp.metrics  # noqa: F401
+from config.shared import probes
 from config.shared.metrics import render
-from marketplace.models import Company, InboundWebhook
-from marketplace.yclients.signing import is_placeholder_token
-from whatsapp.models import Pool, Session
-from whatsapp.sessions import services
 
 log = structlog.get_logger("health")
 
@@ -51,15 +43,15 @@ async def healthz(_request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 async def readyz(_request: HttpRequest) -> JsonResponse:
-    """200 when the database, the channel layer and a session pool answer, else 503; names each part."""
-    names = ("database", "channel_layer", "pool")
-    answers = await asyncio.gather(
-        _answers("database", _in_a_probe_thread(_database_answers)),
-        _answers("channel_layer", _channel_layer_round_trip()),
-        _answers("pool", _in_a_probe_thread(services.pool_is_running)),
-    )
+    """200 when the database, the channel layer and the apps' probes answer, else 503; names each part."""
+    asked = {
+        "database": _in_a_probe_thread(_database_answers),
+        "channel_layer": _channel_layer_round_trip(),
+        **{name: _in_a_probe_thread(probe) for name, probe in probes.probes().items()},
+    }
+    answers = await asyncio.gather(*(_answers(part, probe) for part, probe in asked.items()))
     ready = all(answers)
-    parts = {name: "ok" if answer else "failed" for name, answer in zip(names, answers, strict=True)}
+    parts = {name: "ok" if answer else "failed" for name, answer in zip(asked, answers, strict=True)}
     status = "ok" if ready else "unavailable"
     return JsonResponse({"status": status, "parts": parts}, status=200 if ready else 503)
 
@@ -70,7 +62,8 @@ async def marketplace_health(request: HttpRequest) -> JsonResponse:
     """`{"status": "ok"}` for load balancers; with the health token also versions, pools and queues."""
     if not carries_token(request):
         return JsonResponse({"status": "ok"})
-    return JsonResponse({"status": "ok", **await sync_to_async(_details)()})
+    versions = {name: version(name) for name in PACKAGES}
+    return JsonResponse({"status": "ok", "versions": versions, **await sync_to_async(probes.details)()})
 
 
 @require_safe
@@ -149,24 +142,3 @@ def _forget_channel(layer: Any, channel: str) -> None:
     waiting.add_done_callback(_forgetting.discard)
     # One turn of the loop later: a task that never began has nothing to clean up.
     asyncio.get_running_loop().call_soon(waiting.cancel)
-
-
-def _details() -> dict[str, Any]:
-    now = timezone.now()
-    pools = Pool.objects.filter(heartbeat_at__gt=now - services.POOL_SILENCE)
-    return {
-        "versions": {name: version(name) for name in PACKAGES},
-        "pools": list(pools.values("name", "capacity", "sessions", "hosts", "rss_bytes")),
-        "sessions": _counts(Session, "status"),
-        "companies": _counts(Company, "status"),
-        "webhooks": _counts(InboundWebhook, "state"),
-        "webhooks_due": InboundWebhook.objects.filter(
-            state__in=("received", "failed"), next_attempt_at__lte=now
-        ).count(),
-        "yclients_configured": not is_placeholder_token(settings.YCLIENTS_PARTNER_TOKEN)
-        and bool(settings.YCLIENTS_APPLICATION_ID),
-    }
-
-
-def _counts(model: Any, field: str) -> dict[str, int]:
-    return dict(model.objects.order_by().values_list(field).annotate(Count("pk")))

@@ -1,10 +1,11 @@
 """What passed between YClients and us, and what waits."""
 
-from django.db.models import Count, Min
+from django.db.models import Count
 from django.utils import timezone
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
+from config.shared.counting import bounded_count
 from config.shared.metrics import DATABASE, DatabaseGauges, gauge
 from marketplace.models import Company, InboundWebhook
 
@@ -35,14 +36,24 @@ ACTIVATIONS = Counter("marketplace_activations_total", "Activations by how they 
 def _read() -> list[GaugeMetricFamily]:
     now = timezone.now()
     companies = Company.objects.values_list("status").annotate(Count("pk")).order_by()
-    webhooks = InboundWebhook.objects.values_list("state").annotate(Count("pk")).order_by()
-    waiting = InboundWebhook.objects.filter(state__in=("received", "failed"))
-    oldest = waiting.aggregate(oldest=Min("received_at"))["oldest"]
+    webhooks = InboundWebhook.objects
+    by_state: dict[str, float] = {
+        state: bounded_count(webhooks.filter(state=state)) for state in InboundWebhook.UNFINISHED
+    }
+    first = [
+        webhooks.filter(state=state).order_by("received_at").values_list("received_at", flat=True).first()
+        for state in ("received", "failed")
+    ]
+    oldest = min((at for at in first if at), default=None)
     by_status: dict[str, float] = {**dict.fromkeys(Company.Status.values, 0), **dict(companies)}
-    by_state: dict[str, float] = {**dict.fromkeys(InboundWebhook.State.values, 0), **dict(webhooks)}
     return [
         gauge("marketplace_companies", "Salons by status.", "status", by_status),
-        gauge("marketplace_webhooks_kept", "Webhooks in the database by state.", "state", by_state),
+        gauge(
+            "marketplace_webhooks_waiting",
+            "Webhooks without their effect, and those given up, by state; counted to 10,001.",
+            "state",
+            by_state,
+        ),
         GaugeMetricFamily(
             "marketplace_webhook_queue_age_seconds",
             "Age of the oldest webhook without its effect; 0 when none waits.",

@@ -195,7 +195,7 @@ def test_webhooks_by_outcome_and_latency(grown: Grown) -> None:
     assert grown.by("marketplace_webhook_effects_total", state="applied") == 1
     InboundWebhook.objects.update(state="dead")
     said = scraped()
-    assert said['marketplace_webhooks_kept{state="dead"}'] == 1
+    assert said['marketplace_webhooks_waiting{state="dead"}'] == 1
     assert said['marketplace_companies{status="frozen"}'] == 1
     assert said["marketplace_webhook_queue_age_seconds"] == 0
 

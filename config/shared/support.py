@@ -157,6 +157,8 @@ class ReadMostlyAdmin(ModelAdmin):
     """Nothing is added, edited or deleted here; what can be done are the named operations."""
 
     hidden: tuple[str, ...] = ()
+    # Long fields that no list shows: read from the database only where an object's own page asks for one.
+    unlisted: tuple[str, ...] = ()
     # Shown in full to those who may act, by their masked columns to others: {field: masked column}.
     private: Mapping[str, str] = {}
     digits_search: tuple[str, ...] = ()
@@ -191,7 +193,7 @@ class ReadMostlyAdmin(ModelAdmin):
         return super().change_view(request, object_id, form_url, context)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer(*self.hidden)
+        return super().get_queryset(request).defer(*self.hidden, *self.unlisted)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)

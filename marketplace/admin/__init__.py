@@ -9,6 +9,7 @@ from marketplace.admin import (
     forwarding,
     messages,
     opt_outs,
+    overview,
     sessions,
     welcome,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "forwarding",
     "messages",
     "opt_outs",
+    "overview",
     "sessions",
     "welcome",
 ]

@@ -17,6 +17,7 @@ from marketplace.admin.messages import SalonMessageAdmin
 from marketplace.admin.operations import REPLAY_WEBHOOK, RETRY_ACTIVATION
 from marketplace.admin.sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent, OptOut, RecordState
+from whatsapp.admin.long_lists import LongListAdmin
 from whatsapp.admin.sessions import STATUS_TONES
 from whatsapp.models import Message, Session
 
@@ -185,10 +186,11 @@ class MarketplaceEventAdmin(ReadMostlyAdmin):
 
 
 @admin.register(InboundWebhook)
-class InboundWebhookAdmin(OperableAdmin):
+class InboundWebhookAdmin(LongListAdmin, OperableAdmin):
     """Webhooks as they arrived, and what became of them."""
 
     hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
+    unlisted = ("body", "last_error")
     operations = (REPLAY_WEBHOOK,)
     list_display = ("title", "state_word", "sort", "salon", "tries", "again", "received", "applied")
     list_filter = (

@@ -21,6 +21,9 @@ class InboundWebhook(models.Model):
         FAILED = "failed", _("failed")
         DEAD = "dead", _("dead")
 
+    # What waits or was given up: what people watch, and few beside the applied.
+    UNFINISHED = (State.RECEIVED, State.FAILED, State.DEAD)
+
     kind = models.CharField(max_length=16, choices=Kind.choices)
     dedupe_key = models.CharField(max_length=255, unique=True)
     salon_id = models.PositiveBigIntegerField(null=True, blank=True)
@@ -54,6 +57,12 @@ class InboundWebhook(models.Model):
                 name="webhook_queue",
             ),
             models.Index(fields=["salon_id", "-id"], name="webhook_by_salon"),
+            # Counts and the oldest of what is unfinished, for metrics and support staff.
+            models.Index(
+                fields=["state", "received_at"],
+                condition=Q(state__in=["received", "failed", "dead"]),
+                name="webhook_unfinished",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ from django.utils import timezone
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
+from config.shared.counting import bounded_count
 from config.shared.metrics import DATABASE, DatabaseGauges, gauge
 from whatsapp.models import Message
 
@@ -36,7 +37,7 @@ def _read() -> list[GaugeMetricFamily]:
     due = Message.objects.filter(direction="out", callback_state="due", callback_next_at__lte=now)
     waiting = due.aggregate(due=Count("pk"), oldest=Min("callback_next_at"))
     oldest = waiting["oldest"]
-    dead = Message.objects.filter(callback_state="dead").count()
+    dead = bounded_count(Message.objects.filter(callback_state="dead"))
     return [
         gauge(
             "marketplace_callbacks_waiting",

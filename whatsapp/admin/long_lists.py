@@ -12,6 +12,7 @@ from django.db.models.functions import Reverse
 from django.db.models.lookups import GreaterThanOrEqual, LessThan
 from django.http import HttpRequest
 
+from config.shared.counting import MOST_COUNTED, bounded_count
 from config.shared.support import ModelAdmin
 from whatsapp.sessions import services
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:  # the stubs' paginator is generic, Django's is not
 else:
     AnyPaginator = Paginator
 
-MOST_COUNTED = 10_000
 LARGEST_NUMBER = 2**63 - 1  # of a row
 TAIL_AT_LEAST = 4  # digits; fewer would find half the table
 
@@ -32,7 +32,7 @@ class BoundedPaginator(AnyPaginator):
     def count(self) -> int:
         """The number of rows, at most MOST_COUNTED + 1."""
         listed: Any = self.object_list
-        return int(listed.order_by().values("pk")[: MOST_COUNTED + 1].count())
+        return bounded_count(listed, MOST_COUNTED)
 
 
 class LongList(ChangeList):

@@ -25,10 +25,11 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from config.shared import support
+from config.shared.counting import MOST_COUNTED
 from config.shared.masking import mask_excerpt, mask_phone, mask_text
 from config.shared.operations import OperableAdmin, Operation
 from whatsapp.admin import histories, message_export, message_story
-from whatsapp.admin.long_lists import LARGEST_NUMBER, MOST_COUNTED, LongListAdmin, digits_in, phone_is
+from whatsapp.admin.long_lists import LARGEST_NUMBER, LongListAdmin, digits_in, phone_is
 from whatsapp.admin.message_operations import RESEND, WITHDRAW
 from whatsapp.models import Message, Session
 
