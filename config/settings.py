@@ -80,6 +80,9 @@ RETENTION_BOOKINGS_DAYS = env.int("RETENTION_BOOKINGS_DAYS", default=90)
 RETENTION_WEBHOOKS_DAYS = env.int("RETENTION_WEBHOOKS_DAYS", default=30)
 RETENTION_SESSION_EVENTS_DAYS = env.int("RETENTION_SESSION_EVENTS_DAYS", default=180)
 
+# A new address for what clients write counts only when a second member of staff has approved it.
+FORWARDING_SECOND_APPROVER = env.bool("FORWARDING_SECOND_APPROVER", default=False)
+
 # --- Doors --------------------------------------------------------------------------------------
 API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=120)
 WS_CONNECTS_PER_MINUTE = env.int("WS_CONNECTS_PER_MINUTE", default=5)

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -21,9 +21,9 @@ from config.shared import support
 from config.shared.operations import OperableAdmin
 from marketplace.admin.opt_outs import SalonForm
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
-from marketplace.inbound import forwarding
+from marketplace.inbound import forwarding, forwarding_changes
 from marketplace.inbound.forwarding_post import new_secret
-from marketplace.models.forwarding import ForwardedMessage, Forwarding
+from marketplace.models.forwarding import ForwardedMessage, Forwarding, ForwardingChange
 from marketplace.yclients import safe_http
 
 
@@ -127,11 +127,28 @@ class ForwardingAdmin(OperableAdmin):
         )
 
     def save_model(self, request: HttpRequest, obj: Forwarding, form: Any, change: bool) -> None:
+        url, enabled = obj.url, obj.enabled
         if not change:
+            # Without an address until the change below is in force.
             obj.company, obj.secret = form.cleaned_data["salon"], new_secret()
+            obj.url, obj.enabled = "", False
             obj.save()
-            return
-        forwarding.set_address(forwarding=obj, url=obj.url, enabled=obj.enabled)
+        by = f"support: {request.user.get_username()}"
+        made = forwarding_changes.request_change(row=obj, url=url, enabled=enabled, by=by)
+        form.address_change = made
+        if made is not None and made.state == ForwardingChange.State.WAITING:
+            text = gettext("The new address waits until another member of staff approves it.")
+            self.message_user(request, text, messages.WARNING)
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """Put both hosts into the history; the rest of an address may hold a token."""
+        made: ForwardingChange | None = getattr(form, "address_change", None)
+        if made is None:
+            return super().construct_change_message(request, form, formsets, add)
+        hosts = {"before": made.host_before or support.NOTHING, "after": made.host_after}
+        return f"{gettext('Address: %(before)s > %(after)s') % hosts} ({made.get_state_display()})"
 
     def response_add(
         self, request: HttpRequest, obj: Forwarding, post_url_continue: str | None = None

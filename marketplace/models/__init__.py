@@ -4,7 +4,7 @@ from marketplace.models.api_keys import ApiKey
 from marketplace.models.bookings import BookingSettings, MessageTemplate, RecordState
 from marketplace.models.channels import Channel
 from marketplace.models.companies import Company, MarketplaceEvent, WrongStatus
-from marketplace.models.forwarding import ForwardedMessage, Forwarding
+from marketplace.models.forwarding import ForwardedMessage, Forwarding, ForwardingChange
 from marketplace.models.opt_outs import OptOut
 from marketplace.models.rate_limit import CallSlot
 from marketplace.models.reconciliation import CompanyCheck, Discrepancy, Listing
@@ -23,6 +23,7 @@ __all__ = [
     "Discrepancy",
     "ForwardedMessage",
     "Forwarding",
+    "ForwardingChange",
     "InboundWebhook",
     "Listing",
     "MarketplaceEvent",

@@ -159,6 +159,7 @@ class MarketplaceEvent(models.Model):
         UNINSTALLED = "uninstalled", _("uninstalled")
         PAYMENT_NOTIFIED = "payment_notified", _("payment notified")
         REFUND_NOTIFIED = "refund_notified", _("refund notified")
+        FORWARDING_CHANGED = "forwarding_changed", _("forwarding address changed")
         CHANNEL_DOWN = "channel_down", _("YClients was told that WhatsApp is down")
         CHANNEL_UP = "channel_up", _("YClients was told that WhatsApp is back")
 

@@ -37,6 +37,44 @@ class Forwarding(models.Model):
         return str(self.company_id)
 
 
+class ForwardingChange(models.Model):
+    """One change of a salon's address: who asked for it, who agreed, and what became of it."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waits for a second person")
+        APPLIED = "applied", _("in force")
+        REJECTED = "rejected", _("rejected")
+        REPLACED = "replaced", _("replaced by a later one")
+
+    forwarding = models.ForeignKey(Forwarding, on_delete=models.CASCADE, related_name="changes")
+    url = EncryptedTextField(editable=False)
+    enabled = models.BooleanField(default=True)
+    host_before = models.CharField(max_length=255, blank=True)
+    host_after = models.CharField(max_length=255)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    requested_by = models.CharField(max_length=200)
+    requested_at = models.DateTimeField(default=timezone.now)
+    decided_by = models.CharField(max_length=200, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("change of a forwarding address")
+        verbose_name_plural = _("changes of forwarding addresses")
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["waiting", "applied", "rejected", "replaced"]),
+                name="forwarding_change_state_known",
+            ),
+            models.UniqueConstraint(
+                fields=["forwarding"], condition=Q(state="waiting"), name="forwarding_change_one_waits"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host_before} > {self.host_after}"
+
+
 class ForwardedMessage(models.Model):
     """One message from a client on its way to a salon's address."""
 
