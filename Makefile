@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast journeys lint types check ci clean
+.PHONY: help setup demo test fast journeys lint types check rehearse ci clean
 MANAGE := .venv/bin/python manage.py
 PYTEST := .venv/bin/python -m pytest
 # Reads settings without a database or secrets of this machine.
@@ -42,3 +42,6 @@ ci: ## What the build server runs
 clean: ## Removes what was made, the demo's data included
 	rm -rf .venv data .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+rehearse: setup ## The recipes of deploy/ on this machine: image folder, units, nginx, backup, alerts
+	scripts/rehearse-deploy

@@ -22,6 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from config import VERSION
 from config.shared import probes
 from config.shared.metrics import render
 
@@ -37,7 +38,7 @@ _forgetting: set[asyncio.Task[Any]] = set()
 @never_cache
 async def healthz(_request: HttpRequest) -> JsonResponse:
     """200 as long as this process answers; asks nothing of others, so that their fault restarts nobody."""
-    return JsonResponse({"status": "ok"})
+    return JsonResponse({"status": "ok", "version": VERSION})
 
 
 @require_safe

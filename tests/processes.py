@@ -47,6 +47,7 @@ class Process:
         self.command = command
         self.environment = dict(environment)
         self.log = log
+        self.cwd = ROOT
         self._ready = ready
         self._process: subprocess.Popen[bytes] | None = None
         self._log_offset = 0
@@ -76,7 +77,7 @@ class Process:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
-                cwd=ROOT,
+                cwd=self.cwd,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

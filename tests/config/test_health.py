@@ -11,7 +11,7 @@ from django.test import AsyncClient, Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from config import health
+from config import VERSION, health
 from marketplace.models import Company, InboundWebhook
 from tests.servers import Redis
 from whatsapp.models import Pool, Session
@@ -34,7 +34,7 @@ async def ready() -> tuple[int, dict[str, Any]]:
 def test_alive_asks_nothing_of_the_database(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_num_queries(0):
         response = Client().get("/healthz")
-    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "version": VERSION})
     assert "no-store" in response["Cache-Control"]
 
 

@@ -1,0 +1,85 @@
+"""A release is installed beside the running one: its migrations must not break what the older code does.
+
+Expand, then contract: a release adds columns and tables that the older code knows nothing of; what nobody
+uses any more goes a release later. docs/deploy.md tells operators the order.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.databases import rows_of
+from tests.environment import ROOT
+from tests.servers import Postgres, start_postgres
+
+# Where the last release's migrations end.
+PREVIOUS_RELEASE = {"whatsapp": "0005_list_indexes", "marketplace": "0006_who_is_taken_to_know"}
+COLUMNS = """
+SELECT table_name, column_name, is_nullable = 'YES' OR column_default IS NOT NULL OR is_identity = 'YES'
+FROM information_schema.columns WHERE table_schema = 'public'
+"""
+OLD_ROWS = (
+    "INSERT INTO whatsapp_pool (name, started_at, heartbeat_at, capacity, sessions, hosts, rss_bytes,"
+    " own_rss_bytes, engine_hosts) VALUES ('p', now(), now(), 1, 1, 1, 1, 1, '[]') RETURNING name",
+    "INSERT INTO marketplace_chore (name, next_at, report) VALUES ('prune', now(), '{}') RETURNING name",
+)
+
+pytestmark = pytest.mark.journey
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with start_postgres() as server:
+        yield server
+
+
+def migrate(url: str, *target: str) -> None:
+    """Run the real command against the database at `url`."""
+    environment = {**os.environ, "DATABASE_URL": url, "SECRET_KEY": "k" * 50, "DEBUG": "true"}
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    command = [sys.executable, "manage.py", "migrate", "--no-input", *target]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def upgraded(postgres: Postgres) -> tuple[str, dict[tuple[str, str], bool]]:
+    """A database of the last release with rows in it, migrated; and the columns that it had before."""
+    url = postgres.create_database("upgrade")
+    for app, name in PREVIOUS_RELEASE.items():
+        migrate(url, app, name)
+    for statement in OLD_ROWS:
+        rows_of(url, statement)
+    before = {(table, column): fillable for table, column, fillable in rows_of(url, COLUMNS)}
+    migrate(url)
+    return url, before
+
+
+def test_the_older_code_can_go_on_writing_while_the_new_schema_is_there(
+    upgraded: tuple[str, dict[tuple[str, str], bool]],
+) -> None:
+    url, before = upgraded
+    tables = {table for table, _column in before}
+    unknown_to_old_code = [
+        f"{table}.{column}"
+        for table, column, fillable in rows_of(url, COLUMNS)
+        if table in tables and (table, column) not in before and not fillable
+    ]
+    assert unknown_to_old_code == [], "give these columns a db_default: the older code does not fill them in"
+
+
+def test_the_older_code_finds_everything_that_it_reads(
+    upgraded: tuple[str, dict[tuple[str, str], bool]],
+) -> None:
+    url, before = upgraded
+    after = {(table, column) for table, column, _fillable in rows_of(url, COLUMNS)}
+    assert sorted(set(before) - after) == []
+
+
+def test_rows_of_the_last_release_are_kept(upgraded: tuple[str, dict[tuple[str, str], bool]]) -> None:
+    url, _before = upgraded
+    assert rows_of(url, "SELECT name FROM whatsapp_pool") == [("p",)]
+    assert rows_of(url, "SELECT name FROM marketplace_chore") == [("prune",)]
