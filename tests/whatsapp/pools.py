@@ -41,14 +41,21 @@ class Running:
 
 @asynccontextmanager
 async def running_pool(
-    *, pace: float = 0.05, lease: float = 30.0, capacity: int = 50
+    *, pace: float = 0.05, lease: float = 30.0, pairing_lease: float = 30.0, capacity: int = 50
 ) -> AsyncIterator[Running]:
     """Run a pool; `pace` scales the engine's times (0.05: the first code lasts 3 s). A busy machine must not
     lose leases: only tests of their end make them short."""
     engine = SimulatedEngine(pace=pace)
     pool = SessionPool(
-        engine=lambda: engine,
-        settings=PoolSettings(capacity=capacity, lease=lease, poll=0.05, heartbeat=0.5, start_interval=0.0),
+        engine=lambda _lock: engine,
+        settings=PoolSettings(
+            capacity=capacity,
+            lease=lease,
+            pairing_lease=pairing_lease,
+            poll=0.05,
+            heartbeat=0.5,
+            start_interval=0.0,
+        ),
     )
     stop = asyncio.Event()
     running = Running(pool, engine, asyncio.create_task(pool.run(stop)), stop)

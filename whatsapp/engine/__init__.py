@@ -53,10 +53,11 @@ class EngineSettings:
     `proxy_url` and `ca_file` lead the library to WhatsApp through a proxy or to another server that
     speaks the protocol; `noise_root` (64 hex digits) replaces the root key that the library trusts and is
     accepted only with `sandbox`. A host that gets no ping for `silence`
-    seconds ends itself.
+    seconds ends itself. Every host inherits the descriptor `held_open`, and has it open until it ends.
     """
 
     shard_size: int = 50
+    held_open: int | None = None
     spare_hosts: int = 1
     pairings_at_once: int = 2 * (os.cpu_count() or 1)  # while they load the library
     device_name: str = "Notifications"

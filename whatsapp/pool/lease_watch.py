@@ -27,56 +27,86 @@ PERMITTED = 0.9
 
 
 class LeaseWatch:
-    """The leases of one pool's runners; `seconds` is a lease's length."""
+    """The leases of one pool's runners; `seconds` is a lease's length, `pairing_seconds` that of a session
+    without a linked device."""
 
     def __init__(
-        self, *, owner: str, seconds: float, engine: Engine, runners: Mapping[uuid.UUID, SessionRunner]
+        self,
+        *,
+        owner: str,
+        seconds: float,
+        pairing_seconds: float,
+        engine: Engine,
+        runners: Mapping[uuid.UUID, SessionRunner],
     ) -> None:
         self._owner = owner
         self._seconds = seconds
+        self._pairing_seconds = min(seconds, pairing_seconds)
         self._engine = engine
         self._runners = runners
         self._thread = DedicatedThread("leases")
         engine.permit(time.monotonic() + seconds * PERMITTED)
 
-    async def renew_leases(self) -> None:
-        """Renew every third of a lease."""
-        seconds = self._seconds
+    async def renew_linked(self) -> None:
+        """Renew the full leases, every third of one."""
         while True:
-            started = time.monotonic()
-            alive = [session_id for session_id, runner in self._runners.items() if not runner.context.lost]
-            try:
-                async with asyncio.timeout(seconds / 3):
-                    held = await self._thread.run(
-                        leases.renew, owner=self._owner, seconds=seconds, sessions=alive
-                    )
-            except (Error, TimeoutError) as error:
-                log.warning("leases not renewed", error=repr(error).partition("\n")[0][:200])
-                await asyncio.sleep(min(1.0, seconds / 10))
+            full = [key for key, runner in self._held() if runner.context.lease.seconds >= self._seconds]
+            started = await self._renew(full, self._seconds, patience=self._seconds / 3)
+            if started is None:
+                await asyncio.sleep(min(1.0, self._seconds / 10))
                 continue
-            for session_id in alive:
-                if runner := self._runners.get(session_id):
-                    self._renewed(runner, held.get(session_id), started + seconds)
-            self._engine.permit(started + seconds * PERMITTED)
-            await asyncio.sleep(seconds / 3)
+            self._engine.permit(started + self._seconds * PERMITTED)
+            await asyncio.sleep(self._seconds / 3)
+
+    async def renew_pairing(self) -> None:
+        """Renew the short leases, every third of one; a session that was linked meanwhile gets a full one."""
+        interval = self._pairing_seconds / 3
+        while True:
+            short = [one for one in self._held() if one[1].context.lease.seconds < self._seconds]
+            linked = [key for key, runner in short if runner.context.is_linked]
+            pairing = [key for key, runner in short if not runner.context.is_linked]
+            for sessions, seconds in ((linked, self._seconds), (pairing, self._pairing_seconds)):
+                if sessions:
+                    await self._renew(sessions, seconds, patience=interval)
+            await asyncio.sleep(interval)
+
+    def _held(self) -> list[tuple[uuid.UUID, SessionRunner]]:
+        return [(key, runner) for key, runner in self._runners.items() if not runner.context.lost]
+
+    async def _renew(self, sessions: list[uuid.UUID], seconds: float, *, patience: float) -> float | None:
+        """Renew leases; the moment at which that began, or None when the database did not answer in time."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(patience):
+                held = await self._thread.run(
+                    leases.renew, owner=self._owner, seconds=seconds, sessions=sessions
+                )
+        except (Error, TimeoutError) as error:
+            log.warning("leases not renewed", error=repr(error).partition("\n")[0][:200])
+            return None
+        for session_id in sessions:
+            if runner := self._runners.get(session_id):
+                self._renewed(runner, held.get(session_id), started, seconds)
+        return started
 
     async def stop_overdue(self) -> None:
         """Stop what could not be renewed, before anything else."""
-        left = self._seconds * (1 - STOPPED_AFTER)
         while True:
             for runner in list(self._runners.values()):
-                if time.monotonic() >= runner.context.lease.deadline - left:
+                lease = runner.context.lease
+                if time.monotonic() >= lease.deadline - lease.seconds * (1 - STOPPED_AFTER):
                     self._abandon(runner, "not renewed in time")
-            await asyncio.sleep(self._seconds / 30)
+            await asyncio.sleep(self._pairing_seconds / 15)
 
     def close(self) -> None:
         """Give the renewals' connection back."""
         self._thread.close()
 
-    def _renewed(self, runner: SessionRunner, token: int | None, deadline: float) -> None:
-        if token == runner.context.lease.token:
-            runner.context.lease.deadline = deadline
-        elif runner.context.lease.deadline < deadline:  # else it was claimed anew meanwhile
+    def _renewed(self, runner: SessionRunner, token: int | None, started: float, seconds: float) -> None:
+        lease = runner.context.lease
+        if token == lease.token:
+            lease.deadline, lease.seconds = started + seconds, seconds
+        elif lease.deadline < started + seconds:  # else it was claimed anew meanwhile
             self._abandon(runner, "taken by another pool")
 
     def _abandon(self, runner: SessionRunner, reason: str) -> None:

@@ -26,7 +26,9 @@ from whatsapp.messages import message_queue, outbox
 from whatsapp.messages.durable_writer import MESSAGE_EVENTS, DurableWriter, MessageEvent
 from whatsapp.messages.pacing import Pacer
 from whatsapp.models import Pool
+from whatsapp.pool.dead_pools import locks_folder, release_dead_pools
 from whatsapp.pool.lease_watch import LeaseWatch
+from whatsapp.pool.process_lock import ProcessLock
 from whatsapp.pool.runner import SessionRunner
 from whatsapp.sessions import leases
 from whatsapp.sessions.leases import Lease
@@ -45,6 +47,8 @@ class PoolSettings:
 
     capacity: int = 500
     lease: float = 30.0
+    # Of a session without a linked device, whose owner waits at the page for the next code.
+    pairing_lease: float = 4.0
     poll: float = 1.0
     heartbeat: float = 5.0
     start_interval: float = 0.05
@@ -52,12 +56,16 @@ class PoolSettings:
 
 
 class SessionPool:
-    """Shares the sessions with any number of other pools through leases in the database."""
+    """Shares the sessions with any number of other pools through leases in the database.
 
-    def __init__(self, *, engine: Callable[[], Engine], settings: PoolSettings) -> None:
-        self.name = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(3)}"
+    `engine` makes the engine; it gets the descriptor that every process of the engine must hold open.
+    """
+
+    def __init__(self, *, engine: Callable[[int], Engine], settings: PoolSettings) -> None:
+        self.lock = ProcessLock(locks_folder(), new_name())
+        self.name = self.lock.owner
         self.settings = settings
-        self.engine = engine()
+        self.engine = engine(self.lock.descriptor)
         self.runners: dict[uuid.UUID, SessionRunner] = {}
         self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._pacer = Pacer(settings.start_interval)
@@ -71,13 +79,18 @@ class SessionPool:
         log.info("pool started", pool=self.name, capacity=self.settings.capacity)
         await self._beat_until_it_succeeds(stop)
         watch = LeaseWatch(
-            owner=self.name, seconds=self.settings.lease, engine=self.engine, runners=self.runners
+            owner=self.name,
+            seconds=self.settings.lease,
+            pairing_seconds=self.settings.pairing_lease,
+            engine=self.engine,
+            runners=self.runners,
         )
         polite = False
         try:
             async with self._listener, asyncio.TaskGroup() as group:
                 side = [
-                    group.create_task(watch.renew_leases(), name="leases"),
+                    group.create_task(watch.renew_linked(), name="leases"),
+                    group.create_task(watch.renew_pairing(), name="pairing leases"),
                     group.create_task(watch.stop_overdue(), name="lease ends"),
                     group.create_task(self._claim_and_watch(), name="claims"),
                     group.create_task(self._dispatch_events(), name="events"),
@@ -85,7 +98,7 @@ class SessionPool:
                     group.create_task(self._heartbeat(), name="heartbeat"),
                 ]
                 await stop.wait()
-                for task in (side[2], side[5]):
+                for task in (side[3], side[6]):
                     task.cancel()
                 await self._stop_runners()
                 for task in side:
@@ -95,6 +108,7 @@ class SessionPool:
             await self.engine.close()
             watch.close()
             await self._sign_off(release=polite)
+            self.lock.close()
             log.info("pool stopped", pool=self.name)
 
     # --- side tasks ----------------------------------------------------------------------------
@@ -130,8 +144,15 @@ class SessionPool:
     async def _claim(self) -> None:
         if self.writer.is_behind:
             return  # acknowledgements must be written before their messages could be taken for unsent
-        room = min(self.settings.capacity - len(self.runners), CLAIMED_AT_ONCE)
-        work = in_thread(leases.claim, owner=self.name, limit=room, seconds=self.settings.lease)
+        alive = await in_thread(release_dead_pools)
+        work = in_thread(
+            leases.claim,
+            owner=self.name,
+            limit=min(self.settings.capacity - len(self.runners), CLAIMED_AT_ONCE),
+            seconds=self.settings.lease,
+            pairing_seconds=self.settings.pairing_lease,
+            neighbours=[name for name in alive if name != self.name],
+        )
         # A claim goes on in its thread when this task is cancelled: the end waits for it, and releases it.
         self._claiming = asyncio.ensure_future(work)
         for lease in await asyncio.shield(self._claiming):
@@ -239,9 +260,15 @@ class SessionPool:
         try:
             if release:
                 await in_thread(leases.release_all, owner=self.name)
+                self.lock.remove()
             await in_thread(Pool.objects.filter(name=self.name).delete)
         except DatabaseError as error:
             log.warning("database unavailable", task="sign off", error=str(error).partition("\n")[0])
+
+
+def new_name() -> str:
+    """A pool's name, the owner of its leases."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
 def own_rss_bytes() -> int:

@@ -15,8 +15,11 @@ from whatsapp.pool.pool import PoolSettings, SessionPool
 log = structlog.get_logger("process")
 
 
-def make_engine() -> Engine:
-    """The engine that WHATSAPP_ENGINE names; needs a running event loop."""
+def make_engine(lock: int) -> Engine:
+    """The engine that WHATSAPP_ENGINE names; its processes hold the descriptor `lock` open.
+
+    Needs a running event loop.
+    """
     if settings.WHATSAPP_ENGINE == "simulated":
         from whatsapp.engine.simulated import SimulatedEngine
 
@@ -24,6 +27,7 @@ def make_engine() -> Engine:
     return NeonizeEngine(
         EngineSettings(
             shard_size=settings.POOL_SHARD_SIZE,
+            held_open=lock,
             # A paused pool had at least two thirds of its leases left when it last spoke to its hosts.
             silence=settings.POOL_LEASE_SECONDS / 2,
             ping_interval=min(5.0, settings.POOL_LEASE_SECONDS / 8),

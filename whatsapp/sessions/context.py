@@ -51,6 +51,11 @@ class SessionContext:
         """The session is connected, by the engine's word and in its row."""
         return self.connected_since is not None and self.row.status == Session.Status.CONNECTED
 
+    @property
+    def is_linked(self) -> bool:
+        """The row, as far as it is known, has a linked device."""
+        return hasattr(self, "row") and self.row.is_linked
+
     async def database(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run database work; while the database is away, try again for as long as the lease lasts.
 

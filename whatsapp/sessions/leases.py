@@ -34,6 +34,7 @@ class Lease:
     owner: str
     token: int
     deadline: float = field(compare=False)
+    seconds: float = field(default=30.0, compare=False)  # its length when it was last renewed
     host: str = field(default="", compare=False)  # the engine host that last held the session
 
     @property
@@ -66,10 +67,27 @@ def left_alone(*, seconds: float) -> QuerySet[Session]:
     return Session.objects.filter(_due() & _free(), long_free, long_due)
 
 
-def claim(*, owner: str, limit: int, seconds: float) -> list[Lease]:
-    """Take up to `limit` due sessions that no living pool holds."""
+def claim(
+    *,
+    owner: str,
+    limit: int,
+    seconds: float,
+    pairing_seconds: float | None = None,
+    neighbours: Collection[str] = (),
+) -> list[Lease]:
+    """Claim up to `limit` due sessions that no living pool holds.
+
+    A session without a linked device gets a lease of `pairing_seconds`, when that is shorter: somebody waits
+    at a page, and there is no device yet that two pools could connect. One that is held by one of the
+    `neighbours`, which live on this machine and may be linking a device in the same key store at this
+    moment, is not claimed before a full lease would have run out.
+    """
     started = time.monotonic()
+    short = min(seconds, pairing_seconds or seconds)
     free = _due() & _free()
+    if neighbours:
+        since = Now() - timedelta(seconds=seconds - short)
+        free &= ~Q(lease_owner__in=neighbours, lease_expires_at__gt=since)
     if limit <= 0 or not Session.objects.filter(free).exists():
         return []
     with transaction.atomic():
@@ -77,17 +95,20 @@ def claim(*, owner: str, limit: int, seconds: float) -> list[Lease]:
             Session.objects.select_for_update(skip_locked=True)
             .filter(free)
             .order_by(F("next_attempt_at").asc(nulls_first=True))
-            .values_list("pk", "lease_token")[:limit]
+            .values_list("pk", "lease_token", "jid")[:limit]
         )
-        for pk, token in rows:
-            Session.objects.filter(pk=pk, lease_token=token).update(
+        claimed = [
+            Lease(pk, owner, token + 1, started + length, length)
+            for pk, token, jid in rows
+            for length in [seconds if jid else short]
+        ]
+        for lease in claimed:
+            Session.objects.filter(pk=lease.session_id, lease_token=lease.token - 1).update(
                 lease_owner=owner,
-                lease_token=token + 1,
-                lease_expires_at=Now() + timedelta(seconds=seconds),
+                lease_token=lease.token,
+                lease_expires_at=Now() + timedelta(seconds=lease.seconds),
             )
-    return [
-        Lease(session_id=pk, owner=owner, token=token + 1, deadline=started + seconds) for pk, token in rows
-    ]
+    return claimed
 
 
 def renew(*, owner: str, seconds: float, sessions: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
@@ -102,15 +123,15 @@ def renew(*, owner: str, seconds: float, sessions: Collection[uuid.UUID]) -> dic
 
 
 def release(lease: Lease) -> None:
-    """Give the session back, so that any pool may claim it at once."""
+    """Release the session, so that any pool may claim it at once."""
     Session.objects.filter(pk=lease.session_id, lease_owner=lease.owner, lease_token=lease.token).update(
         lease_owner="", lease_expires_at=None
     )
 
 
-def release_all(*, owner: str) -> None:
-    """Give back whatever this pool still holds; its engine must have ended."""
-    Session.objects.filter(lease_owner=owner).update(lease_owner="", lease_expires_at=None)
+def release_all(*, owner: str) -> int:
+    """Release whatever this pool still holds, and return how much; its engine must have ended."""
+    return Session.objects.filter(lease_owner=owner).update(lease_owner="", lease_expires_at=None)
 
 
 def write(

@@ -102,15 +102,47 @@ async def test_encryption_keys_are_rotated_while_pools_run(settings: Any, tmp_pa
         assert again.jid == row.jid
 
 
-async def test_a_crashed_pools_session_is_taken_over_when_its_lease_is_over() -> None:
+async def test_a_crashed_pools_session_is_taken_over_by_another_machine_when_its_lease_is_over(
+    settings: Any, tmp_path: Path
+) -> None:
     async with running_pool(lease=1.5) as crashing:
         row = await linked_session(crashing)
         await crashing.crash()
+        settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"
         async with running_pool(lease=1.5) as second:
             again = await until(
                 row, lambda now: now.lease_owner == second.pool.name and now.status == Status.CONNECTED
             )
             assert again.jid == row.jid
+
+
+async def test_a_crashed_pools_session_is_taken_over_at_once_on_the_same_machine() -> None:
+    async with running_pool(lease=3600) as crashing:
+        row = await linked_session(crashing)
+        await crashing.crash()
+        async with running_pool(lease=3600) as second:
+            again = await until(
+                row, lambda now: now.lease_owner == second.pool.name and now.status == Status.CONNECTED
+            )
+            assert again.lease_token > row.lease_token
+            assert not await in_thread(Pool.objects.filter(name=crashing.pool.name).exists)
+
+
+async def test_the_owner_at_a_code_does_not_wait_for_a_full_lease(settings: Any, tmp_path: Path) -> None:
+    async with running_pool(lease=3600, pairing_lease=1.5) as crashing:
+        row = await until(await new_session(), lambda row: row.qr)
+        await crashing.crash()
+        settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"
+        async with running_pool(lease=3600, pairing_lease=1.5) as second:
+            await until(row, lambda now: now.lease_owner == second.pool.name and now.qr != row.qr)
+
+
+async def test_a_session_that_is_linked_under_a_short_lease_gets_a_full_one() -> None:
+    async with running_pool(lease=3600, pairing_lease=1.5) as running:
+        row = await linked_session(running)
+        assert row.lease_token == 1
+        half = timedelta(minutes=30)
+        await until(row, lambda now: now.lease_expires_at and now.lease_expires_at - timezone.now() > half)
 
 
 async def test_a_device_linked_just_before_the_crash_is_found_again() -> None:

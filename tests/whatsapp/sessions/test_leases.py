@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -131,6 +132,27 @@ def test_a_released_session_can_be_claimed_at_once() -> None:
     (lease,) = claim("pool-a")
     leases.release(lease)
     assert len(claim("pool-b")) == 1
+
+
+def test_a_session_without_a_device_gets_the_short_lease() -> None:
+    pairing, linked = wanted_session(), wanted_session(jid="1:1@s.whatsapp.net")
+    taken = leases.claim(owner="pool-a", limit=10, seconds=30, pairing_seconds=4)
+    assert {lease.session_id: lease.seconds for lease in taken} == {pairing.pk: 4, linked.pk: 30}
+    for session in (pairing, linked):
+        session.refresh_from_db()
+    assert pairing.lease_expires_at is not None
+    assert linked.lease_expires_at is not None
+    assert linked.lease_expires_at - pairing.lease_expires_at > timedelta(seconds=20)
+
+
+def test_a_short_lease_of_a_living_neighbour_counts_as_a_full_one() -> None:
+    session = wanted_session()
+    claim("neighbour")
+    expire(session)
+    again: Any = {"owner": "pool-b", "limit": 10, "seconds": 30.0, "pairing_seconds": 4.0}
+    assert leases.claim(**again, neighbours=["neighbour"]) == []
+    Session.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=27))
+    assert len(leases.claim(**again, neighbours=["neighbour"])) == 1
 
 
 def test_a_late_release_does_not_free_anothers_lease() -> None:

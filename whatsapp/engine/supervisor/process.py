@@ -82,7 +82,7 @@ class HostProcess:
             unless_started.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 *host_command(settings, theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
+                pass_fds=[theirs.fileno()] + ([] if settings.held_open is None else [settings.held_open]),
                 env=host_environment(settings),
                 cwd=PACKAGE_ROOT,
                 stdin=asyncio.subprocess.DEVNULL,
