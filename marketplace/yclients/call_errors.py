@@ -1,13 +1,14 @@
 """What a failed call to YClients means, and what its answer says about it. Pure, no network."""
 
 import json
-import random
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
-FIRST_PAUSE = 0.5  # seconds
+from config.shared.backoff import backoff
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 3600.0  # seconds
 MAX_MESSAGE = 300
 
 
@@ -57,9 +58,8 @@ class YClientsError(Exception):
 
 
 def pause_after(error: YClientsError, attempt: int) -> float:
-    """Exponential backoff with full jitter, and never less than what YClients asked for."""
-    jittered = random.uniform(0, FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311 spreads load, guards nothing
-    return max(jittered, error.retry_after or 0.0)
+    """Seconds until the call is tried again, never less than what YClients asked for."""
+    return backoff(attempt, first=FIRST_PAUSE, longest=LONGEST_PAUSE, retry_after=error.retry_after)
 
 
 def retry_after(value: str | None) -> float | None:

@@ -1,9 +1,10 @@
 """When to try again, how fast to send, and what is forgotten with what: numbers and their reasons."""
 
-import random
 from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import Any
+
+from config.shared import backoff as pauses
 
 STABLE_AFTER = 60.0  # seconds of an unbroken line, after which earlier failures are forgotten
 # Lines that broke before they were stable, in a row. So often the library may come back by itself at once;
@@ -31,9 +32,8 @@ NO_DEVICE: dict[str, Any] = {
 
 
 def backoff(attempts: int) -> float:
-    """Seconds until the next attempt: exponential with full jitter, never under half a second."""
-    ceiling = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(attempts, 12))
-    return max(0.5, random.uniform(0, ceiling))  # noqa: S311  (spreads load, is no secret)
+    """Seconds until a session that failed so many times in a row is tried again."""
+    return pauses.backoff(attempts, first=BACKOFF_FIRST, longest=BACKOFF_MOST)
 
 
 # --- sending ----------------------------------------------------------------------------------------
@@ -69,7 +69,10 @@ CHECK_GAP = 5.0  # seconds between two questions of a paced session
 CHECK_FAILURES_MOST = 3  # after that a message goes out unchecked: the question must not hold up the answer
 
 SEND_FAILURES_MOST = 5  # refusals of one message before it fails
-SEND_BACKOFF_MOST = 60.0  # seconds; the session's later messages wait too, which keeps their order
+SEND_BACKOFF_FIRST, SEND_BACKOFF_MOST = (
+    2.0,
+    60.0,
+)  # seconds; the session's later messages wait too, which keeps their order
 # The library gives up after 75 s at the latest; an engine that is silent for longer is restarted.
 ANSWER_WAIT = 100.0
 EARLY_RECEIPTS_KEPT = 60.0  # seconds
@@ -86,4 +89,4 @@ def pace_of(age: timedelta | None) -> Pace:
 
 def send_backoff(failures: int) -> float:
     """Seconds until a session tries to send again after so many refusals in a row."""
-    return float(min(SEND_BACKOFF_MOST, 2.0 ** min(failures, 10)) * random.uniform(0.7, 1.3))  # noqa: S311
+    return pauses.backoff(failures, first=SEND_BACKOFF_FIRST, longest=SEND_BACKOFF_MOST)
