@@ -35,11 +35,21 @@ class Limits:
 
     def adds_wait_until(self, now: datetime) -> datetime | None:
         """When advertising may go out next; None when it may now."""
-        local = now.astimezone(self.zone)
-        if self.adds_from <= local.time() < self.adds_until or self.adds_from == self.adds_until:
-            return None
-        opens = local.replace(hour=self.adds_from.hour, minute=self.adds_from.minute, second=0, microsecond=0)
-        return opens if opens > local else opens + timedelta(days=1)
+        return opens_at(now, zone=self.zone, opens=self.adds_from, closes=self.adds_until)
+
+
+def opens_at(now: datetime, *, zone: ZoneInfo, opens: time, closes: time) -> datetime | None:
+    """When a daily window by this zone's clock opens next; None while it is open.
+
+    It may lie over midnight (20:00 to 2:00); one of no length is the whole day.
+    """
+    local = now.astimezone(zone)
+    begun, ended = opens <= local.time(), closes <= local.time()
+    is_open = begun and not ended if opens < closes else begun or not ended
+    if is_open:
+        return None
+    day = local.date() + timedelta(days=1 if begun else 0)
+    return datetime.combine(day, opens, tzinfo=zone)
 
 
 def limits_of(*, session: Session, row: SendingLimits | None, now: datetime) -> Limits:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from whatsapp.engine.events import Receipt
 from whatsapp.messages import early_receipts
 from whatsapp.messages.early_receipts import EarlyReceipts
-from whatsapp.messages.limits import Limits, limits_of
+from whatsapp.messages.limits import Limits, limits_of, opens_at
 from whatsapp.messages.pacing import TokenBucket
 from whatsapp.models import SendingLimits, Session
 
@@ -59,6 +59,28 @@ def test_advertising_keeps_to_the_salons_daytime(zone: str, opens: datetime | No
 def test_a_window_of_no_length_is_the_whole_day() -> None:
     whole = limits(SendingLimits(adds_from=time(0), adds_until=time(0), timezone_name="Asia/Kamchatka"))
     assert whole.adds_wait_until(NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("hour", "opens"), [(19, 20), (20, None), (23, None), (0, None), (1, None), (2, 20), (12, 20)]
+)
+def test_a_window_over_midnight_is_open_on_both_sides_of_it(hour: int, opens: int | None) -> None:
+    late = limits(SendingLimits(adds_from=time(20), adds_until=time(2), timezone_name="UTC"))
+    expected = None if opens is None else NOW.replace(hour=opens)
+    assert late.adds_wait_until(NOW.replace(hour=hour)) == expected
+
+
+@given(
+    minute=st.integers(0, 24 * 60 - 1),
+    opens=st.times(),
+    closes=st.times(),
+)
+def test_a_closed_window_opens_within_a_day_and_is_open_then(minute: int, opens: time, closes: time) -> None:
+    now = NOW.replace(hour=0) + timedelta(minutes=minute)
+    at = opens_at(now, zone=ZoneInfo("Europe/Moscow"), opens=opens, closes=closes)
+    if at is not None:
+        assert now < at <= now + timedelta(days=1)
+        assert opens_at(at, zone=ZoneInfo("Europe/Moscow"), opens=opens, closes=closes) is None
 
 
 @given(
