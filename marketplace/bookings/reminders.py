@@ -1,11 +1,11 @@
 """Reminders before a visit. The booking's row is the queue: `reminder_at` says when it is due.
 
-At night nobody is reminded: a reminder that is due between 21:00 and 9:00 by the salon's clock goes out at
-9:00, or the evening before at 21:00 if less than two hours would be left before the visit. Who booked after
-the reminder was due, or within half an hour of it, gets none.
+A reminder that is due between 21:00 and 9:00 by the salon's clock is planned for 9:00, or for 21:00 the
+evening before if less than two hours would be left before the visit. Who booked after the reminder was due,
+or within half an hour of it, gets none. What becomes due while no worker runs is not sent in the quiet hours
+(22:00 to 8:00 by the salon's clock) either: it waits for their end.
 """
 
-import random
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,12 +14,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.shared.masking import mask_traceback
+from config.shared.queue import Queue
 from marketplace.bookings import messages, storing, wording
 from marketplace.bookings.decisions import MessageOutcome
 from marketplace.bookings.visits import Booking
 from marketplace.models import Company
 from marketplace.models.booking_kinds import Kind
 from marketplace.models.bookings import BookingSettings, RecordState
+from whatsapp.messages import limits
 
 log = structlog.get_logger("bookings")
 
@@ -28,8 +30,18 @@ LEFT_IN_THE_MORNING = timedelta(hours=2)
 SOONEST = timedelta(minutes=30)
 # A reminder that is later than this is not sent, but kept as too late.
 WORTH_SAYING = timedelta(hours=3)
-LONGEST_PAUSE = 600.0  # seconds
+QUIET_FROM, QUIET_UNTIL = time(22), time(8)
 MAX_TRACEBACK = 4000
+REMINDERS = Queue(
+    name="reminders",
+    model=RecordState,
+    due_at="reminder_at",
+    attempts="reminder_attempts",
+    error="reminder_error",
+    lease=timedelta(minutes=1),
+    first=2.0,
+    longest=600.0,
+)
 
 
 def due_at(*, starts_at: datetime, hours: int, clock: ZoneInfo) -> datetime:
@@ -101,35 +113,37 @@ def plan_all(*, company: Company) -> int:
     return planned
 
 
-def due(*, limit: int) -> list[int]:
-    """Return ids of bookings whose reminder is due."""
-    waiting = RecordState.objects.filter(reminder_at__lte=timezone.now()).order_by("reminder_at")
-    return list(waiting[:limit].values_list("pk", flat=True))
-
-
-def remind(row_id: int) -> bool:
+def send_due(row_id: int) -> bool:
     """Queue one due reminder; True when there was something to say.
 
     A failure is kept in the row with its traceback and tried again until the visit begins.
     """
+    row = None
     try:
-        return _remind(row_id)
-    except Exception as error:  # noqa: BLE001  whatever it is, it is kept, shown to support staff, tried again
-        _keep_failure(row_id, error)
+        with transaction.atomic():
+            company = _company_of(row_id)
+            row = REMINDERS.lock(row_id)
+            return company is not None and row is not None and _send(company, row, now=timezone.now())
+    except Exception as error:
+        if row is None:
+            raise
+        _record_failure(row, error)
         return False
 
 
-def _remind(row_id: int) -> bool:
-    now = timezone.now()
-    with transaction.atomic():
-        company = _company_of(row_id)
-        row = RecordState.objects.select_for_update(no_key=True).filter(pk=row_id).first()
-        if company is None or row is None or row.reminder_at is None or row.reminder_at > now:
-            return False  # another worker was first, or the booking has changed
-        due, row.reminder_at = row.reminder_at, None
-        made = _make(company, row, due=due, now=now)
-        row.reminder_attempts, row.reminder_error = 0, ""
-        row.save()
+def _send(company: Company, row: RecordState, *, now: datetime) -> bool:
+    due = row.reminder_at or now
+    quiet_until = limits.opens_at(now, zone=wording.clock_of(company), opens=QUIET_UNTIL, closes=QUIET_FROM)
+    made = quiet_until is None and _make(company, row, due=due, now=now)
+    REMINDERS.finish(
+        row,
+        reminder_at=quiet_until,
+        reminder_attempts=0,
+        reminder_message=row.reminder_message,
+        reminded_for=row.reminded_for,
+        messages_made=row.messages_made,
+        updated_at=now,
+    )
     return made
 
 
@@ -156,22 +170,21 @@ def _make(company: Company, row: RecordState, *, due: datetime, now: datetime) -
         visit=visit,
         language=settings.language,
         now=now,
-        expires_at=min(visit.starts_at, due + WORTH_SAYING),
+        expires_at=min(visit.starts_at, due + WORTH_SAYING, _quiet_from(company, now)),
     )
     row.reminded_for = visit.starts_at
     return True
 
 
-def _keep_failure(row_id: int, error: Exception) -> None:
-    """After the visit's beginning the row stays as it is, with the error, and is not tried any more."""
-    row = RecordState.objects.get(pk=row_id)
-    attempts = row.reminder_attempts + 1
-    pause = min(LONGEST_PAUSE, 2.0 ** min(attempts, 10)) * random.uniform(0.5, 1)  # noqa: S311 spreads load
-    again = timezone.now() + timedelta(seconds=pause)
-    gone = row.starts_at is None or again >= row.starts_at
-    RecordState.objects.filter(pk=row_id, reminder_at=row.reminder_at).update(
-        reminder_at=None if gone else again,
-        reminder_attempts=attempts,
-        reminder_error=mask_traceback(error, most=MAX_TRACEBACK),
-    )
-    log.warning("reminder failed", record=row.record_id, attempts=attempts, gone=gone, cause=repr(error))
+def _quiet_from(company: Company, now: datetime) -> datetime:
+    """When the next quiet hours begin: no reminder that still waits in the queue then is sent."""
+    local = now.astimezone(wording.clock_of(company))
+    tonight = datetime.combine(local.date(), QUIET_FROM, local.tzinfo)
+    return tonight if tonight > now else tonight + timedelta(days=1)
+
+
+def _record_failure(row: RecordState, error: Exception) -> None:
+    """Once the visit begins the row stays as it is, with the error, and is not tried any more."""
+    begun = row.starts_at is None or row.starts_at <= timezone.now()
+    REMINDERS.retry(row, error=mask_traceback(error, most=MAX_TRACEBACK), count=True, give_up=begun)
+    log.warning("reminder failed", record=row.record_id, given_up=begun, cause=repr(error))

@@ -15,6 +15,7 @@ from whatsapp.models import Message
 
 IVAN, OLGA = "79990000000", "79161112233"
 RECORD = 596792980
+FIRST_CHANGE = timezone.now() - timedelta(hours=3)
 EVERYTHING = {"created_on": True, "moved_on": True, "cancelled_on": True}
 ANNA = {"id": 2835418, "name": "Анна"}
 BORIS = {"id": 2835419, "name": "Борис"}
@@ -36,10 +37,8 @@ def in_days(days: float, hour: int = 12, minute: int = 10) -> datetime:
 
 
 def said_at(second: int) -> str:
-    """A `last_change_date`, later with each second; all lie in the last hours."""
-    return (timezone.now().replace(microsecond=0, second=0) - timedelta(hours=3, seconds=-second)).strftime(
-        "%Y-%m-%dT%H:%M:%S%z"
-    )
+    """A `last_change_date`, later with each second; all lie some hours ago."""
+    return (FIRST_CHANGE + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def record_body(status: str, second: int, **data: Any) -> dict[str, Any]:
@@ -70,7 +69,7 @@ def receive(status: str, second: int, **data: Any) -> InboundWebhook:
 
 def work() -> None:
     """Do what a worker does with all webhooks that are due."""
-    for pk in processing.due(limit=1000, kind="entity"):
+    for pk in processing.BOOKINGS.due(limit=1000):
         processing.apply(webhook=InboundWebhook.objects.get(pk=pk))
 
 
@@ -97,8 +96,8 @@ def the_record() -> RecordState:
 
 def remind() -> list[str]:
     """Do what a worker does with due reminders; what waits then."""
-    for pk in reminders.due(limit=10):
-        reminders.remind(pk)
+    for pk in reminders.REMINDERS.due(limit=10):
+        reminders.send_due(pk)
     return kinds()
 
 

@@ -52,7 +52,7 @@ def test_webhooks_of_one_booking_applied_at_once_lead_to_one_message() -> None:
             connection.close()
 
     with ThreadPoolExecutor(6) as threads:
-        states = list(threads.map(apply, processing.due(limit=100, kind="entity")))
+        states = list(threads.map(apply, processing.BOOKINGS.due(limit=100)))
     assert set(states) <= {"applied", "ignored"}
     assert RecordState.objects.get().starts_at == in_days(14)
     [waiting] = Message.objects.filter(status="queued")
@@ -77,11 +77,11 @@ def test_the_door_asks_the_database_no_more_for_a_booking_than_for_what_it_ignor
 def test_applying_a_webhook_that_says_nothing_takes_few_queries() -> None:
     open_salon()
     post(record_body("create", 1), MOSCOW_WEBHOOK_URL)
-    [pk] = processing.due(limit=2, kind="entity")
+    [pk] = processing.BOOKINGS.due(limit=2)
     processing.apply(webhook=InboundWebhook.objects.get(pk=pk))
     Message.objects.update(status="delivered", wa_message_id="WA1")
     post(record_body("update", 2, attendance=2), MOSCOW_WEBHOOK_URL)
-    [pk] = processing.due(limit=2, kind="entity")
+    [pk] = processing.BOOKINGS.due(limit=2)
     webhook = InboundWebhook.objects.get(pk=pk)
     with CaptureQueriesContext(connection) as queries:
         processing.apply(webhook=webhook)

@@ -172,6 +172,51 @@ def test_a_reminder_never_outlives_the_beginning_of_the_visit() -> None:
     assert Message.objects.get().expires_at == soon
 
 
+@pytest.fixture
+def night(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """By Moscow's clock it is two hours into the quiet hours; returns their end."""
+    now = timezone.now().astimezone(MOSCOW)
+    ends = (now + timedelta(hours=1)).replace(second=0, microsecond=0)
+    monkeypatch.setattr(reminders, "QUIET_FROM", (now - timedelta(hours=2)).time())
+    monkeypatch.setattr(reminders, "QUIET_UNTIL", ends.time())
+    return ends
+
+
+def test_what_became_due_during_an_outage_is_not_sent_at_night(night: datetime) -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    RecordState.objects.update(reminder_at=timezone.now() - timedelta(hours=2, minutes=50))
+    assert remind() == []
+    assert the_record().reminder_at == night
+    assert remind() == []
+
+
+def test_what_waited_for_the_morning_is_sent_then(night: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    let_it_be_due()
+    remind()
+    monkeypatch.setattr(reminders, "QUIET_UNTIL", timezone.now().astimezone(MOSCOW).time())
+    let_it_be_due()
+    assert remind() == ["reminder"]
+    expires_at = Message.objects.get().expires_at
+    assert expires_at is not None
+    assert expires_at > timezone.now()
+
+
+def test_a_reminder_that_is_still_queued_in_the_evening_does_not_go_out_at_night(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evening = (timezone.now() + timedelta(minutes=30)).astimezone(MOSCOW)
+    monkeypatch.setattr(reminders, "QUIET_FROM", evening.time())
+    monkeypatch.setattr(reminders, "QUIET_UNTIL", (evening + timedelta(hours=9)).time())
+    open_salon(reminder_on=True)
+    hear("create", 1)
+    let_it_be_due()
+    assert remind() == ["reminder"]
+    assert Message.objects.get().expires_at == evening
+
+
 def test_who_opted_out_or_whose_salon_is_frozen_is_not_reminded() -> None:
     company = open_salon(reminder_on=True)
     receive("create", 1)

@@ -52,7 +52,7 @@ def run(
 
 
 def _work() -> None:
-    for pk in processing.due(limit=10, kind="entity"):
+    for pk in processing.BOOKINGS.due(limit=10):
         webhook = InboundWebhook.objects.get(pk=pk)
         assert processing.apply(webhook=webhook) in ("applied", "ignored"), webhook.last_error
 
