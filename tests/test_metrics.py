@@ -180,7 +180,7 @@ def test_reports_that_are_due_and_given_up(grown: Grown, yclients: LocalYClients
     assert said['marketplace_callbacks_waiting{state="due"}'] == 1
     assert said['marketplace_callbacks_waiting{state="dead"}'] == 1
     assert 120 <= said["marketplace_callback_queue_age_seconds"] < 180
-    callbacks.deliver(callback_queue.due(limit=1)[0])
+    callbacks.deliver(callback_queue.CALLBACKS.due(limit=1)[0])
     assert grown.by("marketplace_callbacks_total", outcome="refused") == 1
 
 

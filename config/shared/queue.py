@@ -92,8 +92,9 @@ class Queue(Generic[Row]):
         mine = self._open().filter(waits, self._is_free(now), pk=pk)
         if not mine.update(**{**counted, **changes, self._claim_column: until}):
             return None
-        row = self._all().defer(*self.defer).get(pk=pk)
-        setattr(row, self._claim_column, until)
+        row = self._all().defer(*self.defer).filter(pk=pk).first()
+        if row is not None:
+            setattr(row, self._claim_column, until)
         return row
 
     def claim_batch(self, limit: int) -> tuple[datetime, list[Any]]:

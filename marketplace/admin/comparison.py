@@ -28,7 +28,7 @@ def _compare(company: Company, _cause: str) -> None:
 
 
 def _tell(company: Company, _cause: str) -> None:
-    channels.tell_again(company)
+    channels.report_again(company)
     hints.wake_workers()
 
 

@@ -56,7 +56,7 @@ def _why_not_tell(message: Message) -> Text:
 
 
 def _tell(message: Message, _cause: str) -> None:
-    if not callback_queue.replay_callback(message=message):
+    if not callback_queue.replay_dead(ids=[message.pk]):
         raise Refused(gettext("Telling it was not given up."))
 
 

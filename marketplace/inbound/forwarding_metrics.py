@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter
 
-FORWARDED = Counter(
+FORWARDINGS = Counter(
     "marketplace_forwarded_total",
     "Attempts to forward a client's message, and messages given up.",
     ["outcome"],

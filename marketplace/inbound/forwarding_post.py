@@ -15,6 +15,7 @@ from marketplace.models import Company
 from marketplace.models.forwarding import ForwardedMessage, Forwarding
 from marketplace.yclients import safe_http
 from whatsapp.crypto.encryption import UndecryptableError
+from whatsapp.models import Message
 
 BUSY = (429, 503)
 
@@ -71,7 +72,11 @@ def post(row: ForwardedMessage) -> Outcome:
 def _payload(row: ForwardedMessage, company: Company) -> dict[str, Any]:
     """What the receiver gets; times in ISO 8601 with their zone. `from.phone` is null while WhatsApp hides
     it."""
-    message = row.message
+    message = (
+        Message.objects.select_related("session")
+        .defer("callback_url", "session__qr", "session__pairing_code")
+        .get(pk=row.message_id)
+    )
     return {
         "delivery_id": str(row.delivery_id),
         "event": "message.received",

@@ -1,9 +1,8 @@
-"""Tells YClients what became of its notifications, at the address that came with each.
+"""Posts to YClients what became of its notifications, at the address that came with each.
 
-The rows of the messages are the queue (`callback_state` due). A worker claims some by moving
-`callback_next_at` on, posts them grouped by address, and notes what was told; with the claim lost it notes
-nothing. A worker that dies between the two repeats the same statuses, which is harmless; it never tells them
-in another order, because one worker at a time has a message and `reported` says how far it is.
+A worker claims messages that are due, posts them grouped by address, and records what was reported; with the
+claim lost it records nothing. A worker that dies between the two repeats the same statuses, which does no
+harm. The order stays, because one worker at a time has a message and `reported` says how far it is.
 
 The address holds the partner token and is never logged.
 """
@@ -12,18 +11,10 @@ import json
 from collections.abc import Sequence
 
 from marketplace.models import Company
-from marketplace.notifications.callback_queue import (
-    REFUSAL,
-    TOLD,
-    Claim,
-    Outcome,
-    Report,
-    claim_batch,
-    note_failure,
-    note_told,
-)
+from marketplace.notifications import callback_queue
+from marketplace.notifications.callback_queue import REFUSAL, Callback, Claim, Outcome
 from marketplace.notifications.metrics import CALLBACKS
-from marketplace.notifications.statuses import to_tell, written
+from marketplace.notifications.statuses import pending, serialized
 from marketplace.salons import phone_numbers
 from marketplace.yclients import rate_limit, safe_http
 from whatsapp.models import Message
@@ -33,30 +24,33 @@ ABOUT_ADDRESS = (401, 403, 405, 410)
 TRANSIENT = (408, 425, 429)
 
 
+DELIVERED = Outcome("told", weight=0)
+
+
 def deliver(_message_id: int = 0) -> int:
-    """Post one batch of what is due, whatever message asked for it; return how many messages were told."""
-    claim = claim_batch()
+    """Post one batch of what is due, whatever message asked for it; return how many were reported."""
+    claim = callback_queue.claim_batch()
     if not claim.messages:
         return 0
-    by_address: dict[str, list[Report]] = {}
-    for report in _reports(claim.messages):
-        by_address.setdefault(report.message.callback_url if report.told else "", []).append(report)
+    by_address: dict[str, list[Callback]] = {}
+    for callback in _callbacks(claim.messages):
+        by_address.setdefault(callback.message.callback_url if callback.statuses else "", []).append(callback)
     nothing_new = by_address.pop("", [])
-    note_told(claim, nothing_new)
-    return sum(_deliver_to(claim, url, reports) for url, reports in by_address.items())
+    callback_queue.record_reported(claim, nothing_new)
+    return sum(_deliver_to(claim, url, callbacks) for url, callbacks in by_address.items())
 
 
-def _reports(messages: Sequence[Message]) -> list[Report]:
+def _callbacks(messages: Sequence[Message]) -> list[Callback]:
     salon_ids = {_salon_id(message) for message in messages}
     companies = Company.objects.filter(salon_id__in=salon_ids).only(
         "salon_id", "status", "phone", "timezone_name"
     )
     by_salon = {company.salon_id: company for company in companies}
-    return [_report(message, by_salon.get(_salon_id(message))) for message in messages]
+    return [_callback(message, by_salon.get(_salon_id(message))) for message in messages]
 
 
-def _report(message: Message, company: Company | None) -> Report:
-    told = to_tell(
+def _callback(message: Message, company: Company | None) -> Callback:
+    statuses = pending(
         status=message.status,
         error_code=message.error_code,
         reported=message.reported,
@@ -64,7 +58,7 @@ def _report(message: Message, company: Company | None) -> Report:
     )
     phone, zone = (company.phone, company.timezone_name) if company else ("", "")
     region = phone_numbers.region_of(phone=phone, timezone_name=zone)
-    return Report(message, told, phone_numbers.currency_of(region))
+    return Callback(message, statuses, phone_numbers.currency_of(region))
 
 
 def _salon_id(message: Message) -> int:
@@ -75,34 +69,34 @@ def _own_id(message: Message) -> str:
     return (message.external_id or "").partition(":")[2]
 
 
-def _deliver_to(claim: Claim, url: str, reports: list[Report]) -> int:
+def _deliver_to(claim: Claim, url: str, callbacks: list[Callback]) -> int:
     """Post to one address; a refused batch is halved, so that one message cannot hold up the others."""
-    waiting, told = [reports], 0
+    waiting, reported = [callbacks], 0
     while waiting:
         part = waiting.pop()
         if not claim.has_time():
-            note_failure(claim, part, Outcome("postponed", weight=0))
+            callback_queue.record_failure(claim, part, Outcome("postponed", weight=0))
             continue
         outcome = _post(url, part)
         CALLBACKS.labels(outcome.kind).inc()
-        if outcome is TOLD:
-            note_told(claim, part)
-            told += len(part)
+        if outcome is DELIVERED:
+            callback_queue.record_reported(claim, part)
+            reported += len(part)
         elif outcome.about_one and len(part) > 1:
             half = len(part) // 2
             waiting += [part[half:], part[:half]]
         else:
             for left in (part, *waiting) if not outcome.about_one else (part,):
-                note_failure(claim, left, outcome)
+                callback_queue.record_failure(claim, left, outcome)
             waiting = waiting if outcome.about_one else []
-    return told
+    return reported
 
 
-def _post(url: str, reports: list[Report]) -> Outcome:
+def _post(url: str, callbacks: list[Callback]) -> Outcome:
     rows = [
-        written(own_id=_own_id(report.message), told=told, currency=report.currency)
-        for report in reports
-        for told in report.told
+        serialized(own_id=_own_id(callback.message), status=status, currency=callback.currency)
+        for callback in callbacks
+        for status in callback.statuses
     ]
     try:
         rate_limit.wait_for_slot()
@@ -115,7 +109,7 @@ def _post(url: str, reports: list[Report]) -> Outcome:
         return Outcome("unreachable", str(error))
     cause = f"HTTP {answer.status}"
     if 200 <= answer.status < 300:
-        return TOLD
+        return DELIVERED
     if answer.status >= 500 or answer.status in TRANSIENT:
         return Outcome("unavailable", cause, retry_after=answer.retry_after or 0.0)
     about_one = 400 <= answer.status < 500 and answer.status not in ABOUT_ADDRESS

@@ -1,4 +1,4 @@
-"""Which statuses YClients is still to be told of a message, and how they are written. Pure functions.
+"""Which statuses of a message YClients does not know yet, and how they are serialized. Pure functions.
 
 YCLIENTS API reference, "SMS through operators": with 8 and 1 the sum, the currency and the number of parts
 are always sent, a zero sum when the message cost nothing.
@@ -33,11 +33,12 @@ PRICED = (DeliveryStatus.HANDED_OVER, DeliveryStatus.DELIVERED)
 ENDINGS = (DeliveryStatus.NOT_DELIVERED, DeliveryStatus.REJECTED, DeliveryStatus.NO_FUNDS)
 
 
-def to_tell(*, status: str, error_code: str, reported: int, unpaid: bool) -> list[DeliveryStatus]:
-    """Return what is to be told, in order, of a message that stands at `status`.
+def pending(*, status: str, error_code: str, reported: int, unpaid: bool) -> list[DeliveryStatus]:
+    """Return what is to be reported, in order, of a message that stands at `status`.
 
-    `reported` are the flags of what was told; `unpaid`: the salon's subscription has run out. One ending is
-    told once. A message whose outcome is not known counts as not delivered, until a receipt says otherwise.
+    `reported` are the flags of what YClients knows; `unpaid`: the salon's subscription has run out. One
+    ending is reported once. A message whose outcome is not known counts as not delivered, until a receipt
+    says otherwise.
     """
     wanted = [DeliveryStatus.HANDED_OVER]
     if status in (Message.Status.SENT, Message.Status.DELIVERED, Message.Status.READ):
@@ -47,7 +48,7 @@ def to_tell(*, status: str, error_code: str, reported: int, unpaid: bool) -> lis
     if status in (Message.Status.FAILED, Message.Status.EXPIRED, Message.Status.UNKNOWN):
         ended_before = any(reported & ending.flag for ending in ENDINGS)
         wanted += [] if ended_before else [_ending(status, error_code, unpaid)]
-    return [told for told in wanted if not reported & told.flag]
+    return [one for one in wanted if not reported & one.flag]
 
 
 def _ending(status: str, error_code: str, unpaid: bool) -> DeliveryStatus:
@@ -58,10 +59,10 @@ def _ending(status: str, error_code: str, unpaid: bool) -> DeliveryStatus:
     return DeliveryStatus.NOT_DELIVERED
 
 
-def written(*, own_id: str, told: DeliveryStatus, currency: str) -> dict[str, Any]:
+def serialized(*, own_id: str, status: DeliveryStatus, currency: str) -> dict[str, Any]:
     """Return one element of the array that reports statuses; `own_id` is YClients' id of the message."""
-    row: dict[str, Any] = {"id": own_id, "status": int(told)}
-    if told in PRICED:
+    row: dict[str, Any] = {"id": own_id, "status": int(status)}
+    if status in PRICED:
         # WhatsApp takes a text of any length as one message, and the salon pays by subscription.
         row |= {"payment_sum": 0, "currency_iso": currency, "parts_amount": 1}
     return row

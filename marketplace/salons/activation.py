@@ -5,16 +5,21 @@ the others wait for its result.
 """
 
 import time
-from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from config.shared import hints
 from marketplace.models import Company, WrongStatus
-from marketplace.salons.activation_attempt import CALL_PATIENCE, CLAIM, ActivationResult, Attempt
+from marketplace.salons.activation_attempt import (
+    CALL_PATIENCE,
+    QUEUE,
+    UNFINISHED,
+    ActivationResult,
+    Attempt,
+)
 from marketplace.salons.activation_errors import (
     NOT_AWAITING,
     NOT_CONNECTED,
@@ -41,6 +46,7 @@ __all__ = [
     "NotAwaiting",
     "NotConnected",
     "activate",
+    "activate_due",
     "due",
     "request_retry",
 ]
@@ -49,7 +55,6 @@ WAIT_FOR_OTHER = 10.0  # seconds that a page's call waits for an activation that
 POLL = 0.2
 
 Status = Company.Status
-CLAIMABLE = (Status.PENDING_WHATSAPP, Status.ACTIVATION_FAILED, Status.ACTIVATING)
 
 
 def activate(*, company: Company, cause: str, wait: float = WAIT_FOR_OTHER) -> ActivationResult:
@@ -63,9 +68,8 @@ def activate(*, company: Company, cause: str, wait: float = WAIT_FOR_OTHER) -> A
     company.refresh_from_db()
     while company.status != Status.ACTIVE:
         _check_ready(company)
-        claimed_until = _claim(company)
-        if claimed_until is not None:
-            return _run(company, cause=cause, claimed_until=claimed_until)
+        if (claimed := QUEUE.claim(company.pk, early=True, activation_next_at=None)) is not None:
+            return _run(company, cause=cause, claimed=claimed)
         if time.monotonic() >= ends:
             raise AlreadyRunning(RUNNING)
         time.sleep(POLL)
@@ -96,18 +100,21 @@ def request_retry(*, company: Company, cause: str) -> None:
 
 def due(*, limit: int) -> list[int]:
     """Return ids of companies to activate now: their phone is connected, or an activation was cut short."""
-    now = timezone.now()
     ready = Q(status=Status.PENDING_WHATSAPP, session__status="connected") | Q(status=Status.ACTIVATING)
-    waiting = Company.objects.filter(ready, _unclaimed(now)).filter(
-        Q(activation_next_at__isnull=True) | Q(activation_next_at__lte=now)
-    )
-    return list(
-        waiting.order_by(F("activation_next_at").asc(nulls_first=True))[:limit].values_list("pk", flat=True)
-    )
+    return list(QUEUE.ready().filter(ready).values_list("pk", flat=True)[:limit])
+
+
+def activate_due(company_id: int) -> None:
+    """Activate one due salon; what goes wrong is in its row."""
+    company = Company.objects.get(pk=company_id)
+    try:
+        activate(company=company, cause="worker", wait=0)
+    except ActivationError as error:
+        log.info("not activated", salon_id=company.salon_id, cause=type(error).__name__)
 
 
 def _check_ready(company: Company) -> None:
-    if company.status not in CLAIMABLE or company.session is None:
+    if company.status not in UNFINISHED or company.session is None:
         raise NotAwaiting(NOT_AWAITING)
     # One that was begun is brought to its end even while the line is down for a moment.
     if company.status != Status.ACTIVATING and not company.session.is_connected:
@@ -125,26 +132,9 @@ def _check_result_of_other(company: Company) -> None:
         raise ActivationUnfinished(UNCLEAR)
 
 
-def _unclaimed(now: datetime) -> Q:
-    return Q(activation_claimed_until__isnull=True) | Q(activation_claimed_until__lte=now)
-
-
-def _claim(company: Company) -> datetime | None:
-    """Take the salon for ourselves; None when another has it, or when it needs no activation any more."""
-    now = timezone.now()
-    changes: dict[str, Any] = {
-        "activation_attempts": F("activation_attempts") + 1,
-        "activation_next_at": None,
-    }
-    claimed = Company.objects.filter(_unclaimed(now), pk=company.pk, status__in=CLAIMABLE).update(
-        activation_claimed_until=now + CLAIM, **changes
-    )
-    return now + CLAIM if claimed else None
-
-
-def _run(company: Company, *, cause: str, claimed_until: datetime) -> ActivationResult:
+def _run(company: Company, *, cause: str, claimed: Company) -> ActivationResult:
     with YClients(patience=CALL_PATIENCE) as yclients:
-        attempt = Attempt(company=company, cause=cause, claimed_until=claimed_until, yclients=yclients)
+        attempt = Attempt(company=company, cause=cause, claimed=claimed, yclients=yclients)
         try:
             return attempt.run()
         finally:

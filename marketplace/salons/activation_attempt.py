@@ -5,11 +5,10 @@ crash, a timeout or a lost answer YClients is asked what is true, and the call i
 key only if it still waits for one. No transaction is open during a call.
 """
 
-import random
 import secrets
 import time
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import structlog
@@ -18,6 +17,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from config.shared.queue import ClaimLost, Queue
 from marketplace.metrics import ACTIVATIONS
 from marketplace.models import Company, MarketplaceEvent, WrongStatus
 from marketplace.salons import clock, lifecycle
@@ -43,13 +43,25 @@ from whatsapp.crypto.encryption import lookup_digest
 log = structlog.get_logger("activation")
 
 CALL_PATIENCE = 12.0  # seconds for one call to YClients with its retries
-CLAIM = timedelta(seconds=30)  # longer than any one step; renewed before each
 LONGEST = 25.0  # seconds after which the rest is left to the worker
 PAUSES = (0.5, 1.5, 0.0)  # seconds after each call without a clear answer
-MAX_ATTEMPTS = 90  # with LONGEST_PAUSE well over the 12 hours that an installation waits for us
-LONGEST_PAUSE = 600.0
 
 Status = Company.Status
+UNFINISHED = (Status.PENDING_WHATSAPP, Status.ACTIVATION_FAILED, Status.ACTIVATING)
+QUEUE = Queue(
+    name="activations",
+    model=Company,
+    where=Q(status__in=UNFINISHED),
+    due_at="activation_next_at",
+    null_is_due=True,
+    claimed_until="activation_claimed_until",
+    attempts="activation_attempts",
+    error="activation_error",
+    lease=timedelta(seconds=30),  # longer than any one step; renewed before each
+    max_attempts=170,  # with these pauses over the 12 hours that an installation waits for us
+    first=2.0,
+    longest=600.0,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ class Attempt:
 
     company: Company
     cause: str
-    claimed_until: datetime
+    claimed: Company  # the row as it was claimed
     yclients: YClients
     ends: float = field(default_factory=lambda: time.monotonic() + LONGEST)
     sent_before: bool = False  # the key was there when we came, so it may have been sent
@@ -94,16 +106,13 @@ class Attempt:
 
     def release(self) -> None:
         """Let others claim the salon."""
-        self._mine().update(activation_claimed_until=None)
-
-    def _mine(self) -> Any:
-        return Company.objects.filter(pk=self.company.pk, activation_claimed_until=self.claimed_until)
+        QUEUE.release(self.claimed)
 
     def _renew(self) -> None:
-        until = timezone.now() + CLAIM
-        if not self._mine().update(activation_claimed_until=until):
-            raise AlreadyRunning(RUNNING)
-        self.claimed_until = until
+        try:
+            QUEUE.renew(self.claimed)
+        except ClaimLost as error:
+            raise AlreadyRunning(RUNNING) from error
 
     def _must_ask(self) -> bool:
         return settings.YCLIENTS_VERIFY_INSTALLATION or bool(self.company.api_key)
@@ -134,7 +143,7 @@ class Attempt:
             # Only the claim's holder writes keys, so what was read when the attempt began still holds.
             self._move(
                 to=Status.ACTIVATING,
-                only_if=Q(activation_claimed_until=self.claimed_until),
+                only_if=Q(activation_claimed_until=self.claimed.activation_claimed_until),
                 api_key=key,
                 api_key_digest=lookup_digest(key),
                 webhook_secret=secret,
@@ -204,19 +213,14 @@ class Attempt:
         raise ActivationRefused(message)
 
     def _postponed(self, cause: str) -> ActivationError:
-        """Leave the rest to the worker, the key with it; after MAX_ATTEMPTS to a person. To be raised."""
-        if self.company.activation_attempts >= MAX_ATTEMPTS:
+        """Leave the rest to the worker, the key with it; after the last attempt to a person. To be raised."""
+        if self.company.activation_attempts >= QUEUE.max_attempts:
             self._end(GAVE_UP)
             ACTIVATIONS.labels("gave_up").inc()
             return ActivationRefused(GAVE_UP)
-        # The pause is never zero: the claim is free again in a moment.
-        longest = min(LONGEST_PAUSE, 2.0 ** min(self.company.activation_attempts, 10))
-        pause = 1 + random.uniform(0, longest)  # noqa: S311 spreads load, guards nothing
-        self._mine().update(
-            activation_next_at=timezone.now() + timedelta(seconds=pause), activation_error=UNCLEAR
-        )
+        QUEUE.retry(self.claimed, error=UNCLEAR)
         lifecycle.tell_pages(self.company)
-        log.warning("activation postponed", salon_id=self.company.salon_id, seconds=round(pause), cause=cause)
+        log.warning("activation postponed", salon_id=self.company.salon_id, cause=cause)
         return ActivationUnfinished(UNCLEAR)
 
     def _end(self, message: str, error: YClientsError | None = None, **changes: Any) -> None:
@@ -225,7 +229,7 @@ class Attempt:
             with transaction.atomic():
                 self._move(
                     to=Status.ACTIVATION_FAILED,
-                    only_if=Q(activation_claimed_until=self.claimed_until),
+                    only_if=Q(activation_claimed_until=self.claimed.activation_claimed_until),
                     activation_error=message,
                     activation_next_at=None,
                     **changes,
@@ -242,7 +246,7 @@ class Attempt:
     def _move(self, *, to: str, only_if: Q, **changes: Any) -> None:
         self.company.move(
             to=to,
-            sources=[Status.PENDING_WHATSAPP, Status.ACTIVATION_FAILED, Status.ACTIVATING],
+            sources=UNFINISHED,
             only_if=only_if,
             **changes,
         )

@@ -1,12 +1,11 @@
-"""Tells YClients when a salon's WhatsApp goes down for good, and when it is back and stable.
+"""Reports to YClients when a salon's WhatsApp is down for good, and when it is back and stable.
 
 YClients then stops offering the channel, or offers it again (YCLIENTS API reference, Marketplace,
-`update_channel`). What is wanted follows from the session's row; what was told is in the salon's `Channel`.
-A line that flaps is no news: down is only what does not pass by itself soon, back is only a line that has
-stood for a minute, and between two calls for one salon lie minutes.
+`update_channel`). What is to be reported follows from the session's row; what YClients knows is in the
+salon's `Channel`. A line that flaps is not reported: down is only what does not pass by itself soon, back is
+only a line that has stood for a minute, and between two calls for one salon lie minutes.
 """
 
-import random
 from datetime import datetime, timedelta
 
 import structlog
@@ -14,6 +13,7 @@ from django.db import transaction
 from django.db.models import BooleanField, Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
+from config.shared.queue import Queue
 from marketplace.models import Channel, Company, MarketplaceEvent
 from marketplace.yclients.api import YClients
 from marketplace.yclients.call_errors import YClientsError
@@ -23,11 +23,17 @@ from whatsapp.sessions import policy
 log = structlog.get_logger("marketplace")
 
 BETWEEN_CALLS = timedelta(minutes=5)
-CLAIM = timedelta(minutes=2)  # longer than a call with its retries
 OUTAGE = timedelta(minutes=15)  # a line that is away for longer, or a ban that lasts longer, is down
-LONGEST_PAUSE = 3600.0  # seconds
 State = Channel.State
 Status = Session.Status
+CHANNELS = Queue(
+    name="channels",
+    model=Channel,
+    due_at="next_at",
+    null_is_due=True,
+    lease=timedelta(minutes=2),  # longer than a call with its retries
+    first=30.0,
+)
 
 
 def due(*, limit: int) -> list[int]:
@@ -37,40 +43,35 @@ def due(*, limit: int) -> list[int]:
     return list(rows[:limit].values_list("pk", flat=True))
 
 
-def tell(company_id: int) -> None:
-    """Tell YClients about one salon's channel. Its refusal stays in the row until what is so changes.
+def report(company_id: int) -> None:
+    """Report one salon's channel. A refusal by YClients stays in the row until what is so changes.
 
-    Raises YClientsError when YClients could not be told; the row says when to try again.
+    Raises YClientsError when YClients could not be reached; the row says when to try again.
     """
-    now = timezone.now()
-    company = _differing(now).select_related("channel").filter(pk=company_id).first()
-    if company is None:
+    company = _differing(timezone.now()).filter(pk=company_id).first()
+    channel = _claim(company) if company else None
+    if company is None or channel is None:
         return
     available = bool(company.available)  # type: ignore[attr-defined]  # annotated by _differing
-    channel = _claim(company, now)
-    if channel is None:
-        return
     try:
         with YClients() as yclients:
             yclients.update_channel(company.salon_id, available=available)
     except YClientsError as error:
-        _not_told(channel, error, available=available)
+        _record_failure(channel, error, available=available)
         if not error.permanent:
             raise
         log.warning("channel refused", salon_id=company.salon_id, available=available, cause=str(error))
     else:
-        _told(company, channel, available=available)
+        _record_reported(company, channel, available=available)
 
 
-def tell_again(company: Company) -> None:
-    """Let a worker tell YClients what is so, whatever it was told and refused before."""
-    Channel.objects.filter(company=company).update(
-        told=None, state=State.DUE, next_at=None, attempts=0, last_error=""
-    )
+def report_again(company: Company) -> None:
+    """Let a worker report what is so, whatever YClients knew or refused before."""
+    CHANNELS.replay(Channel.objects.filter(company=company), told=None, state=State.DUE)
 
 
 def _differing(now: datetime) -> "QuerySet[Company]":
-    """Active companies whose channel is to be told, annotated with `available`."""
+    """Active companies whose channel is to be reported, annotated with `available`."""
     active = Company.objects.filter(status=Company.Status.ACTIVE, session__isnull=False).annotate(
         available=Case(
             When(_is_down(now), then=Value(False)),
@@ -102,42 +103,39 @@ def _is_back(now: datetime) -> Q:
     return Q(session__status=Status.CONNECTED, session__connected_at__lte=stable)
 
 
-def _claim(company: Company, now: datetime) -> Channel | None:
-    """Take the salon's row for one call, noting that from here on nobody knows what YClients believes."""
+def _claim(company: Company) -> Channel | None:
+    """Claim the salon's row for one call; from here on nobody knows what YClients believes."""
     Channel.objects.bulk_create([Channel(company=company)], ignore_conflicts=True)
-    free = Q(next_at__isnull=True) | Q(next_at__lte=now)
-    claimed = Channel.objects.filter(free, company=company).update(
-        told=None, state=State.DUE, next_at=now + CLAIM, attempts=F("attempts") + 1
-    )
-    return Channel.objects.get(company=company) if claimed else None
+    pk = Channel.objects.values_list("pk", flat=True).get(company=company)
+    return CHANNELS.claim(pk, told=None, state=State.DUE)
 
 
-def _told(company: Company, channel: Channel, *, available: bool) -> None:
+def _record_reported(company: Company, channel: Channel, *, available: bool) -> None:
+    """Raises ClaimLost when the salon was uninstalled meanwhile, or another worker has its row."""
     now = timezone.now()
     with transaction.atomic():
-        mine = Channel.objects.filter(pk=channel.pk, next_at=channel.next_at)
-        if not mine.update(
+        CHANNELS.finish(
+            channel,
             told=available,
             told_at=now,
             state=State.SETTLED,
             next_at=now + BETWEEN_CALLS,
             attempts=0,
-            last_error="",
-        ):
-            return  # the salon was uninstalled meanwhile, or another worker has it
+        )
         kind = MarketplaceEvent.Type.CHANNEL_UP if available else MarketplaceEvent.Type.CHANNEL_DOWN
         session = company.session
         company.note(kind, by="worker", session_status=session.status if session else "", told="yclients")
-    log.info("channel told", salon_id=company.salon_id, available=available)
+    log.info("channel reported", salon_id=company.salon_id, available=available)
 
 
-def _not_told(channel: Channel, error: YClientsError, *, available: bool) -> None:
-    """Keep why; a refusal stands until the opposite is to be told, anything else is tried again."""
-    mine = Channel.objects.filter(pk=channel.pk, next_at=channel.next_at)
-    now, words = timezone.now(), str(error)[:500]
-    if error.permanent:
-        mine.update(told=available, state=State.REFUSED, next_at=now + BETWEEN_CALLS, last_error=words)
+def _record_failure(channel: Channel, error: YClientsError, *, available: bool) -> None:
+    """Keep why; a refusal stands until the opposite is to be reported, anything else is tried again."""
+    if not error.permanent:
+        CHANNELS.retry(channel, error=str(error), retry_after=error.retry_after)
         return
-    longest = min(LONGEST_PAUSE, 15 * 2.0 ** min(channel.attempts, 10))
-    pause = 15 + random.uniform(0, longest)  # noqa: S311 spreads load, guards nothing
-    mine.update(next_at=now + timedelta(seconds=pause), last_error=words)
+    CHANNELS.held(channel).update(
+        told=available,
+        state=State.REFUSED,
+        next_at=timezone.now() + BETWEEN_CALLS,
+        last_error=str(error)[:500],
+    )

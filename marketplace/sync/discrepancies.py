@@ -1,12 +1,12 @@
 """What support staff see of the differences between YClients and us; nothing here mends anything."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from django.db import transaction
 from django.utils import timezone
 
 from marketplace.models import Company, Discrepancy
+from marketplace.yclients.api import ListedSalon
 
 Kind = Discrepancy.Kind
 Statuses = Company.Status
@@ -46,25 +46,52 @@ def resolve_unseen(*, since: datetime) -> None:
     )
 
 
-def compare_listed(*, salon_id: int, title: str, there: str) -> str:
-    """Compare one salon of YClients' list with our row; return the kind of the difference, or nothing.
+def differing(salons: Sequence[ListedSalon]) -> list[Discrepancy]:
+    """Compare salons of YClients' list with our rows; return what differs, not stored. One query.
 
-    `there` is the installation's status, empty where the list does not say it. A salon that is waiting for
-    us there and has not come here is no difference: its owner has not opened our page yet.
+    A salon that waits for us there and has not come here is no difference: its owner has not opened our page
+    yet. A salon whose status the list does not say counts as active.
     """
-    with transaction.atomic():
-        company = Company.objects.filter(salon_id=salon_id).first()
-        kind = _difference(company, there)
-        if kind is None:
-            resolve(salon_id=salon_id, kinds=OF_THE_LIST)
-            return ""
-        show(kind, salon_id=salon_id, company=company, there=there, title=title)
-        return kind
+    numbers = [salon.salon_id for salon in salons]
+    companies = Company.objects.only("salon_id", "status").in_bulk(numbers, field_name="salon_id")
+    found = []
+    for salon in salons:
+        company = companies.get(salon.salon_id)
+        if kind := _difference(company, salon.status):
+            found.append(
+                Discrepancy(
+                    salon_id=salon.salon_id,
+                    kind=kind,
+                    company=company,
+                    title=salon.title[:255],
+                    here=company.status if company else "",
+                    there=salon.status,
+                )
+            )
+    return found
 
 
-def look_at_listed(*, salon_id: int, title: str, there: str) -> str:
-    """As `compare_listed`, and keep nothing."""
-    return _difference(Company.objects.filter(salon_id=salon_id).first(), there) or ""
+def store_listed(salons: Sequence[ListedSalon], found: Sequence[Discrepancy]) -> None:
+    """Store what `differing` found of these salons, and close what is open of them and was not found.
+
+    Three statements, whatever their number; in the caller's transaction.
+    """
+    now = timezone.now()
+    of_these = Discrepancy.objects.filter(
+        salon_id__in=[salon.salon_id for salon in salons], kind__in=OF_THE_LIST, resolved_at__isnull=True
+    )
+    still_open = {(row.salon_id, row.kind): row for row in of_these}
+    for row in found:
+        before = still_open.pop((row.salon_id, row.kind), None)
+        row.first_seen_at = before.first_seen_at if before else now
+        row.last_seen_at, row.resolved_at = now, None
+    Discrepancy.objects.filter(pk__in=[row.pk for row in still_open.values()]).update(resolved_at=now)
+    Discrepancy.objects.bulk_create(
+        {(row.salon_id, row.kind): row for row in found}.values(),
+        update_conflicts=True,
+        unique_fields=["salon_id", "kind"],
+        update_fields=["company", "title", "here", "there", "first_seen_at", "last_seen_at", "resolved_at"],
+    )
 
 
 def _difference(company: Company | None, there: str) -> Discrepancy.Kind | None:

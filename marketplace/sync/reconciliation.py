@@ -10,14 +10,14 @@ would look the same.
 
 import random
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
+from config.shared.queue import Queue
 from marketplace.models import Company, CompanyCheck, Discrepancy, MarketplaceEvent
 from marketplace.salons import lifecycle
 from marketplace.sync import discrepancies
@@ -28,8 +28,6 @@ log = structlog.get_logger("marketplace")
 
 CHECK_EVERY = timedelta(hours=6)
 SECOND_LOOK = timedelta(minutes=15)
-AFTER_ERROR = timedelta(minutes=5)
-CLAIM = timedelta(minutes=2)  # longer than one question with its retries
 MISSING_FREELY = 3  # so many salons may be gone at once without a person's word,
 MISSING_SHARE = 0.05  # or this share of all
 Status = Company.Status
@@ -37,6 +35,15 @@ Kind = Discrepancy.Kind
 COMPARED = (Status.ACTIVE, Status.FROZEN)
 GONE = ("uninstalled", ABSENT)
 ASKED_AGAIN = "asked again later"
+CHECKS = Queue(
+    name="reconciliation",
+    model=CompanyCheck,
+    due_at="next_at",
+    claimed_until="claimed_until",
+    attempts="",
+    lease=timedelta(minutes=2),  # longer than one question with its retries
+    first=600.0,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +57,20 @@ class Finding:
 
 
 def due(*, limit: int) -> list[int]:
-    """Return ids of companies that YClients is to be asked about now."""
-    now = timezone.now()
-    never = Q(check_row__isnull=True, created_at__lte=now - CHECK_EVERY)
-    free = Q(check_row__claimed_until__isnull=True) | Q(check_row__claimed_until__lte=now)
-    rows = Company.objects.filter(never | Q(free, check_row__next_at__lte=now), status__in=COMPARED)
-    rows = rows.filter(uninstall_request__isnull=True)  # those are asked about by `uninstalls`
-    return list(
-        rows.order_by(F("check_row__next_at").asc(nulls_first=True))[:limit].values_list("pk", flat=True)
+    """Return ids of the rows of salons that YClients is to be asked about now."""
+    unknown = Company.objects.filter(status__in=COMPARED, check_row__isnull=True).only("created_at")
+    CompanyCheck.objects.bulk_create(
+        [CompanyCheck(company=company, next_at=company.created_at + CHECK_EVERY) for company in unknown],
+        ignore_conflicts=True,
     )
+    rows = CHECKS.ready().filter(company__status__in=COMPARED)
+    rows = rows.filter(company__uninstall_request__isnull=True)  # those are asked about by `uninstalls`
+    return list(rows.values_list("pk", flat=True)[:limit])
 
 
-def check(company_id: int) -> None:
+def check(row_id: int) -> None:
     """Compare one salon that is due; what goes wrong is in its row."""
-    if (row := _claim(company_id, only_due=True)) is None:
+    if (row := CHECKS.claim(row_id)) is None:
         return
     try:
         finding = compare(row)
@@ -79,11 +86,12 @@ def check_now(company: Company, *, confirmed: bool = False, apart: timedelta = S
     `confirmed`: an operator has said that a salon which YClients does not list is to be uninstalled; `apart`:
     how long after the first look a second one counts. Raises YClientsError.
     """
-    row = _claim(company.pk, only_due=False)
-    return compare(row, confirmed=confirmed, apart=apart) if row else None
+    row, _made = CompanyCheck.objects.get_or_create(company=company, defaults={"next_at": timezone.now()})
+    claimed = CHECKS.claim(row.pk, early=True)
+    return compare(claimed, confirmed=confirmed, apart=apart) if claimed else None
 
 
-def look(company: Company) -> Finding:
+def preview(company: Company) -> Finding:
     """Say what a comparison would do, and do nothing. Raises YClientsError."""
     with YClients(low_priority=True) as yclients:
         there = yclients.installation(company.salon_id).status
@@ -102,28 +110,17 @@ def _wanted(here: str, there: str) -> str:
     return differences.get((Status(here), there), "agrees")
 
 
-def _claim(company_id: int, *, only_due: bool) -> CompanyCheck | None:
-    """Take the salon's row for one comparison; None when it is not due, or another has it."""
-    now = timezone.now()
-    CompanyCheck.objects.bulk_create(
-        [CompanyCheck(company_id=company_id, next_at=now)], ignore_conflicts=True
-    )
-    free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
-    time_has_come = Q(next_at__lte=now) if only_due else Q()
-    rows = CompanyCheck.objects.filter(free, time_has_come, company_id=company_id)
-    if not rows.update(claimed_until=now + CLAIM):
-        return None
-    return CompanyCheck.objects.select_related("company").get(company_id=company_id)
-
-
 def compare(row: CompanyCheck, *, confirmed: bool = False, apart: timedelta = SECOND_LOOK) -> Finding:
-    """Ask YClients about the salon of a claimed row, and repair what is certain. Raises YClientsError."""
+    """Ask YClients about the salon of a claimed row, and repair what is certain.
+
+    Raises YClientsError; ClaimLost when it took too long, and then nothing is changed.
+    """
     company = row.company
     try:
         with YClients(low_priority=True) as yclients:
             there = yclients.installation(company.salon_id).status
     except YClientsError as error:
-        _finish(row, next_at=timezone.now() + AFTER_ERROR, last_error=str(error)[:500])
+        CHECKS.retry(row, error=str(error), retry_after=error.retry_after)
         raise
     with transaction.atomic():
         current = lifecycle.locked(company.salon_id)
@@ -134,19 +131,14 @@ def compare(row: CompanyCheck, *, confirmed: bool = False, apart: timedelta = SE
             action, again = "changed meanwhile", timedelta(minutes=1)
         else:
             action, again = _repair(row, current, there, confirmed=confirmed, apart=apart)
-        _finish(
+        CHECKS.finish(
             row,
             next_at=timezone.now() + again,
-            last_error="",
             said=there,
             checked_at=timezone.now(),
             missing_since=row.missing_since,
         )
     return Finding(company.salon_id, company.status, there, action)
-
-
-def _finish(row: CompanyCheck, *, next_at: datetime, **changes: Any) -> None:
-    CompanyCheck.objects.filter(pk=row.pk).update(claimed_until=None, next_at=next_at, **changes)
 
 
 def _repair(

@@ -17,7 +17,6 @@ from django.db.models import Max
 from django.utils import timezone
 from rest_framework.serializers import Serializer, ValidationError
 
-from config.shared import hints
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
 from marketplace.webhooks import bodies, processing
 from marketplace.webhooks.serializers import EntitySerializer, LifecycleSerializer
@@ -123,11 +122,8 @@ def _checked(arrival: VerifiedWebhook, addresses: dict[str, Company]) -> Checked
 
 def replay(*, webhook: InboundWebhook) -> None:
     """Let a worker apply the webhook again, whatever became of it, as if it had just arrived."""
-    InboundWebhook.objects.filter(pk=webhook.pk).update(
-        state=State.RECEIVED, attempts=0, next_attempt_at=timezone.now(), last_error=""
-    )
+    processing.WEBHOOKS.replay(InboundWebhook.objects.filter(pk=webhook.pk))
     webhook.refresh_from_db()
-    hints.wake_workers()
 
 
 def kind_of(body: dict[str, Any]) -> str:

@@ -1,16 +1,17 @@
-"""Applying kept webhooks: lifecycle at once when they arrive, bookings by the worker, so that the door stays
-fast; again by the worker when that failed, or by a command."""
+"""What stored webhooks do: lifecycle events at once when they arrive, bookings by the worker, so that the
+answer stays fast; again by the worker when that failed, or by a command."""
 
-import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from config.shared.masking import mask_traceback
+from config.shared.queue import ClaimLost, Queue
 from marketplace.bookings import applying
 from marketplace.metrics import EFFECTS
 from marketplace.models import InboundWebhook
@@ -19,10 +20,20 @@ from marketplace.salons import details, lifecycle
 log = structlog.get_logger("webhooks")
 
 State = InboundWebhook.State
-OPEN = (State.RECEIVED, State.FAILED)
-CLAIM = timedelta(seconds=60)
-MAX_ATTEMPTS = 12
-LONGEST_PAUSE = 3600.0  # seconds
+WEBHOOKS = Queue(
+    name="webhooks",
+    model=InboundWebhook,
+    state="state",
+    fresh=State.RECEIVED,
+    failed=State.FAILED,
+    dead=State.DEAD,
+    lease=timedelta(seconds=60),
+    max_attempts=12,
+    first=2.0,
+)
+# The worker's two: a storm of bookings must not hold up an uninstall.
+LIFECYCLE = replace(WEBHOOKS, name="lifecycle", where=Q(kind=InboundWebhook.Kind.LIFECYCLE))
+BOOKINGS = replace(WEBHOOKS, name="bookings", where=Q(kind=InboundWebhook.Kind.ENTITY))
 MAX_TRACEBACK = 8000
 
 Effect = Callable[..., bool]
@@ -34,48 +45,43 @@ EFFECTS_OF: dict[str, Effect] = {
 
 
 def apply(*, webhook: InboundWebhook) -> str:
-    """Apply a kept webhook that nobody else is applying; return its state afterwards.
+    """Apply a stored webhook that nobody else is applying; return its state afterwards.
 
     A failure is kept in the row with its traceback and tried again later, and is not raised.
     """
-    if not _claim(webhook):
-        webhook.refresh_from_db()
-        return webhook.state
-    try:
-        applied = _apply(webhook)
-    except Exception as error:  # noqa: BLE001  whatever it is, it is kept, shown to support staff, tried again
-        _keep_failure(webhook, error)
-    else:
-        _finish(webhook, State.APPLIED if applied else State.IGNORED)
-    EFFECTS.labels(webhook.state).inc()
+    claimed = WEBHOOKS.claim(webhook.pk, early=True)
+    if claimed is not None:
+        _apply_claimed(claimed)
+    webhook.refresh_from_db()
     return webhook.state
 
 
+def apply_due(webhook_id: int) -> None:
+    """Apply the stored webhook with this number if it is due and nobody has it; failures as in `apply`."""
+    if (claimed := WEBHOOKS.claim(webhook_id)) is not None:
+        _apply_claimed(claimed)
+
+
 def has_effect(*, kind: str, name: str) -> bool:
-    """Whether a webhook of this kind and name does anything; the others are kept, and marked so."""
+    """Whether a webhook of this kind and name does anything; the others are stored, and marked so."""
     if kind == InboundWebhook.Kind.ENTITY:
         return name.partition(".")[0] == applying.RESOURCE or name in details.NAMES
     return name in EFFECTS_OF
 
 
-def due(*, limit: int, kind: str = InboundWebhook.Kind.LIFECYCLE) -> list[int]:
-    """Return ids of kept webhooks of one kind whose effect is due."""
-    waiting = InboundWebhook.objects.filter(state__in=OPEN, next_attempt_at__lte=timezone.now(), kind=kind)
-    return list(waiting.order_by("next_attempt_at")[:limit].values_list("pk", flat=True))
-
-
-def _claim(webhook: InboundWebhook) -> bool:
-    """Take the row when it is due, or was never taken; of those that saw it so, only one moves it on."""
-    now = timezone.now()
-    claimed = InboundWebhook.objects.filter(
-        Q(attempts=0) | Q(next_attempt_at__lte=now),
-        pk=webhook.pk,
-        state__in=OPEN,
-        next_attempt_at=webhook.next_attempt_at,
-    ).update(next_attempt_at=now + CLAIM, attempts=F("attempts") + 1)
-    if claimed:
-        webhook.refresh_from_db()
-    return bool(claimed)
+def _apply_claimed(webhook: InboundWebhook) -> None:
+    try:
+        state = State.APPLIED if _apply(webhook) else State.IGNORED
+        WEBHOOKS.finish(webhook, state=state, applied_at=timezone.now(), next_attempt_at=None)
+    except ClaimLost as error:
+        log.warning("webhook took longer than its claim", webhook=webhook.pk, cause=str(error))
+    except Exception as error:  # noqa: BLE001  whatever it is, support staff sees it, and it is tried again
+        _note_failure(webhook, error)
+    else:
+        EFFECTS.labels(state).inc()
+        log.info(
+            "webhook applied", webhook=webhook.pk, salon_id=webhook.salon_id, name=webhook.name, state=state
+        )
 
 
 def _apply(webhook: InboundWebhook) -> bool:
@@ -92,30 +98,15 @@ def _apply(webhook: InboundWebhook) -> bool:
         return effect(company, by="yclients webhook") if company else False
 
 
-def _finish(webhook: InboundWebhook, state: str) -> None:
-    InboundWebhook.objects.filter(pk=webhook.pk).update(
-        state=state, applied_at=timezone.now(), next_attempt_at=None, last_error=""
-    )
-    webhook.refresh_from_db()
-    log.info("webhook applied", webhook=webhook.pk, salon_id=webhook.salon_id, name=webhook.name, state=state)
-
-
-def _keep_failure(webhook: InboundWebhook, error: Exception) -> None:
-    dead = webhook.attempts >= MAX_ATTEMPTS
-    longest = min(LONGEST_PAUSE, 2.0 ** min(webhook.attempts, 12))
-    pause = timedelta(seconds=1 + random.uniform(0, longest))  # noqa: S311 spreads load, guards nothing
-    InboundWebhook.objects.filter(pk=webhook.pk).update(
-        state=State.DEAD if dead else State.FAILED,
-        next_attempt_at=None if dead else timezone.now() + pause,
-        last_error=mask_traceback(error, most=MAX_TRACEBACK),
-    )
-    webhook.refresh_from_db()
+def _note_failure(webhook: InboundWebhook, error: Exception) -> None:
+    given_up = WEBHOOKS.retry(webhook, error=mask_traceback(error, most=MAX_TRACEBACK))
+    EFFECTS.labels(State.DEAD if given_up else State.FAILED).inc()
     log.warning(
         "webhook effect failed",
         webhook=webhook.pk,
         salon_id=webhook.salon_id,
         name=webhook.name,
         attempts=webhook.attempts,
-        state=webhook.state,
+        given_up=given_up,
         cause=repr(error),
     )

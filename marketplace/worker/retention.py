@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from config.shared.queue import Queue
 from marketplace.metrics import PRUNED
 from marketplace.models import InboundWebhook, RecordState, ScheduledTask
 from marketplace.models.forwarding import ForwardedMessage
@@ -24,9 +25,17 @@ log = structlog.get_logger("retention")
 
 TASK = "prune"
 EVERY = timedelta(days=1)
-CLAIM = timedelta(minutes=15)
 SLICE = 20.0  # seconds of one go; a worker that is told to stop does not wait for the rest of a long round
 BETWEEN_SLICES = timedelta(seconds=5)
+ROUNDS = Queue(
+    name="retention",
+    model=ScheduledTask,
+    where=Q(name=TASK),
+    due_at="next_at",
+    attempts="",
+    error="",
+    lease=timedelta(minutes=15),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,27 +129,19 @@ def _forget(kind: Kind, days: int, ends: float | None) -> Result:
 
 def due(*, limit: int) -> list[int]:
     """Return the id of the daily round when it is due."""
-    if not ScheduledTask.objects.filter(name=TASK).exists():
-        ScheduledTask.objects.bulk_create(
-            [ScheduledTask(name=TASK, next_at=timezone.now())], ignore_conflicts=True
-        )
-    rows = ScheduledTask.objects.filter(name=TASK, next_at__lte=timezone.now())
-    return list(rows.values_list("pk", flat=True)[:limit])
+    ScheduledTask.objects.get_or_create(name=TASK, defaults={"next_at": timezone.now()})
+    return ROUNDS.due(limit=limit)
 
 
-def work(task_id: int) -> None:
+def prune_due(task_id: int) -> None:
     """Do the round, or a slice of it; what is left is due again in a moment."""
-    now = timezone.now()
-    mine = ScheduledTask.objects.filter(pk=task_id, next_at__lte=now)
-    if not mine.update(next_at=now + CLAIM, started_at=now):
+    task = ROUNDS.claim(task_id, started_at=timezone.now())
+    if task is None:
         return
     results = prune(seconds=SLICE)
-    done = all(result.complete for result in results)
+    complete = all(result.complete for result in results)
     report = {result.kind: result.rows for result in results}
-    log.info("pruned", complete=done, **report)
-    ended = timezone.now()
-    changes = {"finished_at": ended, "report": report} if done else {}
-    # Not when the claim ran out and another worker has begun meanwhile.
-    ScheduledTask.objects.filter(pk=task_id, started_at=now).update(
-        next_at=ended + (EVERY if done else BETWEEN_SLICES), **changes
-    )
+    log.info("pruned", complete=complete, **report)
+    now = timezone.now()
+    done = {"next_at": now + EVERY, "finished_at": now, "report": report}
+    ROUNDS.finish(task, **(done if complete else {"next_at": now + BETWEEN_SLICES}))

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import structlog
@@ -18,7 +17,6 @@ from config.shared import hints
 from config.shared.database import in_threads
 from marketplace.bookings import reminders
 from marketplace.inbound import forwarding, processing, welcome
-from marketplace.models import Company, InboundWebhook
 from marketplace.notifications import callback_queue, callbacks
 from marketplace.salons import activation
 from marketplace.sync import channels, connections, listing, reconciliation, uninstalls
@@ -42,8 +40,8 @@ class Job:
     """Rows of one kind: how due ones are found (ids, at most `limit`), what is done with each."""
 
     name: str
-    find: Callable[..., list[int]]
-    work: Callable[[int], Any]
+    find: Callable[..., list[Any]]
+    work: Callable[[Any], Any]
     at_once: int
     rest: float = REST
     running: dict[int, "asyncio.Task[None]"] = field(default_factory=dict)
@@ -74,36 +72,22 @@ class Job:
         self.failures[row] = (times, time.monotonic() + min(LONGEST_PAUSE, 2.0 ** min(times, 10)))
 
 
-def activate_company(company_id: int) -> None:
-    """Activate one due salon; what goes wrong is in its row."""
-    company = Company.objects.get(pk=company_id)
-    try:
-        activation.activate(company=company, cause="worker", wait=0)
-    except activation.ActivationError as error:
-        log.info("not activated", salon_id=company.salon_id, cause=type(error).__name__)
-
-
-def apply_webhook(webhook_id: int) -> None:
-    """Apply one kept webhook that is due."""
-    effects.apply(webhook=InboundWebhook.objects.get(pk=webhook_id))
-
-
 def all_jobs() -> list[Job]:
     """Return the worker's jobs, fresh."""
     return [
-        Job("activations", activation.due, activate_company, at_once=4),
+        Job("activations", activation.due, activation.activate_due, at_once=4),
         Job("connections", connections.due, connections.note, at_once=2, rest=REST_OF_NEWS),
-        Job("webhooks", effects.due, apply_webhook, at_once=2),
-        Job("bookings", partial(effects.due, kind=InboundWebhook.Kind.ENTITY), apply_webhook, at_once=2),
-        Job("reminders", reminders.due, reminders.remind, at_once=1, rest=SLOW_INTERVAL),
-        Job("channels", channels.due, channels.tell, at_once=1, rest=REST_OF_NEWS),
-        Job("uninstalls", uninstalls.due, uninstalls.check, at_once=1),
+        Job("webhooks", effects.LIFECYCLE.due, effects.apply_due, at_once=2),
+        Job("bookings", effects.BOOKINGS.due, effects.apply_due, at_once=2),
+        Job("reminders", reminders.REMINDERS.due, reminders.send_due, at_once=1, rest=SLOW_INTERVAL),
+        Job("channels", channels.due, channels.report, at_once=1, rest=REST_OF_NEWS),
+        Job("uninstalls", uninstalls.REQUESTS.due, uninstalls.check, at_once=1),
         Job("reconciliation", reconciliation.due, reconciliation.check, at_once=1, rest=SLOW_INTERVAL),
         Job("listing", listing.due, listing.read_next, at_once=1, rest=SLOW_INTERVAL),
-        Job("callbacks", callback_queue.due, callbacks.deliver, at_once=2),
-        Job("inbound", processing.due, processing.act, at_once=2),
+        Job("callbacks", callback_queue.CALLBACKS.due, callbacks.deliver, at_once=2),
+        Job("inbound", processing.INBOUND.due, processing.process, at_once=2),
         Job("forwarding", forwarding.due, forwarding.deliver, at_once=2),
-        Job("retention", retention.due, retention.work, at_once=1, rest=SLOW_INTERVAL),
+        Job("retention", retention.due, retention.prune_due, at_once=1, rest=SLOW_INTERVAL),
         Job("welcome", welcome.due, welcome.greet, at_once=1, rest=REST_OF_NEWS),
     ]
 

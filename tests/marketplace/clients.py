@@ -24,8 +24,8 @@ def writes(
 
 def work() -> None:
     """Do what the worker would do now."""
-    for pk in processing.due(limit=100):
-        processing.act(pk)
+    for pk in processing.INBOUND.due(limit=100):
+        processing.process(pk)
 
 
 def texts_sent(phone: str = IVAN, source: str = "optout") -> list[str]:

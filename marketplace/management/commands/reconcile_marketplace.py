@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import F, QuerySet
 
 from marketplace.models import Company
-from marketplace.sync import listing, reconciliation
+from marketplace.sync import discrepancies, listing, reconciliation
 from marketplace.sync.reconciliation import Finding
 from marketplace.yclients.call_errors import YClientsError
 
@@ -83,7 +83,7 @@ class Command(BaseCommand):
     def _compared(self, company: Company, *, dry: bool, **how: Any) -> Finding | None:
         try:
             if dry:
-                found: Finding | None = reconciliation.look(company)
+                found: Finding | None = reconciliation.preview(company)
             else:
                 found = reconciliation.check_now(company, **how)
         except YClientsError as error:
@@ -111,9 +111,9 @@ class Command(BaseCommand):
         try:
             for page in _pages(dry=dry):
                 listed += page.listed
-                for salon_id, kind in sorted(page.differences.items()):
+                for found in sorted(page.differences, key=lambda one: one.salon_id):
                     self.left += 1
-                    self.stdout.write(f"salon {salon_id}: {listing.meaning(kind)}")
+                    self.stdout.write(f"salon {found.salon_id}: {listing.meaning(found.kind)}")
         except YClientsError as error:
             self.failures += 1
             self.stderr.write(f"list of salons: not read, {error}")
@@ -123,7 +123,9 @@ class Command(BaseCommand):
 def _pages(*, dry: bool) -> Iterator[listing.Page]:
     number = 1
     while True:
-        page = listing.read(number, keep=not dry)
+        page = listing.read(number)
+        if not dry:
+            discrepancies.store_listed(page.salons, page.differences)
         yield page
         if page.is_last:
             return

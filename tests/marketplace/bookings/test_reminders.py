@@ -184,7 +184,7 @@ def night(monkeypatch: pytest.MonkeyPatch) -> datetime:
 
 def test_what_became_due_during_an_outage_is_not_sent_at_night(night: datetime) -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     RecordState.objects.update(reminder_at=timezone.now() - timedelta(hours=2, minutes=50))
     assert remind() == []
     assert the_record().reminder_at == night
@@ -193,7 +193,7 @@ def test_what_became_due_during_an_outage_is_not_sent_at_night(night: datetime) 
 
 def test_what_waited_for_the_morning_is_sent_then(night: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     let_it_be_due()
     remind()
     monkeypatch.setattr(reminders, "QUIET_UNTIL", timezone.now().astimezone(MOSCOW).time())
@@ -211,7 +211,7 @@ def test_a_reminder_that_is_still_queued_in_the_evening_does_not_go_out_at_night
     monkeypatch.setattr(reminders, "QUIET_FROM", evening.time())
     monkeypatch.setattr(reminders, "QUIET_UNTIL", (evening + timedelta(hours=9)).time())
     open_salon(reminder_on=True)
-    hear("create", 1)
+    receive("create", 1)
     let_it_be_due()
     assert remind() == ["reminder"]
     assert Message.objects.get().expires_at == evening

@@ -130,7 +130,7 @@ def test_two_workers_act_once(moscow: Company) -> None:
 
     def act(message: Message) -> None:
         try:
-            processing.act(message.pk)
+            processing.process(message.pk)
         finally:
             connection.close()
 
@@ -153,7 +153,7 @@ def test_a_death_in_the_middle_leaves_everything_to_be_done_again(
     with monkeypatch.context() as dying:
         dying.setattr(messages, "queue_message", dies)
         with pytest.raises(KeyboardInterrupt):
-            processing.act(message.pk)
+            processing.process(message.pk)
     assert (state(message), is_out(moscow), texts_sent()) == ("due", False, [])
     work()
     assert (state(message), is_out(moscow), len(texts_sent())) == ("done", True, 1)
@@ -169,13 +169,13 @@ def test_what_fails_is_kept_tried_again_and_given_up_at_last(
 
     with monkeypatch.context() as failing:
         failing.setattr(opt_outs, "opt_out", fails)
-        for tries in range(1, processing.MOST_FAILURES + 1):
+        for tries in range(1, processing.INBOUND.max_attempts + 1):
             Message.objects.update(callback_next_at=timezone.now())
             work()
             message.refresh_from_db()
             assert message.callback_attempts == tries
     assert (message.callback_state, message.callback_error) == ("dead", "RuntimeError('of no use')")
-    assert processing.due(limit=9) == []
+    assert processing.INBOUND.due(limit=9) == []
     assert processing.replay(message=message)
     work()
     assert is_out(moscow)
@@ -185,7 +185,7 @@ def test_a_client_known_by_his_lid_alone_is_opted_out_when_his_phone_is_told(mos
     message = writes(moscow, "стоп", phone=None, lid="77@lid")
     work()
     assert (state(message), OptOut.objects.count()) == ("due", 0)
-    assert processing.due(limit=9) == []
+    assert processing.INBOUND.due(limit=9) == []
     numbers.pair(phone=IVAN, lid="77@lid")
     Message.objects.update(callback_next_at=timezone.now())
     work()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -15,7 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from marketplace.models import Company
 from marketplace.notifications import callback_queue, callbacks
-from marketplace.notifications.statuses import DeliveryStatus, to_tell
+from marketplace.notifications.statuses import DeliveryStatus, pending
 from marketplace.salons import activation
 from marketplace.worker.worker import Worker
 from marketplace.yclients import rate_limit
@@ -111,12 +112,12 @@ def test_each_state_is_told_once_and_in_order(
     status: str, error_code: str, told: list[int], expected: list[int]
 ) -> None:
     reported = sum(DeliveryStatus(code).flag for code in told)
-    assert to_tell(status=status, error_code=error_code, reported=reported, unpaid=False) == expected
+    assert pending(status=status, error_code=error_code, reported=reported, unpaid=False) == expected
 
 
 def test_a_message_that_waited_too_long_for_an_unpaid_salon_lacks_funds() -> None:
-    assert to_tell(status="expired", error_code="expired", reported=1, unpaid=True) == [52]
-    assert to_tell(status="failed", error_code="not_on_whatsapp", reported=1, unpaid=True) == [2]
+    assert pending(status="expired", error_code="expired", reported=1, unpaid=True) == [52]
+    assert pending(status="failed", error_code="not_on_whatsapp", reported=1, unpaid=True) == [2]
 
 
 def test_a_message_is_told_from_its_taking_to_its_delivery(there: Listener) -> None:
@@ -131,7 +132,7 @@ def test_a_message_is_told_from_its_taking_to_its_delivery(there: Listener) -> N
         [{"id": "n1", "status": 1, **PRICE}],
     ]
     assert {path for path, _headers, _body in there.got} == {f"/api/v1/sms/delivery/{SECRET}"}
-    assert (fresh(message).callback_state, callback_queue.due(limit=5)) == ("done", [])
+    assert (fresh(message).callback_state, callback_queue.CALLBACKS.due(limit=5)) == ("done", [])
 
 
 def test_the_currency_is_that_of_the_salons_country(there: Listener) -> None:
@@ -152,7 +153,7 @@ def test_many_messages_are_told_in_one_post(there: Listener) -> None:
 def test_what_clients_write_is_not_told_to_yclients(there: Listener) -> None:
     message = queue(there)[0]
     Message.objects.filter(pk=message.pk).update(direction="in", source="inbound", status="received")
-    assert (callback_queue.due(limit=5), callbacks.deliver(), there.got) == ([], 0, [])
+    assert (callback_queue.CALLBACKS.due(limit=5), callbacks.deliver(), there.got) == ([], 0, [])
 
 
 # --- Order and claims -----------------------------------------------------------------------------
@@ -195,10 +196,10 @@ def test_a_worker_that_died_after_its_post_repeats_and_does_not_reorder(
 ) -> None:
     message = queue(there)[0]
     with monkeypatch.context() as dying:
-        dying.setattr(callbacks, "note_told", lambda *_arguments: None)
+        dying.setattr(callback_queue, "record_reported", lambda *_arguments: None)
         callbacks.deliver()
     goes_on(message, "sent")
-    assert callback_queue.due(limit=5) == []  # the dead worker's claim still holds
+    assert callback_queue.CALLBACKS.due(limit=5) == []  # the dead worker's claim still holds
     run_out(message)
     callbacks.deliver()
     assert statuses(there) == [("n1", 8), ("n1", 8), ("n1", 4)]
@@ -225,7 +226,7 @@ def test_a_slow_pass_gives_the_rest_back_before_its_claim_ends(
     message = queue(there)[0]
     monkeypatch.setattr(callback_queue.Claim, "has_time", lambda _claim: False)
     assert (callbacks.deliver(), there.got) == (0, [])
-    assert (fresh(message).callback_attempts, callback_queue.due(limit=5)) == (0, [message.pk])
+    assert (fresh(message).callback_attempts, callback_queue.CALLBACKS.due(limit=5)) == (0, [message.pk])
 
 
 # --- Failures -------------------------------------------------------------------------------------
@@ -256,7 +257,10 @@ def test_a_wish_to_wait_is_honoured(there: Listener) -> None:
     assert row.callback_next_at - timezone.now() > timedelta(seconds=590)
 
 
-def test_an_address_that_does_not_answer_is_tried_for_a_day(there: Listener) -> None:
+def test_an_address_that_does_not_answer_is_tried_for_a_day(
+    there: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda least, most: (least + most) / 2)
     message = queue(there)[0]
     there.close()
     waited, tries = timedelta(), 0
@@ -266,8 +270,8 @@ def test_an_address_that_does_not_answer_is_tried_for_a_day(there: Listener) -> 
         tries += 1
         if next_at := fresh(message).callback_next_at:
             waited += next_at - timezone.now()
-    assert timedelta(hours=18) < waited < timedelta(hours=30)
-    assert (tries, fresh(message).callback_state) == (callback_queue.MOST_FAILURES, "dead")
+    assert timedelta(hours=23) < waited < timedelta(hours=25)
+    assert (tries, fresh(message).callback_state) == (callback_queue.CALLBACKS.max_attempts, "dead")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 422, 307])
@@ -279,10 +283,10 @@ def test_a_refusal_is_given_up_after_a_few_tries_and_can_be_replayed(there: List
         run_out(message)
         callbacks.deliver()
     assert (fresh(message).callback_state, len(there.got)) == ("dead", 5)
-    assert callback_queue.due(limit=5) == []
+    assert callback_queue.CALLBACKS.due(limit=5) == []
     there.status = 200
-    assert callback_queue.replay_callback(message=message)
-    assert not callback_queue.replay_callback(message=message)
+    assert callback_queue.replay_dead(ids=[message.pk])
+    assert not callback_queue.replay_dead(ids=[message.pk])
     callbacks.deliver()
     assert (fresh(message).callback_state, statuses(there)[-1]) == ("done", ("n1", 8))
 
@@ -339,7 +343,7 @@ def test_the_address_is_in_no_log(there: Listener, caplog: pytest.LogCaptureFixt
     there.close()
     goes_on(message, "sent")
     callbacks.deliver()
-    assert "statuses not told" in caplog.text
+    assert "statuses not reported" in caplog.text
     assert SECRET not in caplog.text
     assert SECRET not in fresh(message).callback_error
 

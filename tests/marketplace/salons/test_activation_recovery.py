@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from marketplace.models import Company
 from marketplace.salons import activation, activation_attempt
-from marketplace.salons.activation_attempt import MAX_ATTEMPTS, Attempt
+from marketplace.salons.activation_attempt import QUEUE, Attempt
 from marketplace.salons.activation_errors import FOREIGN_KEY
 from marketplace.salons.lifecycle import uninstall
 from tests.marketplace.activations import Killed, activate, assert_active_once, events, forget_pause
@@ -145,7 +145,7 @@ def test_after_very_many_attempts_a_person_is_asked_and_the_key_is_kept(
         status="activating",
         api_key="k1",
         api_key_digest=lookup_digest("k1"),
-        activation_attempts=MAX_ATTEMPTS,
+        activation_attempts=QUEUE.max_attempts,
     )
     yclients.fault("down")
     monkeypatch.setattr(activation, "CALL_PATIENCE", 0.5)

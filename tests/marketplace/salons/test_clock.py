@@ -51,7 +51,7 @@ def test_a_salon_that_moves_takes_its_number_along(yclients: LocalYClients) -> N
 
 def work() -> None:
     """Do what the worker would do with kept entity webhooks."""
-    for pk in processing.due(limit=9, kind=InboundWebhook.Kind.ENTITY):
+    for pk in processing.BOOKINGS.due(limit=9):
         processing.apply(webhook=InboundWebhook.objects.get(pk=pk))
 
 

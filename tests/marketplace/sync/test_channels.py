@@ -45,7 +45,7 @@ def whatsapp(**fields: Any) -> None:
 
 def work() -> None:
     for company_id in channels.due(limit=9):
-        channels.tell(company_id)
+        channels.report(company_id)
 
 
 def said(yclients: LocalYClients) -> list[bool]:
@@ -154,7 +154,7 @@ def test_a_refusal_is_kept_in_sight_and_not_repeated(moscow: Company, yclients: 
     assert (row.state, row.told) == ("refused", False)
     assert "404" in row.last_error
     assert not MarketplaceEvent.objects.exists()
-    channels.tell_again(moscow)
+    channels.report_again(moscow)
     work()
     assert said(yclients) == [False, False]
 
@@ -193,7 +193,7 @@ def test_two_workers_make_one_call(moscow: Company, yclients: LocalYClients) -> 
     whatsapp(status="conflict")
     first, second = channels.due(limit=9), channels.due(limit=9)
     for company_id in (*first, *second):
-        channels.tell(company_id)
+        channels.report(company_id)
     assert said(yclients) == [False]
 
 

@@ -42,7 +42,7 @@ def forget(yclients: LocalYClients, salon_id: int = MOSCOW) -> None:
 def ask_yclients() -> None:
     """What the worker does when the time of the requests has come."""
     UninstallRequest.objects.update(next_at=timezone.now(), claimed_until=None)
-    for request_id in uninstalls.due(limit=99):
+    for request_id in uninstalls.REQUESTS.due(limit=99):
         uninstalls.check(request_id)
 
 
@@ -193,9 +193,9 @@ def test_a_worker_that_dies_while_asking_leaves_the_request_to_another(
         with pytest.raises(KeyboardInterrupt):
             ask_yclients()
     assert status() == "frozen"
-    assert uninstalls.due(limit=9) == []
+    assert uninstalls.REQUESTS.due(limit=9) == []
     UninstallRequest.objects.update(claimed_until=timezone.now())
-    for request_id in uninstalls.due(limit=9):
+    for request_id in uninstalls.REQUESTS.due(limit=9):
         uninstalls.check(request_id)
     assert status() == "uninstalled"
 

@@ -102,12 +102,12 @@ def test_after_many_failures_a_webhook_is_dead_and_waits_for_a_person(
     monkeypatch.setitem(processing.EFFECTS_OF, "freeze", broken)
     post(lifecycle_body("freeze"))
     kept = InboundWebhook.objects.get()
-    for _attempt in range(processing.MAX_ATTEMPTS):
+    for _attempt in range(processing.WEBHOOKS.max_attempts):
         InboundWebhook.objects.filter(state="failed").update(next_attempt_at=timezone.now())
         kept.refresh_from_db()
         processing.apply(webhook=kept)
-    assert (kept.state, kept.attempts) == ("dead", processing.MAX_ATTEMPTS)
-    assert processing.due(limit=9) == []
+    assert (kept.state, kept.attempts) == ("dead", processing.WEBHOOKS.max_attempts)
+    assert processing.LIFECYCLE.due(limit=9) == []
 
 
 def test_a_webhook_kept_by_a_process_that_died_is_applied_by_a_worker(
@@ -117,9 +117,9 @@ def test_a_webhook_kept_by_a_process_that_died_is_applied_by_a_worker(
     with monkeypatch.context() as hook:
         hook.setattr(processing, "apply", lambda *, webhook: None)
         post(lifecycle_body("freeze"))
-    assert processing.due(limit=9) == []
+    assert processing.LIFECYCLE.due(limit=9) == []
     InboundWebhook.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
-    (due,) = processing.due(limit=9)
+    (due,) = processing.LIFECYCLE.due(limit=9)
     assert processing.apply(webhook=InboundWebhook.objects.get(pk=due)) == "applied"
 
 

@@ -219,7 +219,7 @@ def test_of_several_workers_one_does_the_round(monkeypatch: pytest.MonkeyPatch) 
     (task,) = retention.due(limit=1)
 
     def work() -> None:
-        retention.work(task)
+        retention.prune_due(task)
         connection.close()
 
     workers = [threading.Thread(target=work) for _ in range(4)]
@@ -235,7 +235,7 @@ def test_what_a_slice_leaves_is_due_again_in_a_moment(monkeypatch: pytest.Monkey
     monkeypatch.setattr(retention, "SLICE", 0.0)
     make(make_active())
     (task,) = retention.due(limit=1)
-    retention.work(task)
+    retention.prune_due(task)
     row = ScheduledTask.objects.get()
     assert row.finished_at is None
     assert row.next_at - timezone.now() < timedelta(seconds=6)
@@ -243,7 +243,7 @@ def test_what_a_slice_leaves_is_due_again_in_a_moment(monkeypatch: pytest.Monkey
 
 def test_a_worker_that_died_in_the_middle_leaves_the_round_to_another() -> None:
     (task,) = retention.due(limit=1)
-    ScheduledTask.objects.update(started_at=timezone.now(), next_at=timezone.now() + retention.CLAIM)
+    ScheduledTask.objects.update(started_at=timezone.now(), next_at=timezone.now() + retention.ROUNDS.lease)
     assert retention.due(limit=1) == []
     ScheduledTask.objects.update(next_at=timezone.now())
     assert retention.due(limit=1) == [task]

@@ -197,7 +197,7 @@ def test_a_link_is_written_down_once_for_each_pairing_and_so_is_its_end() -> Non
 
 def test_a_frozen_salon_is_asked_about_now_and_then(yclients: LocalYClients) -> None:
     company = make_active(status="frozen")
-    CompanyCheck.objects.create(company=company, next_at=timezone.now())
+    row = CompanyCheck.objects.create(company=company, next_at=timezone.now())
     yclients.press_connect(MOSCOW)
     yclients.do(
         lambda there: there.marketplace.activate(
@@ -205,14 +205,14 @@ def test_a_frozen_salon_is_asked_about_now_and_then(yclients: LocalYClients) -> 
         )
     )
     yclients.change(MOSCOW, "freeze")
-    assert reconciliation.due(limit=9) == [company.pk]
-    reconciliation.check(company.pk)
+    assert reconciliation.due(limit=9) == [row.pk]
+    reconciliation.check(row.pk)
     assert reconciliation.due(limit=9) == []
-    reconciliation.check(company.pk)
+    reconciliation.check(row.pk)
     assert len(yclients.calls("install_status")) == 1
     yclients.change(MOSCOW, "unfreeze")
     CompanyCheck.objects.update(next_at=timezone.now())
-    reconciliation.check(company.pk)
+    reconciliation.check(row.pk)
     company.refresh_from_db()
     assert company.status == "active"
     assert events("unfrozen") == ["unfrozen"]
