@@ -107,7 +107,7 @@ class HostLoad:
 
     async def _until_up(self, session: str) -> None:
         async with asyncio.timeout(PATIENCE):
-            while not self.harness.engine._keeper.slots[session].linked.is_set():
+            while not self.harness.engine._registry.slots[session].linked.is_set():
                 await asyncio.sleep(0.02)
 
     def host(self) -> dict[str, float]:

@@ -10,8 +10,8 @@ from whatsapp.engine.events import Event
 
 
 class Mailbox:
-    """Events in order. What hosts say waits for room; what the engine itself says always fits, because
-    it is at most a few words for each session."""
+    """Events in order. Events of hosts wait for room; those of the engine itself always fit, because there
+    are at most a few for each session."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

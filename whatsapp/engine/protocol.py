@@ -1,4 +1,4 @@
-"""What the session pool and a WhatsApp engine say to each other: one JSON object per line.
+"""The line protocol between the session pool and a WhatsApp engine: one JSON object per line.
 
 Commands go from the pool to an engine, events come back. A session is named by its uuid as text
 (with dashes). Times are seconds; `at` is seconds since the epoch. Phone numbers are digits in

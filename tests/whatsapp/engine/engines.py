@@ -211,7 +211,7 @@ class RealHarness:
 
     def pid_of(self, session: str) -> int:
         """The process that holds the session."""
-        host = self.engine._keeper.slots[session].host
+        host = self.engine._registry.slots[session].host
         assert host is not None
         return host.pid
 

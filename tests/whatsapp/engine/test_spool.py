@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Path:
 def run_of(store: Path, *events: Event) -> tuple[Spool, list[Event]]:
     """A run that says these events; what reached its line."""
     spool, line = Spool(store), list[Event]()
-    write = spool.before(line.append)
+    write = spool.recording(line.append)
     for event in events:
         write(event)
     return spool, line
@@ -31,7 +31,7 @@ def run_of(store: Path, *events: Event) -> tuple[Spool, list[Event]]:
 def test_what_concerns_messages_is_left_by_a_killed_run(store: Path) -> None:
     _killed, line = run_of(store, SENT, Disconnected("s", "lost"), TICK, WORDS)
     assert line == [SENT, Disconnected("s", "lost"), TICK, WORDS]
-    assert Spool(store).left() == [SENT, TICK, WORDS]
+    assert Spool(store).read_events() == [SENT, TICK, WORDS]
 
 
 def test_it_is_kept_before_it_is_on_the_line(store: Path) -> None:
@@ -39,26 +39,26 @@ def test_it_is_kept_before_it_is_on_the_line(store: Path) -> None:
         raise OSError("the pool is gone")
 
     with pytest.raises(OSError, match="gone"):
-        Spool(store).before(broken)(WORDS)
-    assert Spool(store).left() == [WORDS]
+        Spool(store).recording(broken)(WORDS)
+    assert Spool(store).read_events() == [WORDS]
 
 
 def test_an_orderly_end_leaves_nothing(store: Path) -> None:
     spool, line = run_of(store, SENT)
-    spool.forget()
-    spool.before(line.append)(TICK)
-    assert (Spool(store).left(), line, list(store.parent.iterdir())) == ([], [SENT, TICK], [])
+    spool.remove()
+    spool.recording(line.append)(TICK)
+    assert (Spool(store).read_events(), line, list(store.parent.iterdir())) == ([], [SENT, TICK], [])
 
 
 def test_what_is_old_is_let_go_of_after_two_turns(store: Path) -> None:
     spool, line = run_of(store, SENT)
-    spool.turn()
-    spool.before(line.append)(TICK)
-    assert Spool(store).left() == [SENT, TICK]
-    spool.turn()
-    assert Spool(store).left() == [TICK]
-    spool.turn()
-    assert Spool(store).left() == []
+    spool.rotate()
+    spool.recording(line.append)(TICK)
+    assert Spool(store).read_events() == [SENT, TICK]
+    spool.rotate()
+    assert Spool(store).read_events() == [TICK]
+    spool.rotate()
+    assert Spool(store).read_events() == []
 
 
 def test_a_second_killed_run_still_leaves_what_the_first_one_heard(store: Path) -> None:
@@ -66,10 +66,10 @@ def test_a_second_killed_run_still_leaves_what_the_first_one_heard(store: Path) 
     path = store.with_name("session.db-said")
     path.write_bytes(path.read_bytes() + b'{"type":"Receipt","sess')
     again, _line = run_of(store, WORDS)
-    assert Spool(store).left() == [SENT, WORDS]
-    again.turn()
-    again.turn()
-    assert Spool(store).left() == []
+    assert Spool(store).read_events() == [SENT, WORDS]
+    again.rotate()
+    again.rotate()
+    assert Spool(store).read_events() == []
 
 
 def test_nobody_else_may_read_it(store: Path) -> None:

@@ -247,7 +247,7 @@ async def test_a_message_in_flight_when_its_shard_dies_while_being_replaced_is_a
     await harness.linked(ONE)
     harness.sandbox.fault("silent", SALON, seconds=60)
     await harness.engine.send(ONE, "1", CLIENT, "text")
-    slot = harness.engine._keeper.slots[ONE]
+    slot = harness.engine._registry.slots[ONE]
     await until(lambda: slot.phase is Phase.MOVING)
     harness.sandbox.fault("clear")
     os.kill(harness.pid_of(ONE), signal.SIGKILL)

@@ -71,12 +71,12 @@ def main(arguments: Sequence[str]) -> None:
     if options.noise_root is not None:
         trust.replace_noise_root(library.shared_object(), options.noise_root)
     runner = Runner(device_name=options.device_name, write=line.write)
-    obeying = threading.Thread(target=_obey, args=[runner, commands], name="commands")
-    obeying.start()
-    obeying.join()
+    handling = threading.Thread(target=_handle_commands, args=[runner, commands], name="commands")
+    handling.start()
+    handling.join()
 
 
-def _obey(runner: Runner, commands: queue.SimpleQueue[Command]) -> None:
+def _handle_commands(runner: Runner, commands: queue.SimpleQueue[Command]) -> None:
     while True:
         runner.handle(commands.get())
 

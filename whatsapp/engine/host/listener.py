@@ -1,4 +1,4 @@
-"""What the library's callbacks say about one session, passed on in our words."""
+"""The library's callbacks about one session, translated into our events."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOST = "the connection was lost"
 
 
 class Listener(ABC):
-    """The callbacks, which run on foreign threads but one after another, and the session's last word."""
+    """Handles the callbacks, which run on foreign threads one after another, and ends the session once."""
 
     def __init__(self, session: str, *, write: Callable[[Event], None]) -> None:
         self.id = session
@@ -48,7 +48,7 @@ class Listener(ABC):
         self._loss = LOST
         self._receipts = threading.Lock()
         self._sending = False
-        self._early: list[Receipt] = []
+        self._held_receipts: list[Receipt] = []
         self._qr_codes = 0
         self._first_qr_at = 0.0
 
@@ -57,7 +57,7 @@ class Listener(ABC):
         """The client for one call."""
 
     @abstractmethod
-    def _answer(self) -> None:
+    def _mark_answered(self) -> None:
         """The library has called back."""
 
     @abstractmethod
@@ -65,7 +65,7 @@ class Listener(ABC):
         """Have the session stopped, from another thread."""
 
     @contextmanager
-    def sending(self) -> Iterator[None]:
+    def hold_receipts(self) -> Iterator[None]:
         """Hold receipts back until the answer to a send is written: they can overtake it, and a receipt
         of a message that the pool does not know by its id yet would be lost."""
         with self._receipts:
@@ -75,16 +75,16 @@ class Listener(ABC):
         finally:
             with self._receipts:
                 self._sending = False
-                while self._early:
-                    self.say(self._early.pop(0))
+                while self._held_receipts:
+                    self.emit(self._held_receipts.pop(0))
 
-    def say(self, event: Event) -> None:
-        """Tell the supervisor, unless the session is over."""
+    def emit(self, event: Event) -> None:
+        """Write an event, unless the session is over."""
         if not self._over:
             self._write(event)
 
     def _end(self, event: Event) -> None:
-        """Say the session's last word, once, and have it stopped (not here: this may be a callback)."""
+        """Write the terminal event, once, and have the session stopped (not here: this may be a callback)."""
         with self._state:
             if self._over:
                 return
@@ -94,16 +94,16 @@ class Listener(ABC):
 
     def _qr(self, text: str) -> None:
         self.qr_waiting = True
-        self._answer()
+        self._mark_answered()
         if self._qr_codes == 0:
             self._first_qr_at = time.monotonic()
         lifetime = NEXT_QR_LIFETIME if self._qr_codes else FIRST_QR_LIFETIME
         self._qr_codes += 1
-        self.say(QrCode(self.id, text, lifetime))
+        self.emit(QrCode(self.id, text, lifetime))
 
     def _login_status(self, word: str) -> None:
         self.qr_waiting = False
-        self._answer()
+        self._mark_answered()
         if word == "timeout":
             lasted = time.monotonic() - self._first_qr_at
             ran_out = self._qr_codes >= QR_CODES and lasted > (QR_CODES - 1) * NEXT_QR_LIFETIME
@@ -118,7 +118,7 @@ class Listener(ABC):
             self._end(PairingEnded(self.id, "error", word))
 
     def _event(self, kind: str, event: Any) -> None:
-        self._answer()
+        self._mark_answered()
         handler = getattr(self, f"_on_{kind.lower()}")
         handler(event)
 
@@ -130,12 +130,12 @@ class Listener(ABC):
             return  # Stopped meanwhile.
         jid = translate.jid_text(me.JID) or ""
         lid = translate.bare_jid_text(me.LID)
-        self.say(Connected(self.id, me.JID.User, jid, lid, me.PushName))
+        self.emit(Connected(self.id, me.JID.User, jid, lid, me.PushName))
 
     def _on_disconnected(self, _event: Any) -> None:
         reason, self._loss = self._loss, LOST
         if not self._stopping:
-            self.say(Disconnected(self.id, reason))
+            self.emit(Disconnected(self.id, reason))
 
     def _on_loggedout(self, event: Any) -> None:
         if not self.logging_out:
@@ -162,15 +162,15 @@ class Listener(ABC):
             self._end(PairingEnded(self.id, "error", translate.without_numbers(event.Error)))
 
     def _on_keepalivetimeout(self, _event: Any) -> None:
-        self.say(KeepAliveTimeout(self.id))
+        self.emit(KeepAliveTimeout(self.id))
 
     def _on_keepaliverestored(self, _event: Any) -> None:
-        self.say(KeepAliveRestored(self.id))
+        self.emit(KeepAliveRestored(self.id))
 
     def _on_message(self, event: Any) -> None:
         message = translate.incoming(self.id, event)
         if message is not None:
-            self.say(message)
+            self.emit(message)
 
     def _on_receipt(self, event: Any) -> None:
         receipt = translate.receipt(self.id, event)
@@ -178,6 +178,6 @@ class Listener(ABC):
             return
         with self._receipts:
             if self._sending:
-                self._early.append(receipt)
+                self._held_receipts.append(receipt)
             else:
-                self.say(receipt)
+                self.emit(receipt)

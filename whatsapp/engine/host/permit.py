@@ -1,4 +1,4 @@
-"""Until when a host may go on, as its supervisor says with every ping.
+"""Until when a host may go on, as every ping of its supervisor names it.
 
 A pool that is paused keeps the line to its hosts open while its leases run out and another pool takes its
 sessions over; one that is cut off from the database goes on speaking to them. In both cases the host's own
@@ -17,15 +17,15 @@ class Permit:
 
     def __init__(self, silence: float) -> None:
         self._until = time.monotonic() + silence
-        self._look_every = min(0.5, silence / 8)
+        self._check_interval = min(0.5, silence / 8)
 
     def extend(self, until: float) -> None:
-        """Go on until this moment of the monotonic clock, be it sooner or later than what was said before."""
+        """Go on until this moment of the monotonic clock, be it sooner or later than the one before."""
         self._until = until
 
     def end_when_over(self) -> None:
         """End this process when the permit has run out; runs on a thread of its own."""
         while (left := self._until - time.monotonic()) > 0:
-            time.sleep(min(self._look_every, left))
+            time.sleep(min(self._check_interval, left))
         sys.stderr.write("not permitted to go on by the supervisor, ending\n")
         os._exit(1)

@@ -21,7 +21,7 @@ from whatsapp.engine.commands import (
 from whatsapp.engine.events import Event, LogoutDone, NumbersChecked, PairingCodeFailed, SendFailed, Stopped
 from whatsapp.engine.host.lock import LibraryLock
 from whatsapp.engine.host.session import Session
-from whatsapp.engine.host.spool import KEPT
+from whatsapp.engine.host.spool import ROTATE_EVERY
 
 
 class Runner:
@@ -36,7 +36,7 @@ class Runner:
         self._sessions_lock = threading.Lock()
         self._starts: queue.SimpleQueue[Session] = queue.SimpleQueue()
         threading.Thread(target=self._run_starts, name="starter", daemon=True).start()
-        threading.Thread(target=self._turn_spools, name="spools", daemon=True).start()
+        threading.Thread(target=self._rotate_spools, name="spools", daemon=True).start()
 
     def count(self) -> int:
         """Sessions that are held now."""
@@ -51,7 +51,7 @@ class Runner:
         elif isinstance(command, Shutdown):
             self._shutdown()
         else:
-            self._ask(command)
+            self._submit(command)
 
     def _start(self, command: Start) -> None:
         with self._sessions_lock:
@@ -71,13 +71,13 @@ class Runner:
         while True:
             self._starts.get().start()
 
-    def _turn_spools(self) -> None:
+    def _rotate_spools(self) -> None:
         while True:
-            time.sleep(KEPT)
+            time.sleep(ROTATE_EVERY)
             with self._sessions_lock:
                 sessions = list(self._sessions.values())
             for session in sessions:
-                session.spool.turn()
+                session.spool.rotate()
 
     def _stop(self, name: str) -> None:
         session = self._sessions.get(name)
@@ -101,7 +101,7 @@ class Runner:
                 del self._sessions[session.id]
         self._write(Stopped(session.id))
 
-    def _ask(self, command: Command) -> None:
+    def _submit(self, command: Command) -> None:
         if not isinstance(command, Send | CheckNumbers | RequestPairingCode | Logout):
             raise RuntimeError(f"{type(command).__name__} is not for a host")
         session = self._sessions.get(command.session)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from whatsapp.engine.commands import Command, Start
 from whatsapp.engine.events import ConnectFailed, Event
-from whatsapp.engine.host import asking, translate
+from whatsapp.engine.host import request_handlers, translate
 from whatsapp.engine.host.library import Client, LibraryError
 from whatsapp.engine.host.listener import Listener
 from whatsapp.engine.host.lock import LibraryLock
@@ -20,7 +20,7 @@ from whatsapp.engine.host.spool import Spool
 
 # Longer than the library's own waiting for a handshake (20 s) and for a dead address (30 s).
 FIRST_ANSWER_TIMEOUT = 35.0
-FAREWELL = 5.0
+JOIN_TIMEOUT = 5.0
 
 _runs = count(1)
 
@@ -39,8 +39,8 @@ class Session(Listener):
         on_over: Callable[[Session], None],
     ) -> None:
         self.spool = Spool(Path(start.store_path))
-        super().__init__(start.session, write=self.spool.before(write))
-        self._repeat = write
+        super().__init__(start.session, write=self.spool.recording(write))
+        self._replay = write
         self.pairing = start.pairing
         self._lock = lock
         self._on_over = on_over
@@ -60,8 +60,8 @@ class Session(Listener):
 
     def start(self) -> None:
         """Connect; returns when the library has answered once, or failed. Blocks other starts and stops."""
-        for event in self.spool.left():
-            self._repeat(event)
+        for event in self.spool.read_events():
+            self._replay(event)
         ticket = self._lock.acquire_exclusive()
         try:
             if self._stopping:
@@ -87,11 +87,11 @@ class Session(Listener):
             if self._connection.ident is not None:
                 self.client.stop()
         self._commands.put(None)
-        deadline = time.monotonic() + FAREWELL
+        deadline = time.monotonic() + JOIN_TIMEOUT
         for thread in (self._worker, None if self.qr_waiting else self._connection):
             if thread is not None and thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
-        self.spool.forget()
+        self.spool.remove()
 
     def submit(self, command: Command) -> None:
         """Do what the command asks, in order, on the session's own worker."""
@@ -126,9 +126,9 @@ class Session(Listener):
 
     def _work(self) -> None:
         while (command := self._commands.get()) is not None:
-            asking.answer(self, command, self._write)
+            request_handlers.handle(self, command, self._write)
 
-    def _answer(self) -> None:
+    def _mark_answered(self) -> None:
         if not self._stopping:
             self._usable = True
         self._answered.set()

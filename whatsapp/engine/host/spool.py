@@ -1,6 +1,6 @@
-"""What WhatsApp has said of messages in the last seconds, in a file beside the key store.
+"""The message events of the last seconds, in a file beside the key store.
 
-The library confirms to WhatsApp what it hands us, and WhatsApp says nothing twice: an acknowledgement, a
+The library confirms to WhatsApp what it hands us, and WhatsApp repeats nothing: an acknowledgement, a
 receipt, or what a client wrote would be gone with a pool that is killed before it has read its hosts' lines.
 So each of these is in the file before it is on the line, and a session that starts again first repeats what
 the last run's file holds. Whoever writes it down a second time changes nothing by it. A run that ends in an
@@ -21,8 +21,8 @@ from pathlib import Path
 from whatsapp.engine.events import Event, Incoming, Receipt, Sent
 from whatsapp.engine.protocol import ProtocolError, decode, encode
 
-KEPT = 20.0  # seconds; at most twice as long, because two files take turns
-FACTS = (Sent, Receipt, Incoming)
+ROTATE_EVERY = 20.0  # seconds; at most twice as long, because two files take turns
+RECORDED = (Sent, Receipt, Incoming)
 
 
 class Spool:
@@ -36,28 +36,28 @@ class Spool:
         self._has_new, self._has_old = self._new.exists(), self._old.exists()
         self._over = False
 
-    def left(self) -> list[Event]:
-        """What an earlier run said last, in its order; its last line may be cut off and is then left out."""
+    def read_events(self) -> list[Event]:
+        """The events that an earlier run wrote last, in order; a last line that was cut off is left out."""
         found: list[Event] = []
         for path in (self._old, self._new):
             lines = path.read_bytes().splitlines() if path.exists() else []
             for line in lines:
                 with suppress(ProtocolError):
                     event = decode(line)
-                    found += [event] if isinstance(event, FACTS) else []
+                    found += [event] if isinstance(event, RECORDED) else []
         return found
 
-    def before(self, write: Callable[[Event], None]) -> Callable[[Event], None]:
+    def recording(self, write: Callable[[Event], None]) -> Callable[[Event], None]:
         """`write`, with what concerns messages kept before it is written."""
 
-        def keep_and_write(event: Event) -> None:
-            if isinstance(event, FACTS):
-                self._keep(event)
+        def record_and_write(event: Event) -> None:
+            if isinstance(event, RECORDED):
+                self._record(event)
             write(event)
 
-        return keep_and_write
+        return record_and_write
 
-    def _keep(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
         try:
             with self._lock:
                 if self._over:
@@ -71,8 +71,8 @@ class Spool:
         except OSError as error:  # a full disk must not keep the event from the pool
             sys.stderr.write(f"an event was not kept: {error.strerror}\n")
 
-    def turn(self) -> None:
-        """Let go of what is older than the last turn; called every KEPT seconds."""
+    def rotate(self) -> None:
+        """Let go of what is older than the last turn; called every ROTATE_EVERY seconds."""
         with self._lock:
             if self._has_new:
                 self._close()
@@ -83,7 +83,7 @@ class Spool:
                 self._old.unlink(missing_ok=True)
                 self._has_old = False
 
-    def forget(self) -> None:
+    def remove(self) -> None:
         """Keep nothing more, and nothing of what was kept: the run has ended in an orderly way."""
         with self._lock:
             self._over = True

@@ -111,7 +111,7 @@ class Core:
         self._mailbox = Mailbox(max_queued_events)
 
     def _place(self, session: str, *, pairing: bool) -> SimulatedHost:
-        host, new = self._hosts.take(session, pairing=pairing)
+        host, new = self._hosts.acquire(session, pairing=pairing)
         if new:
             self._mailbox.put(HostStarted(host.id, host.pid))
         return host
@@ -155,9 +155,9 @@ class Core:
     def _give_up(self, session: str) -> None:
         self._end(session, ConnectFailed(session, "the connection did not come back", permanent=False))
 
-    def _end(self, session: str, last_word: Event) -> None:
+    def _end(self, session: str, terminal_event: Event) -> None:
         self._held(session)
-        self._mailbox.put(last_word)
+        self._mailbox.put(terminal_event)
         self._let_go(session)
         self._mailbox.put(Stopped(session))
 

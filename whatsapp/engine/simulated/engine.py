@@ -85,9 +85,9 @@ class SimulatedEngine(World):
             self._mailbox.put(SendFailed(session, ref, error, permanent))
         elif self.script.lost_answers:
             if self.script.lost_answers.pop(0):
-                self._take(session, ref, phone, text)
+                self._accept(session, ref, phone, text)
         else:
-            message = self._take(session, ref, phone, text)
+            message = self._accept(session, ref, phone, text)
             if self.script.receipts_first:
                 self.deliver(session, message.wa_message_id)
             self._mailbox.put(Sent(session, ref, message.wa_message_id))
@@ -122,7 +122,7 @@ class SimulatedEngine(World):
     def host_of(self, session: str) -> str:
         return self._lines[session].host.id if session in self._lines else ""
 
-    def _take(self, session: str, ref: str, phone: str, text: str) -> SentText:
+    def _accept(self, session: str, ref: str, phone: str, text: str) -> SentText:
         message = SentText(session, ref, phone, text, f"3EB0{secrets.token_hex(9).upper()}")
         self.sent.append(message)
         return message

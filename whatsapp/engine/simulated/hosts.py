@@ -43,7 +43,7 @@ class SimulatedHosts:
         self._numbers = count(1)
         self.running: list[SimulatedHost] = []
 
-    def take(self, session: str, *, pairing: bool) -> tuple[SimulatedHost, bool]:
+    def acquire(self, session: str, *, pairing: bool) -> tuple[SimulatedHost, bool]:
         """A host with room, with the session counted in, and whether it is a new one."""
         host = None if pairing else self._shard_with_room()
         new = host is None

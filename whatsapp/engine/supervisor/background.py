@@ -11,7 +11,7 @@ logger = logging.getLogger("whatsapp.engine")
 
 
 class Background:
-    """Runs tasks and tells `on_failure` when one of them raises: that is a defect, and going on half
+    """Runs tasks and calls `on_failure` when one of them raises: that is a defect, and going on half
     alive would hide it."""
 
     def __init__(self, *, on_failure: Callable[[BaseException], None]) -> None:

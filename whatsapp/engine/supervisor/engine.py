@@ -29,18 +29,18 @@ class NeonizeEngine:
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
         self._mailbox = Mailbox(settings.max_queued_events)
-        self._keeper = SessionRegistry(settings, self._mailbox)
+        self._registry = SessionRegistry(settings, self._mailbox)
         self._maintenance: asyncio.Task[None] | None = None
         self._closing = False
 
     async def start(self, session: str, store_path: Path, *, pairing: bool) -> None:
         self._keep_running()
-        await self._keeper.start(session, store_path, pairing=pairing)
+        await self._registry.start(session, store_path, pairing=pairing)
 
     async def stop(self, session: str) -> None:
-        slot = self._keeper.slots.get(session)
+        slot = self._registry.slots.get(session)
         if slot is not None:
-            await self._keeper.stop(slot)
+            await self._registry.stop(slot)
 
     async def logout(self, session: str) -> None:
         slot = self._held(session)
@@ -48,31 +48,31 @@ class NeonizeEngine:
             async with asyncio.timeout(self._settings.logout_timeout):
                 await slot.linked.wait()
                 slot.logout = asyncio.get_running_loop().create_future()
-                self._keeper.tell(slot, Logout(session))
+                self._registry.send(slot, Logout(session))
                 error = await slot.logout
         except TimeoutError:
             error = "WhatsApp did not answer in time"
         if error is not None:
             raise EngineError(f"The device could not be removed: {error}.")
-        await self._keeper.stop(slot)
+        await self._registry.stop(slot)
 
     async def request_pairing_code(self, session: str, phone: str) -> None:
-        self._keeper.tell(self._held(session), RequestPairingCode(session, phone))
+        self._registry.send(self._held(session), RequestPairingCode(session, phone))
 
     async def send(self, session: str, ref: str, phone: str, text: str) -> None:
-        self._tell_when_linked(Send(session, ref, phone, text))
+        self._send_when_linked(Send(session, ref, phone, text))
 
     async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
-        self._tell_when_linked(CheckNumbers(session, ref, phones))
+        self._send_when_linked(CheckNumbers(session, ref, phones))
 
     def permit(self, until: float) -> None:
-        self._keeper.fleet.permitted_until = until
+        self._registry.fleet.permitted_until = until
 
     async def close(self) -> None:
         self._closing = True
         if self._maintenance is not None:
             self._maintenance.cancel()
-        await self._keeper.close()
+        await self._registry.close()
         self._mailbox.close()
 
     def events(self) -> AsyncIterator[Event]:
@@ -80,27 +80,27 @@ class NeonizeEngine:
         return self._mailbox.events()
 
     def hosts(self) -> list[HostInfo]:
-        return self._keeper.fleet.infos()
+        return self._registry.fleet.infos()
 
     def owns(self, session: str) -> bool:
-        return session in self._keeper.slots
+        return session in self._registry.slots
 
     def host_of(self, session: str) -> str:
-        slot = self._keeper.slots.get(session)
+        slot = self._registry.slots.get(session)
         return slot.host.id if slot is not None and slot.host is not None else ""
 
     def _held(self, session: str) -> Slot:
-        slot = self._keeper.slots.get(session)
+        slot = self._registry.slots.get(session)
         if slot is None or slot.leaving:
             raise EngineError("The session is not running.")
         return slot
 
-    def _tell_when_linked(self, command: Send | CheckNumbers) -> None:
+    def _send_when_linked(self, command: Send | CheckNumbers) -> None:
         slot = self._held(command.session)
         if slot.phase is Phase.PAIRING:
             raise EngineError("The session is not linked.")
         if slot.phase is Phase.LINKED:
-            self._keeper.tell(slot, command)
+            self._registry.send(slot, command)
         elif len(slot.waiting) < MAX_WAITING:
             slot.waiting.append(command)
         else:
@@ -108,16 +108,16 @@ class NeonizeEngine:
 
     def _keep_running(self) -> None:
         if self._maintenance is None and not self._closing:
-            self._maintenance = self._keeper.background.spawn(self._maintain())
+            self._maintenance = self._registry.background.spawn(self._maintain())
 
     async def _maintain(self) -> None:
         while True:
-            await self._keeper.fill_spares()
-            for host in self._keeper.fleet.retiring():
+            await self._registry.fill_spares()
+            for host in self._registry.fleet.retiring():
                 for session in sorted(host.sessions):
-                    slot = self._keeper.slots.get(session)
+                    slot = self._registry.slots.get(session)
                     if slot is not None and slot.host is host and slot.phase is Phase.LINKED:
-                        slot.move = self._keeper.background.spawn(self._keeper.move(slot))
+                        slot.move = self._registry.background.spawn(self._registry.move(slot))
                         await asyncio.wait({slot.move})
-            await self._keeper.fleet.close_idle()
+            await self._registry.fleet.close_idle()
             await asyncio.sleep(self._settings.maintenance_interval)

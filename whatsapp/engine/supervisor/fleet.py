@@ -48,7 +48,7 @@ class Fleet:
         """The hosts that run now; may be called from any thread."""
         return [host.info() for host in list(self._hosts.values())]
 
-    async def take(self, session: str, *, pairing: bool) -> HostProcess:
+    async def acquire(self, session: str, *, pairing: bool) -> HostProcess:
         """A host for the session, with the session already counted in. Raises EngineError when no
         process can be started."""
         async with self._choosing:

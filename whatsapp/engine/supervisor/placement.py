@@ -27,7 +27,7 @@ LOADING_MOST = 10.0  # seconds; a server that does not answer must not hold up t
 
 class Placement:
     """Puts sessions into hosts, moves them, and lets them go. Every step may be overtaken by a stop or by
-    a session's last word; each looks at the phase again after it has waited."""
+    the session's terminal event; each checks the phase again after it has waited."""
 
     def __init__(self, settings: EngineSettings, mailbox: Mailbox, fleet: Fleet) -> None:
         self.slots: dict[str, Slot] = {}
@@ -77,9 +77,9 @@ class Placement:
         slot.phase = Phase.MOVING
         slot.linked.clear()
         slot.set_timer(None)
-        await self._let_answer(slot)
+        await self._wait_for_answers(slot)
         await self._leave_host(slot, "its session moved to a shard")
-        for answer in slot.refuse_asked():
+        for answer in slot.refuse_unanswered():
             self._mailbox.put(answer)
         if slot.phase is not Phase.MOVING:
             return
@@ -87,14 +87,14 @@ class Placement:
         try:
             await self._place(slot)
         except EngineError as error:
-            self._last_word(slot, ConnectFailed(slot.session, str(error), permanent=False))
+            self._end_with(slot, ConnectFailed(slot.session, str(error), permanent=False))
 
-    async def _let_answer(self, slot: Slot) -> None:
+    async def _wait_for_answers(self, slot: Slot) -> None:
         """Wait for the answers to what the session's host was asked: with the line closed on it, a message
         would have an unknown outcome. What is asked meanwhile waits for the next host."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.answer_timeout):
-                while slot.asked and slot.phase is Phase.MOVING:
+                while slot.unanswered and slot.phase is Phase.MOVING:
                     slot.answered.clear()
                     await slot.answered.wait()
 
@@ -112,7 +112,7 @@ class Placement:
             if slot.phase is Phase.STARTING:
                 problem = await asyncio.to_thread(store_problem, slot.store_path)
             if problem is not None:
-                self._last_word(slot, ConnectFailed(slot.session, problem, permanent=True))
+                self._end_with(slot, ConnectFailed(slot.session, problem, permanent=True))
             elif slot.phase is Phase.PAIRING:
                 self.background.spawn(self._pair_in_turn(slot))
             elif not slot.leaving:
@@ -134,14 +134,14 @@ class Placement:
             try:
                 await self._place(slot)
             except EngineError as error:
-                self._last_word(slot, ConnectFailed(slot.session, str(error), permanent=False))
+                self._end_with(slot, ConnectFailed(slot.session, str(error), permanent=False))
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOADING_MOST):
-                    await slot.heard.wait()
+                    await slot.responded.wait()
 
     async def _place(self, slot: Slot) -> None:
         pairing = slot.phase is Phase.PAIRING
-        host = await self.fleet.take(slot.session, pairing=pairing)
+        host = await self.fleet.acquire(slot.session, pairing=pairing)
         if slot.leaving:
             host.sessions.discard(slot.session)
             if pairing:
@@ -155,7 +155,7 @@ class Placement:
         self._give_up_after(slot, self._settings.start_timeout * queued, "WhatsApp does not answer")
         self.background.spawn(self.fill_spares())
 
-    def _last_word(self, slot: Slot, event: Event) -> None:
+    def _end_with(self, slot: Slot, event: Event) -> None:
         """The host stops the session by itself after this."""
         if slot.leaving:
             return
@@ -196,7 +196,7 @@ class Placement:
         if slot.released.is_set():
             return
         slot.phase = Phase.ENDING  # What still runs for it sees that it is over.
-        slot.heard.set()
+        slot.responded.set()
         slot.set_timer(None)
         slot.interrupted.set()
         if slot.host is not None:
@@ -216,4 +216,4 @@ class Placement:
         slot.set_timer(loop.call_later(seconds, self._give_up, slot, reason))
 
     def _give_up(self, slot: Slot, reason: str) -> None:
-        self._last_word(slot, ConnectFailed(slot.session, reason, permanent=False))
+        self._end_with(slot, ConnectFailed(slot.session, reason, permanent=False))

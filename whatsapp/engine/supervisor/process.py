@@ -174,13 +174,13 @@ class HostProcess:
                 self.expect_exit(f"it broke the protocol: {error}")
                 return
             if isinstance(message, Pong):
-                self._take_pong(message)
+                self._handle_pong(message)
                 continue
             self._idle.clear()
             await on_message(self, message)
             self._idle.set()
 
-    def _take_pong(self, pong: Pong) -> None:
+    def _handle_pong(self, pong: Pong) -> None:
         self.rss_bytes, self.threads = pong.rss_bytes, pong.threads
         if pong.nonce == self._nonce:
             self._pongs.set()

@@ -1,4 +1,4 @@
-"""The sessions that the supervisor holds: where each stands, what its host says, what it means for it."""
+"""The sessions that the supervisor holds, and what each event of a host changes in them."""
 
 from __future__ import annotations
 
@@ -35,32 +35,33 @@ logger = logging.getLogger("whatsapp.engine")
 
 
 class SessionRegistry(Placement):
-    """Takes what the hosts say, writes down where each session stands, and passes on what the pool is to
-    know."""
+    """Handles the hosts' events: keeps each session's phase, and passes on what the pool is to know."""
 
     def __init__(self, settings: EngineSettings, mailbox: Mailbox) -> None:
-        fleet = Fleet(settings, on_message=self._hear, on_exit=self._host_gone, on_start=mailbox.put)
+        fleet = Fleet(
+            settings, on_message=self._handle_message, on_exit=self._host_gone, on_start=mailbox.put
+        )
         super().__init__(settings, mailbox, fleet)
 
-    def tell(self, slot: Slot, command: Send | CheckNumbers | RequestPairingCode | Logout) -> None:
+    def send(self, slot: Slot, command: Send | CheckNumbers | RequestPairingCode | Logout) -> None:
         """Hand a command to the session's host. Raises EngineError while it is between two hosts."""
         if slot.host is None:
             raise EngineError("The session is being moved.")
         if isinstance(command, Send | CheckNumbers):
-            slot.asked[command.ref] = command
+            slot.unanswered[command.ref] = command
         slot.host.send(command)
 
-    async def _hear(self, host: HostProcess, message: Message) -> None:
+    async def _handle_message(self, host: HostProcess, message: Message) -> None:
         await self._mailbox.room()
         if not isinstance(message, get_args(SessionEvent)):
             logger.error("%s sent a %s, which is not for a host", host.id, type(message).__name__)
             return
         slot = self.slots.get(message.session)
         if slot is not None and slot.host is host:
-            self._take(slot, message)
+            self._handle_event(slot, message)
 
-    def _take(self, slot: Slot, event: Any) -> None:
-        slot.heard.set()
+    def _handle_event(self, slot: Slot, event: Any) -> None:
+        slot.responded.set()
         if isinstance(event, Stopped):
             slot.gone.set()
         elif isinstance(event, LogoutDone):
@@ -72,7 +73,7 @@ class SessionRegistry(Placement):
         elif isinstance(event, QrCode):
             self._qr_code(slot, event)
         elif isinstance(event, TERMINAL_EVENTS):
-            self._last_word(slot, event)
+            self._end_with(slot, event)
         else:
             if isinstance(event, Sent | SendFailed | NumbersChecked):
                 slot.answer(event.ref)
@@ -87,7 +88,7 @@ class SessionRegistry(Placement):
             # looked at in between. The library cannot end what it has begun, so the shard is replaced.
             slot.host.retiring = True
             failure = ConnectFailed(slot.session, "the key store holds no linked device", permanent=True)
-            self._last_word(slot, failure)
+            self._end_with(slot, failure)
 
     def _connected(self, slot: Slot, event: Connected) -> None:
         slot.set_timer(None)
@@ -96,20 +97,20 @@ class SessionRegistry(Placement):
             slot.move = self.background.spawn(self._move_after_settling(slot))
         elif slot.phase in (Phase.STARTING, Phase.LINKED):
             slot.phase = Phase.LINKED
-            slot.line_up()
+            slot.mark_connected()
             slot.linked.set()
             while slot.waiting:
-                self.tell(slot, slot.waiting.popleft())
+                self.send(slot, slot.waiting.popleft())
         else:
             return
         self._mailbox.put(event)
 
     def _disconnected(self, slot: Slot, event: Disconnected) -> None:
         if slot.phase in (Phase.LINKED, Phase.STARTING):
-            losses = slot.line_lost(stable_after=self._settings.stable_after)
+            losses = slot.mark_disconnected(stable_after=self._settings.stable_after)
             if losses > self._settings.quick_returns:
                 reason = f"{BREAKS_AGAIN}: {event.reason}"
-                self._last_word(slot, ConnectFailed(slot.session, reason, permanent=False))
+                self._end_with(slot, ConnectFailed(slot.session, reason, permanent=False))
                 return
             self._give_up_after(slot, self._settings.reconnect_grace, "the connection did not come back")
             self._mailbox.put(event)
@@ -120,7 +121,7 @@ class SessionRegistry(Placement):
             slot.gone.set()
             slot.answer_logout("its host process ended")
             if slot.phase is Phase.MOVING:
-                for answer in slot.refuse_asked():
+                for answer in slot.refuse_unanswered():
                     self._mailbox.put(answer)
             elif slot.phase not in (Phase.ENDING, Phase.STOPPING):
                 lost.append(slot.session)

@@ -1,4 +1,4 @@
-"""What the supervisor knows of one session."""
+"""The supervisor's state of one session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Phase(Enum):
     MOVING = auto()  # between two hosts
     STARTING = auto()  # in a shard, not connected yet
     LINKED = auto()  # in a shard, connected or reconnecting
-    ENDING = auto()  # its last word was said; Stopped follows
+    ENDING = auto()  # its terminal event was written; Stopped follows
     STOPPING = auto()  # stop was asked for
 
 
@@ -34,18 +34,18 @@ class Slot:
     store_path: Path
     phase: Phase
     host: HostProcess | None = None
-    # The host has said something of the session, so its library is loaded; or nothing will come any more.
-    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    # The first event of the session has come from its host, or none will come any more.
+    responded: asyncio.Event = field(default_factory=asyncio.Event)
     # The present host has let go of the session (by its word or by its end).
     gone: asyncio.Event = field(default_factory=asyncio.Event)
-    # Stop or a last word came while the session was settling.
+    # A stop or a terminal event came while the session was settling.
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     linked: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     # Messages that wait until the session is connected in its shard.
     waiting: deque[Send | CheckNumbers] = field(default_factory=deque)
     # What the present host has been given of these and has not answered, by reference.
-    asked: dict[str, Send | CheckNumbers] = field(default_factory=dict)
+    unanswered: dict[str, Send | CheckNumbers] = field(default_factory=dict)
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     timer: asyncio.TimerHandle | None = None
     move: asyncio.Task[None] | None = None
@@ -64,12 +64,12 @@ class Slot:
             self.timer.cancel()
         self.timer = timer
 
-    def line_up(self) -> None:
+    def mark_connected(self) -> None:
         """The session is connected."""
         if self.connected_at is None:
             self.connected_at = time.monotonic()
 
-    def line_lost(self, *, stable_after: float) -> int:
+    def mark_disconnected(self, *, stable_after: float) -> int:
         """The line broke; return how often in a row it did before it had stood for `stable_after` seconds."""
         since, self.connected_at = self.connected_at, None
         if since is not None:
@@ -79,15 +79,16 @@ class Slot:
 
     def answer(self, ref: str) -> None:
         """The host has answered what was asked under this reference."""
-        self.asked.pop(ref, None)
+        self.unanswered.pop(ref, None)
         self.answered.set()
 
-    def refuse_asked(self) -> list[SendFailed | NumbersChecked]:
+    def refuse_unanswered(self) -> list[SendFailed | NumbersChecked]:
         """The answers to what the host was asked, now that it is gone and nobody knows what it did."""
-        asked, self.asked = self.asked, {}
+        unanswered, self.unanswered = self.unanswered, {}
         self.answered.set()
         return [
-            _refusal(command, "timeout: the line was closed before the answer") for command in asked.values()
+            _refusal(command, "timeout: the line was closed before the answer")
+            for command in unanswered.values()
         ]
 
     def answer_logout(self, error: str | None) -> None:

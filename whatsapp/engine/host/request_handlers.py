@@ -1,9 +1,9 @@
-"""The commands that ask the library something, and their answers."""
+"""The commands that call the library, and the events that answer them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from whatsapp.engine.commands import CheckNumbers, Command, Logout, RequestPairingCode, Send
 from whatsapp.engine.events import (
@@ -17,18 +17,16 @@ from whatsapp.engine.events import (
 )
 from whatsapp.engine.host import translate
 from whatsapp.engine.host.library import LibraryError
-
-if TYPE_CHECKING:
-    from whatsapp.engine.host.session import Session
+from whatsapp.engine.host.listener import Listener
 
 # WhatsApp takes a code for about 60 s; some are gone before a person sees it.
 PAIRING_CODE_LIFETIME = 50.0
 
 
-def answer(session: Session, command: Command, write: Callable[[Event], None]) -> None:
+def handle(session: Listener, command: Command, write: Callable[[Event], None]) -> None:
     """Carry the command out and write its answer. Blocks for as long as WhatsApp takes."""
     if isinstance(command, Send):
-        with session.sending():
+        with session.hold_receipts():
             write(_send(session, command))
     elif isinstance(command, CheckNumbers):
         write(_check_numbers(session, command))
@@ -38,7 +36,7 @@ def answer(session: Session, command: Command, write: Callable[[Event], None]) -
         write(_logout(session))
 
 
-def _send(session: Session, command: Send) -> Event:
+def _send(session: Listener, command: Send) -> Event:
     try:
         with session.library() as client:
             return Sent(session.id, command.ref, client.send_text(command.phone, command.text))
@@ -46,7 +44,7 @@ def _send(session: Session, command: Send) -> Event:
         return translate.send_failure(session.id, command.ref, str(error))
 
 
-def _check_numbers(session: Session, command: CheckNumbers) -> Event:
+def _check_numbers(session: Listener, command: CheckNumbers) -> Event:
     try:
         with session.library() as client:
             answers = client.numbers(command.phones)
@@ -59,14 +57,14 @@ def _check_numbers(session: Session, command: CheckNumbers) -> Event:
     return NumbersChecked(session.id, command.ref, results)
 
 
-def _number(session: Session, phone: str, answer: Any) -> NumberResult:
+def _number(session: Listener, phone: str, answer: Any) -> NumberResult:
     if answer is None or not answer.IsIn:
         return NumberResult(phone=phone, jid=None, lid=None, on_whatsapp=False)
     jid = translate.bare_jid_text(answer.JID)
     return NumberResult(phone=phone, jid=jid, lid=_stored_lid(session, phone), on_whatsapp=True)
 
 
-def _stored_lid(session: Session, phone: str) -> str | None:
+def _stored_lid(session: Listener, phone: str) -> str | None:
     try:
         with session.library() as client:
             return translate.bare_jid_text(client.lid_of(phone))
@@ -74,7 +72,7 @@ def _stored_lid(session: Session, phone: str) -> str | None:
         return None  # WhatsApp has told no LID for this number; it is optional.
 
 
-def _pairing_code(session: Session, command: RequestPairingCode) -> Event:
+def _pairing_code(session: Listener, command: RequestPairingCode) -> Event:
     if not session.qr_waiting:
         return PairingCodeFailed(session.id, "not_waiting", "No linking is under way.")
     try:
@@ -85,7 +83,7 @@ def _pairing_code(session: Session, command: RequestPairingCode) -> Event:
     return PairingCode(session.id, code, PAIRING_CODE_LIFETIME)
 
 
-def _logout(session: Session) -> Event:
+def _logout(session: Listener) -> Event:
     session.logging_out = True
     try:
         with session.library() as client:
