@@ -36,6 +36,10 @@ _made = load_or_create(DATA_DIR / "embedded-secrets.json") if DEBUG and SQLITE e
 SECRET_KEY_GIVEN = env.str("SECRET_KEY", default="")
 # A random stand-in keeps the start alive until the system checks can say in words what is missing.
 SECRET_KEY = SECRET_KEY_GIVEN or _made.get("secret_key", "") or "insecure-no-secret-key-was-given"
+# Old keys that still read while a new one takes over: sessions, and the digests by which API keys are found.
+SECRET_KEY_FALLBACKS: list[str] = [
+    key.strip() for key in env.list("SECRET_KEY_FALLBACKS", default=[]) if key.strip()
+]
 FIELD_ENCRYPTION_KEYS: list[str] = [
     key.strip() for key in env.list("FIELD_ENCRYPTION_KEYS", default=[]) if key.strip()
 ] or [key for key in [_made.get("field_encryption_key", "")] if key]
@@ -72,6 +76,8 @@ POOL_LEASE_SECONDS = env.int("POOL_LEASE_SECONDS", default=30)
 SENDING_PACED = env.bool("SENDING_PACED", default=True)
 # A message whose host died while it was sent: "retry" sends it once more, "report" leaves it at that.
 SENDING_UNKNOWN = env.str("SENDING_UNKNOWN", default="retry")
+# Notifications of one salon that may wait to be sent; more are answered 429. 0: any number.
+SALON_QUEUE_LIMIT = env.int("SALON_QUEUE_LIMIT", default=10_000)
 
 # --- Retention: after so many days personal data is removed; 0 keeps it for ever ----------------
 RETENTION_MESSAGES_DAYS = env.int("RETENTION_MESSAGES_DAYS", default=90)
@@ -258,7 +264,10 @@ LOGGING_CONFIG = None
 LOGGING = logging_settings(
     LOG_LEVEL,
     pretty=DEBUG,
-    secrets=[SECRET_KEY, JWT_SECRET, YCLIENTS_PARTNER_TOKEN, HEALTH_CHECK_TOKEN, *FIELD_ENCRYPTION_KEYS],
+    secrets=[
+        *(SECRET_KEY, *SECRET_KEY_FALLBACKS, JWT_SECRET),
+        *(YCLIENTS_PARTNER_TOKEN, HEALTH_CHECK_TOKEN, *FIELD_ENCRYPTION_KEYS),
+    ],
 )
 
 if SENTRY_DSN:

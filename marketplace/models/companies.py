@@ -47,6 +47,12 @@ class Company(models.Model):
     webhook_secret_digest = models.CharField(
         max_length=64, null=True, blank=True, unique=True, editable=False
     )
+    # Its address before the last change, which works for some days more.
+    old_webhook_secret = EncryptedTextField(blank=True, default="", editable=False)
+    old_webhook_secret_digest = models.CharField(
+        max_length=64, null=True, blank=True, unique=True, editable=False
+    )
+    old_webhook_secret_until = models.DateTimeField(null=True, blank=True, editable=False)
     # Set with the key, before the call: YClients waited for a key then, so if it says "active" later, it is
     # because it took this one.
     key_offered = models.BooleanField(default=False, editable=False)
@@ -115,6 +121,9 @@ class Company(models.Model):
         "api_key_digest": None,
         "webhook_secret": "",
         "webhook_secret_digest": None,
+        "old_webhook_secret": "",
+        "old_webhook_secret_digest": None,
+        "old_webhook_secret_until": None,
         "key_offered": False,
     }
 
@@ -160,6 +169,7 @@ class MarketplaceEvent(models.Model):
         PAYMENT_NOTIFIED = "payment_notified", _("payment notified")
         REFUND_NOTIFIED = "refund_notified", _("refund notified")
         FORWARDING_CHANGED = "forwarding_changed", _("forwarding address changed")
+        WEBHOOK_ADDRESS_CHANGED = "webhook_address_changed", _("webhook address changed")
         CHANNEL_DOWN = "channel_down", _("YClients was told that WhatsApp is down")
         CHANNEL_UP = "channel_up", _("YClients was told that WhatsApp is back")
 

@@ -16,13 +16,14 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from config.shared.counting import bounded_count
 from marketplace.inbound import opt_outs
 from marketplace.models import Company
 from marketplace.notifications.format import Accepted, Code, Refusal, Wanted
 from marketplace.notifications.metrics import OPERATOR_MESSAGES
 from marketplace.salons import clock, phone_numbers
 from marketplace.yclients.signing import is_placeholder_token
-from whatsapp.crypto.encryption import lookup_digest
+from whatsapp.crypto.encryption import lookup_digests
 from whatsapp.messages import limits, message_queue
 from whatsapp.models import Message, SendingLimits, Session
 
@@ -37,6 +38,10 @@ FIELDS = ("id", "salon_id", "status", "phone", "timezone_name", "session")
 
 class BadToken(Exception):
     """The bearer key is no salon's and not ours."""
+
+
+class QuotaExceeded(Exception):
+    """SALON_QUEUE_LIMIT messages of one salon wait already; nothing of the request was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def authenticate(key: str) -> Sender:
     ours = settings.YCLIENTS_PARTNER_TOKEN
     if hmac.compare_digest(key.encode(), ours.encode()) and not is_placeholder_token(ours):
         return Sender(salon_id=None)
-    company = Company.objects.filter(api_key_digest=lookup_digest(key)).only("salon_id").first()
+    company = Company.objects.filter(api_key_digest__in=lookup_digests(key)).only("salon_id").first()
     if company is None:
         raise BadToken
     return Sender(salon_id=company.salon_id)
@@ -66,8 +71,8 @@ def authenticate(key: str) -> Sender:
 def take(*, sender: Sender, wanted: Sequence[Wanted | Refusal]) -> list[Result]:
     """Keep all that can be taken in one transaction; return what became of each, in the order given.
 
-    A repeat of a salon's id returns the `ext_id` of the first time and keeps nothing. Raises DatabaseError,
-    and then nothing is kept.
+    A repeat of a salon's id returns the `ext_id` of the first time and keeps nothing. Raises DatabaseError or
+    QuotaExceeded, and then nothing is kept.
     """
     results: dict[int, Result] = {}
     by_salon: dict[int, list[tuple[int, Wanted]]] = {}
@@ -98,6 +103,14 @@ def _locked(salon_ids: Iterable[int]) -> dict[int, Company]:
     slips past a freeze."""
     rows = Company.objects.select_for_update(of=("self",), no_key=True).filter(salon_id__in=list(salon_ids))
     return {row.salon_id: row for row in rows.only(*FIELDS).order_by("pk")}
+
+
+def _within_quota(company: Company, added: int) -> None:
+    """Raises QuotaExceeded. Counts by the index of the queue, and no further than the limit."""
+    limit = settings.SALON_QUEUE_LIMIT
+    queued = Message.objects.filter(session=company.session_id, status=Message.Status.QUEUED)
+    if limit and bounded_count(queued, limit) + added > limit:
+        raise QuotaExceeded
 
 
 def _take_for(company: Company | None, placed: list[tuple[int, Wanted]]) -> dict[int, Result]:
@@ -148,6 +161,7 @@ def _queue(company: Company, placed: list[tuple[int, Wanted, str]]) -> dict[int,
                 expires_at=now + LIFETIMES[Message.Category(one.category)],
             ),
         )
+    _within_quota(company, len(fresh))
     rows = message_queue.queue_messages(session=session, messages=list(fresh.values()))
     _end_unwanted(company, rows)
     ext_ids = {own_id: str(row.pk) for own_id, row in zip(fresh, rows, strict=True)}

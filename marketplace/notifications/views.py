@@ -14,6 +14,7 @@ from marketplace.notifications.metrics import OPERATOR_REQUESTS, OPERATOR_SECOND
 log = structlog.get_logger("operator")
 
 RETRY_AFTER = 5  # seconds
+RETRY_AFTER_QUOTA = 60  # seconds, in which a paced session sends some of what waits
 
 
 class TooLarge(Exception):
@@ -44,6 +45,10 @@ def _answer(request: HttpRequest) -> HttpResponse:
         return _refuse(Code.BAD_BODY, _("The body is larger than 4 MiB."), status=413)
     except format.BadRequest as error:
         return _refuse(Code.BAD_BODY, str(error))
+    except intake.QuotaExceeded:
+        words = _("Too many messages of the salon wait to be sent. Try again later.")
+        headers = {"Retry-After": str(RETRY_AFTER_QUOTA)}
+        return JsonResponse({"success": False, "error": words}, status=429, headers=headers)
     except (DatabaseError, InterfaceError):
         log.exception("notifications not kept")
         words = _("Not kept: try again later.")

@@ -20,7 +20,7 @@ from django.utils import timezone
 from config.shared.queue import ClaimLost, Queue
 from marketplace.metrics import ACTIVATIONS
 from marketplace.models import Company, MarketplaceEvent, WrongStatus
-from marketplace.salons import clock, lifecycle
+from marketplace.salons import clock, lifecycle, webhook_secrets
 from marketplace.salons.activation_errors import (
     FOREIGN_KEY,
     GAVE_UP,
@@ -156,9 +156,10 @@ class Attempt:
 
     def _send(self) -> Activation:
         # Not the general address beside it: an entity event sent there proves nothing and would be refused.
-        address = f"{settings.BASE_URL}/webhook/yclients/{self.company.webhook_secret}"
         return self.yclients.activate(
-            salon_id=self.company.salon_id, api_key=self.company.api_key, webhook_urls=[address]
+            salon_id=self.company.salon_id,
+            api_key=self.company.api_key,
+            webhook_urls=[webhook_secrets.address_of(self.company)],
         )
 
     def _after_failure(self, error: YClientsError) -> ActivationResult | None:

@@ -18,10 +18,10 @@ from django.utils import timezone
 from rest_framework.serializers import Serializer, ValidationError
 
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
+from marketplace.salons.webhook_secrets import companies_by_secret
 from marketplace.webhooks import bodies, processing
 from marketplace.webhooks.serializers import EntitySerializer, LifecycleSerializer
 from marketplace.webhooks.store import Received, keep_all
-from whatsapp.crypto.encryption import lookup_digest
 from whatsapp.messages import status_changes
 
 log = structlog.get_logger("webhooks")
@@ -96,10 +96,7 @@ def receive_all(arrivals: list[VerifiedWebhook]) -> list[Answer]:
 
     Returns for each what `receive` would return or raise. Raises DatabaseError when none could be kept.
     """
-    addresses = Company.objects.only("salon_id", "webhook_secret_digest").in_bulk(
-        [lookup_digest(arrival.secret) for arrival in arrivals if arrival.secret],
-        field_name="webhook_secret_digest",
-    )
+    addresses = companies_by_secret(arrival.secret for arrival in arrivals)
     answers: list[Answer | Checked] = [_checked(arrival, addresses) for arrival in arrivals]
     rows = _rows([answer for answer in answers if isinstance(answer, Checked)])
     kept = iter(keep_all(rows) if rows else [])
@@ -109,7 +106,7 @@ def receive_all(arrivals: list[VerifiedWebhook]) -> list[Answer]:
 
 
 def _checked(arrival: VerifiedWebhook, addresses: dict[str, Company]) -> Checked | Refused | bodies.BadBody:
-    company = addresses.get(lookup_digest(arrival.secret)) if arrival.secret else None
+    company = addresses.get(arrival.secret)
     try:
         if _kind(arrival.body) == Kind.LIFECYCLE:
             return _checked_lifecycle(arrival.body, on_address_of=company)

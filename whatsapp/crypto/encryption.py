@@ -50,7 +50,20 @@ def lookup_digest(value: str) -> str:
 
     Keyed by SECRET_KEY, so that a copy of the database alone does not allow guessing.
     """
-    return hmac.new(f"lookup:{settings.SECRET_KEY}".encode(), value.encode(), hashlib.sha256).hexdigest()
+    return _digest(settings.SECRET_KEY, value)
+
+
+def lookup_digests(value: str) -> list[str]:
+    """What to search for: the digest by SECRET_KEY first, then those by each of SECRET_KEY_FALLBACKS.
+
+    A column of digests is named as the encrypted one with `_digest` behind it; `rotate_encryption_keys`
+    writes it anew by SECRET_KEY.
+    """
+    return [_digest(key, value) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+
+
+def _digest(secret_key: str, value: str) -> str:
+    return hmac.new(f"lookup:{secret_key}".encode(), value.encode(), hashlib.sha256).hexdigest()
 
 
 class EncryptedTextField(TextField):

@@ -1,4 +1,5 @@
-"""Rewriting encrypted columns with the first of FIELD_ENCRYPTION_KEYS, while the product runs.
+"""Rewriting encrypted columns with the first of FIELD_ENCRYPTION_KEYS, and the digests by which their values
+are found with SECRET_KEY, while the product runs.
 
 A row is replaced only if its ciphertext is still the one that was read: a writer in between has used the
 first key anyway, and its value stays. Rows on the first key are left alone, so a run that was interrupted is
@@ -15,7 +16,13 @@ from django.conf import settings
 from django.db import models
 from django.db.models import ExpressionWrapper, F
 
-from whatsapp.crypto.encryption import EncryptedBinaryField, EncryptedTextField, UndecryptableError, decrypt
+from whatsapp.crypto.encryption import (
+    EncryptedBinaryField,
+    EncryptedTextField,
+    UndecryptableError,
+    decrypt,
+    lookup_digest,
+)
 
 BATCH = 20  # a key store can have a megabyte
 
@@ -29,6 +36,12 @@ class Column:
 
     def __str__(self) -> str:
         return f"{self.model._meta.label}.{self.field.name}"
+
+    @property
+    def digest_name(self) -> str:
+        """The column by which a value of this one is found, or nothing."""
+        name = f"{self.field.name}_digest"
+        return name if any(each.name == name for each in self.model._meta.local_concrete_fields) else ""
 
 
 @dataclass(slots=True)
@@ -72,6 +85,40 @@ def rotate(column: Column) -> Count:
     return count
 
 
+def survey_digests(column: Column) -> Count:
+    """Count a column's digests by SECRET_KEY or not; changes nothing."""
+    count = Count()
+    for _key, _ciphertext, _plain, right in _digests(column):
+        count.current += right
+        count.old += not right
+    return count
+
+
+def rotate_digests(column: Column) -> Count:
+    """Write anew what was made with another SECRET_KEY; values that no key opens are left as they are."""
+    count = Count()
+    for key, ciphertext, plain, right in _digests(column):
+        count.current += right
+        if not right:
+            count.old += 1
+            changes = {column.digest_name: lookup_digest(plain)}
+            done = _unchanged(column, key, ciphertext).update(**changes)
+            count.rewritten += done
+            count.overtaken += not done
+    return count
+
+
+def _digests(column: Column) -> Iterator[tuple[Any, bytes, str, bool]]:
+    """Key, ciphertext, plain text, and whether the digest beside it is the one by SECRET_KEY."""
+    for key, ciphertext in _ciphertexts(column):
+        try:
+            plain = decrypt(ciphertext).decode()
+        except UndecryptableError:
+            continue
+        stored = column.model._base_manager.filter(pk=key).values_list(column.digest_name, flat=True).first()
+        yield key, ciphertext, plain, stored == lookup_digest(plain)
+
+
 def _raw(column: Column) -> "ExpressionWrapper[Any]":
     """The column as it is stored: the wrapper's own field neither decrypts nor encrypts."""
     stored: models.Field[Any, Any] = (
@@ -111,7 +158,11 @@ def _classify(ciphertext: bytes, count: Count) -> bytes | None:
 
 def _replace(column: Column, key: Any, ciphertext: bytes, plain: bytes) -> int:
     text = isinstance(column.field, EncryptedTextField)
-    unchanged = column.model._base_manager.annotate(_stored=_raw(column)).filter(
-        pk=key, _stored=ciphertext.decode() if text else ciphertext
-    )
-    return unchanged.update(**{column.field.name: plain.decode() if text else plain})
+    changes = {column.field.name: plain.decode() if text else plain}
+    return _unchanged(column, key, ciphertext).update(**changes)
+
+
+def _unchanged(column: Column, key: Any, ciphertext: bytes) -> "models.QuerySet[Any]":
+    """The row, if its value is still the one that was read."""
+    stored = ciphertext.decode() if isinstance(column.field, EncryptedTextField) else ciphertext
+    return column.model._base_manager.annotate(_stored=_raw(column)).filter(pk=key, _stored=stored)

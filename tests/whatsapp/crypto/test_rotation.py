@@ -115,6 +115,33 @@ def test_more_rows_than_a_batch_are_all_rewritten(settings: Settings) -> None:
     assert len({session.qr for session in Session.objects.all()}) == rotation.BATCH * 2 + 1
 
 
+def test_digests_follow_the_secret_key(old_rows: Company, settings: Settings) -> None:
+    run()
+    settings.SECRET_KEY = "another-secret-key-of-the-tests-0123456789"
+    with pytest.raises(CommandError, match="1 values are still on old keys"):
+        run("--check")
+    assert "1 rewritten" in line_of(run(), "marketplace.Company.api_key_digest")
+    assert Company.objects.get().api_key_digest == lookup_digest("a" * 64)
+    run("--check")
+
+
+def test_a_key_given_anew_meanwhile_keeps_its_digest(
+    old_rows: Company, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SECRET_KEY = "another-secret-key-of-the-tests-0123456789"
+    unchanged = rotation._unchanged
+    newer = lookup_digest("b" * 64)
+
+    def write_first(column: rotation.Column, key: Any, ciphertext: bytes) -> Any:
+        Company.objects.update(api_key="b" * 64, api_key_digest=newer)
+        return unchanged(column, key, ciphertext)
+
+    monkeypatch.setattr(rotation, "_unchanged", write_first)
+    count = rotation.rotate_digests(_column("marketplace.Company.api_key"))
+    assert (count.rewritten, count.overtaken) == (0, 1)
+    assert Company.objects.get().api_key_digest == newer
+
+
 def test_a_generated_key_can_be_used(settings: Settings) -> None:
     out = StringIO()
     call_command("generate_encryption_key", stdout=out)

@@ -1,4 +1,4 @@
-"""`manage.py rotate_encryption_keys [--check]`: move every encrypted value to the first key."""
+"""`manage.py rotate_encryption_keys [--check]`: encrypted values to the first key, digests to SECRET_KEY."""
 
 from typing import Any
 
@@ -8,11 +8,13 @@ from whatsapp.crypto import rotation
 
 
 class Command(BaseCommand):
-    """Prints a line of counts for each encrypted column."""
+    """Prints a line of counts for each encrypted column, and for each column of digests."""
 
     help = (
-        "Rewrite all encrypted values with the first of FIELD_ENCRYPTION_KEYS. Safe while the service runs, "
-        "and to repeat. Put the new key first and restart every process before; remove the old key after."
+        "Rewrite all encrypted values with the first of FIELD_ENCRYPTION_KEYS, and the digests by which keys "
+        "and addresses are found with SECRET_KEY. Safe while the service runs, and to repeat. Before, put the "
+        "new key first, or the old SECRET_KEY into SECRET_KEY_FALLBACKS, and restart every process; remove "
+        "the old one after."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -23,16 +25,22 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        lost = left = 0
+        check = options["check"]
+        counts = {}
         for column in rotation.columns():
-            count = rotation.survey(column) if options["check"] else rotation.rotate(column)
+            counts[str(column)] = rotation.survey(column) if check else rotation.rotate(column)
+        for column in rotation.columns():
+            if column.digest_name:
+                name = f"{column.model._meta.label}.{column.digest_name}"
+                counts[name] = rotation.survey_digests(column) if check else rotation.rotate_digests(column)
+        for name, count in counts.items():
             self.stdout.write(
-                f"{column}: {count.current} on the first key, {count.old} on old keys, "
+                f"{name}: {count.current} on the first key, {count.old} on old keys, "
                 f"{count.rewritten} rewritten, {count.overtaken} written by others meanwhile, "
                 f"{count.undecryptable} undecryptable"
             )
-            lost += count.undecryptable
-            left += count.old - count.rewritten - count.overtaken
+        lost = sum(count.undecryptable for count in counts.values())
+        left = sum(count.old - count.rewritten - count.overtaken for count in counts.values())
         if lost:
             raise CommandError(f"{lost} values cannot be decrypted with any key; they were left as they are.")
         if left:
