@@ -12,9 +12,9 @@ class Command(BaseCommand):
 
     help = (
         "Rewrite all encrypted values with the first of FIELD_ENCRYPTION_KEYS, and the digests by which keys "
-        "and addresses are found with SECRET_KEY. Safe while the service runs, and to repeat. Before, put the "
-        "new key first, or the old SECRET_KEY into SECRET_KEY_FALLBACKS, and restart every process; remove "
-        "the old one after."
+        "and addresses are found with SECRET_KEY. Safe while the service runs, and to repeat. Before, put "
+        "the new key first, or the old SECRET_KEY into SECRET_KEY_FALLBACKS, and restart every process; "
+        "remove the old one after."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
