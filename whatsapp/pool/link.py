@@ -141,6 +141,7 @@ class Link:
     ) -> None:
         """Stop, say why, and release the session; what wakes it again is in the row."""
         await self.off_line()
+        await self.seal()
         await self.context.write(
             status=status, last_error=error, note=note, detail=detail or error, **NO_CODES, **changes
         )
@@ -175,6 +176,15 @@ class Link:
                 await self.context.write(note="copy_failed", detail=f"{error}; the last good copy is kept")
             self._copied_state = modified
         self.copied_at = time.monotonic()
+
+    async def seal(self) -> None:
+        """Encrypt the key store on the disk: the session is off line, and stays so."""
+        if not self.context.row.is_linked:
+            return
+        try:
+            await self.context.database(vault.seal, self.context.session)
+        except (vault.StoreDamaged, OSError) as error:
+            self.context.log.warning("key store not sealed", cause=str(error))
 
     async def rest_after_fault(self, error: Exception) -> None:
         """Note what nobody foresaw, and release the session for later."""

@@ -223,6 +223,7 @@ class SessionRunner:
         await self.sender.finish(ANSWER_AT_STOP)
         await self.link.off_line()
         await self.link.copy()
+        await self.link.seal()
         await self.context.write(status=Status.IDLE, next_attempt_at=None, note="stopped", **NO_CODES)
         await self.context.release()
 
@@ -232,6 +233,7 @@ class SessionRunner:
         await self.link.off_line()
         if context.row.is_linked:
             await self.link.copy()
+            await self.link.seal()
             await context.write(status=Status.RECONNECTING, note="pool_stopped")
         else:
             await context.write(status=Status.STARTING, **NO_CODES)

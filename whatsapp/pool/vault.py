@@ -1,4 +1,7 @@
-"""Key stores: one private file per session while it is linked, an encrypted copy in the database.
+"""Key stores: one private file per session while it is on line, an encrypted copy in the database.
+
+A key store that no engine host uses any more is sealed: the file is replaced by an encrypted one, which is
+opened again before the next start. Only a killed pool leaves a plain file behind.
 
 The copy lets any machine take a session over without a new QR code. A local file is used as it is when the
 copy in the database was taken from it, or is older than the last one that was; a copy taken elsewhere since
@@ -21,14 +24,15 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from whatsapp.crypto.encryption import UndecryptableError
+from whatsapp.crypto.encryption import UndecryptableError, decrypt, encrypt
 from whatsapp.models import Message, Session, StoredCredentials
 from whatsapp.sessions.leases import Lease, LeaseLost
 
 log = structlog.get_logger("vault")
 
 SessionId = uuid.UUID | str
-SIDE_FILES = ("-wal", "-shm", "-journal", "-said", "-said-old")
+SQLITE_FILES = ("-wal", "-shm", "-journal")
+SIDE_FILES = (*SQLITE_FILES, "-said", "-said-old")
 
 
 class CredentialsMissing(Exception):
@@ -83,11 +87,7 @@ def _origin(session_id: SessionId) -> Origin:
 
 
 def _note_origin(session_id: SessionId, origin: Origin) -> None:
-    path = _origin_path(session_id)
-    draft = path.with_suffix(".origin-new")
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps(asdict(origin)))
-    draft.replace(path)
+    _write_private(_origin_path(session_id), json.dumps(asdict(origin)).encode())
 
 
 def _read_consistently(path: Path) -> bytes:
@@ -154,11 +154,67 @@ def store_copy(lease: Lease) -> bool:
     return True
 
 
+def _sealed_path(session_id: SessionId) -> Path:
+    """The encrypted file that stands for a key store which nobody uses."""
+    return store_path(session_id).with_suffix(".sealed")
+
+
+def seal(session_id: SessionId) -> bool:
+    """Encrypt the local key store on the disk; False when there is none.
+
+    Call it under the session's lease, when its engine session has ended: whoever has the file open would go
+    on with one that is deleted. Raises StoreDamaged; the file stays as it is then.
+    """
+    path = store_path(session_id)
+    if not path.exists():
+        return False
+    _merge_journal(path)
+    # The encrypted file is complete before the plain one goes: a crash leaves either, or both. It is not
+    # compressed: a pool that stops has seconds for all its sessions.
+    _write_private(_sealed_path(session_id), encrypt(path.read_bytes()))
+    for file in (path, *(path.with_name(path.name + end) for end in SQLITE_FILES)):
+        file.unlink(missing_ok=True)
+    return True
+
+
+def _merge_journal(path: Path) -> None:
+    """Bring what SQLite has in files beside the key store into it; raises StoreDamaged."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=5)) as database:
+            (busy, *_pages) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreDamaged(f"the key store cannot be read: {error}") from error
+    if busy:
+        raise StoreDamaged("the key store is still in use")
+
+
+def _open_sealed(session_id: SessionId) -> None:
+    """Bring the plain key store back; one that cannot be decrypted is dropped: the database has a copy."""
+    path, sealed = store_path(session_id), _sealed_path(session_id)
+    if not sealed.exists():
+        return
+    if not path.exists():  # with both, sealing or opening was interrupted, and they are the same
+        try:
+            _write_private(path, decrypt(sealed.read_bytes()))
+        except UndecryptableError as error:
+            log.warning("sealed key store not opened", session=str(session_id), cause=str(error))
+    sealed.unlink()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write the file so that it appears whole or not at all, and for nobody but us."""
+    draft = path.with_name(f"{path.name}-new")
+    draft.touch(mode=0o600)
+    draft.write_bytes(content)
+    draft.replace(path)
+
+
 def prepare(session_id: SessionId) -> KeyStore:
     """Make the local key store ready for connecting.
 
     Raises CredentialsMissing or CredentialsDamaged; a copy that cannot be used is left as it is.
     """
+    _open_sealed(session_id)
     path = store_path(session_id)
     kept = StoredCredentials.objects.filter(session_id=session_id).defer("store").first()
     if kept is None:
@@ -205,10 +261,7 @@ def _restore(session_id: SessionId, path: Path) -> None:
     if hashlib.sha256(store).hexdigest() != kept.checksum:
         raise CredentialsDamaged("the copy of the device's keys is damaged: its checksum differs")
     destroy_local(session_id)
-    draft = path.with_suffix(".restoring")
-    draft.touch(mode=0o600)
-    draft.write_bytes(store)
-    draft.replace(path)
+    _write_private(path, store)
     _note_origin(session_id, Origin([kept.checksum], kept.generation, kept.taken_at.isoformat()))
     log.info(
         "key store restored", session=str(session_id), generation=kept.generation, taken_by=kept.taken_by
@@ -218,7 +271,8 @@ def _restore(session_id: SessionId, path: Path) -> None:
 def destroy_local(session_id: SessionId) -> None:
     """Delete the local key store and what belongs to it."""
     path = store_path(session_id)
-    for file in (path, *(path.with_name(path.name + end) for end in SIDE_FILES), _origin_path(session_id)):
+    beside = [path.with_name(path.name + end) for end in SIDE_FILES]
+    for file in (path, *beside, _sealed_path(session_id), _origin_path(session_id)):
         file.unlink(missing_ok=True)
 
 

@@ -183,6 +183,14 @@ class TestWishes:
             await in_thread(services.resume, session=row, reason="support")
             await until(row, lambda now: now.status == Status.CONNECTED)
 
+    async def test_key_stores_are_unreadable_on_the_disk_while_no_pool_uses_them(self) -> None:
+        async with running_pool() as running:
+            row = await linked_session(running)
+            assert vault.store_path(row.pk).exists()
+        assert not vault.store_path(row.pk).exists()
+        async with running_pool():
+            await until(row, lambda now: now.status == Status.CONNECTED)
+
     async def test_a_restart_drops_the_line_and_connects_again(self) -> None:
         async with running_pool() as running:
             row = await linked_session(running)

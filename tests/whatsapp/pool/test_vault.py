@@ -234,3 +234,81 @@ def test_a_damaged_copy_is_kept_for_whoever_can_mend_it(
         vault.prepare(lease.session_id)
     settings.FIELD_ENCRYPTION_KEYS = keys
     assert read(vault.prepare(lease.session_id).path) == ["first"]
+
+
+def test_a_sealed_store_is_unreadable_on_the_disk_and_comes_back_whole(
+    lease: Lease, key_store: sqlite3.Connection
+) -> None:
+    write(key_store, "a secret of the device")
+    key_store.close()
+    assert vault.seal(lease.session_id)
+    files = list(vault.store_path(lease.session_id).parent.iterdir())
+    assert [file.suffix for file in files] == [".sealed"]
+    content = files[0].read_bytes()
+    assert b"SQLite format" not in content
+    assert b"a secret of the device" not in content
+    assert files[0].stat().st_mode & 0o077 == 0
+    assert read(vault.prepare(lease.session_id).path) == ["first", "a secret of the device"]
+    assert not vault._sealed_path(lease.session_id).exists()
+
+
+def test_a_sealed_store_that_is_newer_than_the_copy_is_used(
+    lease: Lease, key_store: sqlite3.Connection
+) -> None:
+    vault.store_copy(lease)
+    write(key_store, "after the copy")
+    key_store.close()
+    vault.seal(lease.session_id)
+    assert read(vault.prepare(lease.session_id).path) == ["first", "after the copy"]
+
+
+def test_a_copy_taken_elsewhere_since_replaces_the_sealed_store(
+    lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
+) -> None:
+    here = settings.WHATSAPP_STORE_DIR
+    vault.store_copy(lease)
+    key_store.close()
+    vault.seal(lease.session_id)
+    on_another_machine(settings, tmp_path)
+    elsewhere = sqlite3.connect(vault.prepare(lease.session_id).path)
+    write(elsewhere, "elsewhere")
+    elsewhere.close()
+    vault.store_copy(lease)
+    settings.WHATSAPP_STORE_DIR = here
+    assert read(vault.prepare(lease.session_id).path) == ["first", "elsewhere"]
+
+
+def test_sealing_that_was_interrupted_loses_nothing(
+    lease: Lease, key_store: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_store.close()
+
+    def killed(*_arguments: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as hook, pytest.raises(KeyboardInterrupt):
+        hook.setattr(Path, "unlink", killed)
+        vault.seal(lease.session_id)
+    assert read(vault.prepare(lease.session_id).path) == ["first"]
+    assert not vault._sealed_path(lease.session_id).exists()
+
+
+def test_a_sealed_store_whose_key_is_gone_is_replaced_by_the_copy(
+    lease: Lease, key_store: sqlite3.Connection, settings: Any
+) -> None:
+    vault.store_copy(lease)
+    key_store.close()
+    good = settings.FIELD_ENCRYPTION_KEYS
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    vault.seal(lease.session_id)
+    settings.FIELD_ENCRYPTION_KEYS = good
+    assert read(vault.prepare(lease.session_id).path) == ["first"]
+
+
+def test_destroying_credentials_destroys_the_sealed_store(
+    lease: Lease, key_store: sqlite3.Connection
+) -> None:
+    key_store.close()
+    vault.seal(lease.session_id)
+    vault.destroy(lease.session_id)
+    assert list(vault.store_path(lease.session_id).parent.iterdir()) == []
