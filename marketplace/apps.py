@@ -10,4 +10,5 @@ class MarketplaceConfig(AppConfig):
         # Each registers what web processes serve of this app.
         import marketplace.health
         import marketplace.metrics
-        import marketplace.notifications.metrics  # noqa: F401
+        import marketplace.notifications.metrics
+        import marketplace.worker.metrics  # noqa: F401

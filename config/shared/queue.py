@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from config.shared import hints
 from config.shared.backoff import backoff
+from config.shared.counting import bounded_count
 
 Row = TypeVar("Row", bound=Model)
-COUNTED_MOST = 10_000  # due rows that the metrics count; more cost too much and say nothing else
 
 
 class ClaimLost(Exception):
@@ -28,8 +28,7 @@ class ClaimLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How a queue stands: rows due now (counted up to COUNTED_MOST), since when the first one is, rows that
-    were given up."""
+    """How a queue stands: rows due now, since when the first one is, rows that were given up."""
 
     due: int
     oldest: datetime | None
@@ -195,9 +194,9 @@ class Queue(Generic[Row]):
         """How many rows are due and since when; bounded in cost however many there are."""
         ready = self.ready()
         return Backlog(
-            due=ready.order_by()[:COUNTED_MOST].count(),
+            due=bounded_count(ready.order_by()),
             oldest=ready.values_list(self.due_at, flat=True).first(),
-            dead=self.given_up()[:COUNTED_MOST].count(),
+            dead=bounded_count(self.given_up()),
         )
 
     @property

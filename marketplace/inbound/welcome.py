@@ -72,7 +72,7 @@ def due(*, limit: int) -> list[int]:
     return list(_fresh().order_by("activated_at").values_list("pk", flat=True)[:limit])
 
 
-def greet(company_id: int) -> bool:
+def send(company_id: int) -> bool:
     """Queue the welcome of one salon; False when it was welcomed already, or its number was."""
     with transaction.atomic():
         rows = _fresh().select_related("session").defer("session__qr", "session__pairing_code")

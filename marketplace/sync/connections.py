@@ -1,4 +1,4 @@
-"""Writes down as events that a salon's WhatsApp was linked or went away: once for each pairing."""
+"""Records as events that a salon's WhatsApp was linked or went away: once for each pairing."""
 
 import structlog
 from django.db import transaction
@@ -13,7 +13,7 @@ log = structlog.get_logger("marketplace")
 
 
 def due(*, limit: int) -> list[int]:
-    """Return ids of companies whose link has changed since it was last written down."""
+    """Return ids of companies whose link has changed since it was last recorded."""
     paired = Coalesce("session__paired_at", "session__created_at")
     linked = Q(session__status=Session.Status.CONNECTED) & (
         Q(whatsapp_noted_at__isnull=True) | ~Q(whatsapp_noted_at=F("paired"))
@@ -23,8 +23,8 @@ def due(*, limit: int) -> list[int]:
     return list(changed.order_by("pk")[:limit].values_list("pk", flat=True))
 
 
-def note(company_id: int) -> None:
-    """Write the event of one company, if nobody else has."""
+def record(company_id: int) -> None:
+    """Record the event of one company, if nobody else has."""
     with transaction.atomic():
         company = Company.objects.select_for_update().get(pk=company_id)
         session = company.session

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
-from marketplace.worker.worker import Worker
+from marketplace.worker.loop import Worker
 from sandbox.demo.bookings import keep_switched_on
 from sandbox.demo.guide import Guide
 from sandbox.whatsapp import SandboxWhatsApp

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from config.shared.metrics import serve_metrics
-from marketplace.worker.worker import Worker
+from marketplace.worker.loop import Worker
 from whatsapp.pool.processes import run_until_told
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from marketplace.models import InboundWebhook, RecordState
 from marketplace.webhooks import intake, processing
-from marketplace.worker.worker import Worker
+from marketplace.worker.loop import Worker
 from tests.marketplace.bookings.salon import in_days, open_salon, record_body
 from tests.marketplace.salons_data import MOSCOW
 from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, post

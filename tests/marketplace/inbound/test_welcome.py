@@ -37,7 +37,7 @@ def salon(salon_id: int = MOSCOW, **fields: Any) -> Company:
 def greet() -> None:
     """Do what the worker would do now."""
     for pk in welcome.due(limit=10):
-        welcome.greet(pk)
+        welcome.send(pk)
 
 
 def welcomes() -> list[Message]:
@@ -91,7 +91,7 @@ def test_two_workers_welcome_once() -> None:
 
     def in_thread(pk: int) -> bool:
         try:
-            return welcome.greet(pk)
+            return welcome.send(pk)
         finally:
             connection.close()
 
@@ -109,7 +109,7 @@ def test_a_death_before_the_end_leaves_it_to_the_next(monkeypatch: pytest.Monkey
     with monkeypatch.context() as dying:
         dying.setattr(message_queue, "queue_message", dies)
         with pytest.raises(KeyboardInterrupt):
-            welcome.greet(company.pk)
+            welcome.send(company.pk)
     assert welcome.due(limit=9) == [company.pk]
     greet()
     assert len(welcomes()) == 1

@@ -18,7 +18,7 @@ from marketplace.models import Company
 from marketplace.notifications import callback_queue, callbacks
 from marketplace.notifications.statuses import DeliveryStatus, pending
 from marketplace.salons import activation
-from marketplace.worker.worker import Worker
+from marketplace.worker.loop import Worker
 from marketplace.yclients import rate_limit
 from sandbox.yclients.notifications import Notification
 from tests.marketplace.listener import Listener

@@ -16,7 +16,7 @@ from pytest_django import Settings
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent, RecordState, ScheduledTask
 from marketplace.models.forwarding import ForwardedMessage, Forwarding
 from marketplace.worker import retention
-from marketplace.worker.worker import Worker
+from marketplace.worker.loop import Worker
 from tests.marketplace.notifications.test_intake import KEY, OPERATOR_URL, request
 from tests.marketplace.salons_data import MOSCOW, make_active
 from tests.marketplace.worker.test_worker import at_work, until

@@ -14,7 +14,8 @@ from django.utils import timezone
 from marketplace.models import Company, CompanyCheck, InboundWebhook, MarketplaceEvent
 from marketplace.sync import connections, reconciliation
 from marketplace.webhooks import processing
-from marketplace.worker.worker import Job, Worker, all_jobs
+from marketplace.worker.jobs import Job, all_jobs
+from marketplace.worker.loop import Worker
 from tests.marketplace.local_yclients import LocalYClients
 from tests.marketplace.salons_data import ALMATY, MOSCOW, connect_phone, make_active
 from whatsapp.models import Session
@@ -149,7 +150,7 @@ async def test_a_worker_with_a_dead_part_does_not_look_alive(monkeypatch: pytest
     async def die(_worker: Worker, _listener: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Worker, "_pass_hints_on", die)
+    monkeypatch.setattr(Worker, "_forward_hints", die)
     with pytest.raises(RuntimeError, match="a bug"):
         await asyncio.wait_for(Worker().run(asyncio.Event()), 10)
 
@@ -173,7 +174,7 @@ async def test_stopping_does_not_wait_for_ever_for_work_that_hangs() -> None:
 def test_a_link_is_written_down_once_for_each_pairing_and_so_is_its_end() -> None:
     def note_all() -> None:
         for company_id in connections.due(limit=9) * 2:
-            connections.note(company_id)
+            connections.record(company_id)
 
     make_active()
     for _look in range(3):
@@ -233,14 +234,14 @@ def test_a_salon_frozen_a_moment_ago_is_not_asked_about_yet() -> None:
 
 
 async def test_many_hints_lead_to_one_look_after_a_rest() -> None:
-    job = Job("test", lambda limit: [], lambda _row: None, at_once=1, rest=0.05)
-    job.hinted()
-    assert job.nudge.is_set()  # nobody has looked lately
-    job.nudge.clear()
+    job = Job("test", lambda limit: [], lambda _row: None, at_once=1, interval=0.05)
+    job.hint()
+    assert job.wake.is_set()  # nobody has looked lately
+    job.wake.clear()
     job.looked_at = time.monotonic()
     for _ in range(100):
-        job.hinted()
-    assert not job.nudge.is_set()
+        job.hint()
+    assert not job.wake.is_set()
     async with asyncio.timeout(30):
-        await job.nudge.wait()
-    assert job.later is None
+        await job.wake.wait()
+    assert job.timer is None

@@ -1,4 +1,4 @@
-"""The worker: rows that are due for a network call or a retry. The row is the queue.
+"""The worker: finds rows that are due for a call or a retry, and does their work. The row is the queue.
 
 Any number of workers may run: every job claims its row by a conditional update, and losing a claim means
 that another worker has it. A worker that is killed leaves rows whose claims run out.
@@ -8,88 +8,21 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from config.shared import hints
+from config.shared.backoff import backoff
 from config.shared.database import in_threads
-from marketplace.bookings import reminders
-from marketplace.inbound import forwarding, processing, welcome
-from marketplace.notifications import callback_queue, callbacks
-from marketplace.salons import activation
-from marketplace.sync import channels, connections, listing, reconciliation, uninstalls
-from marketplace.webhooks import processing as effects
-from marketplace.worker import retention
+from config.shared.queue import ClaimLost
+from marketplace.worker.jobs import Job, all_jobs
 
 log = structlog.get_logger("worker")
 
 POLL = 1.0  # seconds between looks when no hint comes
-# Seconds between two looks that hints lead to. A hint is for all jobs, and while messages are sent there are
-# dozens a second; a row that has ended makes room for the next one at once.
-REST = 0.1
-REST_OF_NEWS, SLOW_INTERVAL = 0.5, 5.0  # what nobody waits for at a page; what is due by the hour
 GRACE = 8.0  # seconds that work already begun has to end after `stop`
-LONGEST_PAUSE = 300.0  # seconds before a row whose work failed unexpectedly is tried again
 LONGEST_OUTAGE_PAUSE = 15.0
-
-
-@dataclass(slots=True)
-class Job:
-    """Rows of one kind: how due ones are found (ids, at most `limit`), what is done with each."""
-
-    name: str
-    find: Callable[..., list[Any]]
-    work: Callable[[Any], Any]
-    at_once: int
-    rest: float = REST
-    running: dict[int, "asyncio.Task[None]"] = field(default_factory=dict)
-    failures: dict[int, tuple[int, float]] = field(default_factory=dict)  # row → times, not before
-    nudge: asyncio.Event = field(default_factory=asyncio.Event)
-    looked_at: float = 0.0
-    later: asyncio.TimerHandle | None = None
-
-    def hinted(self) -> None:
-        """Look soon: at once, or when `rest` seconds have passed since the last look."""
-        wait = self.looked_at + self.rest - time.monotonic()
-        if wait <= 0:
-            self.nudge.set()
-        elif self.later is None:
-            self.later = asyncio.get_running_loop().call_later(wait, self._look)
-
-    def _look(self) -> None:
-        self.later = None
-        self.nudge.set()
-
-    def may_try(self, row: int) -> bool:
-        """The row is not at work here, and did not fail here a moment ago."""
-        return row not in self.running and self.failures.get(row, (0, 0.0))[1] <= time.monotonic()
-
-    def failed(self, row: int) -> None:
-        """Leave the row alone for a while, longer with each failure."""
-        times = self.failures.get(row, (0, 0.0))[0] + 1
-        self.failures[row] = (times, time.monotonic() + min(LONGEST_PAUSE, 2.0 ** min(times, 10)))
-
-
-def all_jobs() -> list[Job]:
-    """Return the worker's jobs, fresh."""
-    return [
-        Job("activations", activation.due, activation.activate_due, at_once=4),
-        Job("connections", connections.due, connections.note, at_once=2, rest=REST_OF_NEWS),
-        Job("webhooks", effects.LIFECYCLE.due, effects.apply_due, at_once=2),
-        Job("bookings", effects.BOOKINGS.due, effects.apply_due, at_once=2),
-        Job("reminders", reminders.REMINDERS.due, reminders.send_due, at_once=1, rest=SLOW_INTERVAL),
-        Job("channels", channels.due, channels.report, at_once=1, rest=REST_OF_NEWS),
-        Job("uninstalls", uninstalls.REQUESTS.due, uninstalls.check, at_once=1),
-        Job("reconciliation", reconciliation.due, reconciliation.check, at_once=1, rest=SLOW_INTERVAL),
-        Job("listing", listing.due, listing.read_next, at_once=1, rest=SLOW_INTERVAL),
-        Job("callbacks", callback_queue.CALLBACKS.due, callbacks.deliver, at_once=2),
-        Job("inbound", processing.INBOUND.due, processing.process, at_once=2),
-        Job("forwarding", forwarding.due, forwarding.deliver, at_once=2),
-        Job("retention", retention.due, retention.prune_due, at_once=1, rest=SLOW_INTERVAL),
-        Job("welcome", welcome.due, welcome.greet, at_once=1, rest=REST_OF_NEWS),
-    ]
 
 
 class Worker:
@@ -110,7 +43,7 @@ class Worker:
         """
         log.info("worker started", jobs=[job.name for job in self.jobs])
         async with hints.Listener(hints.WORKERS) as listener:
-            sides = [asyncio.create_task(self._pass_hints_on(listener), name="hints")]
+            sides = [asyncio.create_task(self._forward_hints(listener), name="hints")]
             sides += [asyncio.create_task(self._repeat(job), name=f"job {job.name}") for job in self.jobs]
             stopping = asyncio.create_task(stop.wait(), name="stop")
             try:
@@ -132,31 +65,32 @@ class Worker:
             self.unfinished = len(left)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _pass_hints_on(self, listener: hints.Listener) -> None:
+    async def _forward_hints(self, listener: hints.Listener) -> None:
         while True:
             await listener.wait(self.poll)
             for job in self.jobs:
-                job.hinted()
+                job.hint()
 
     async def _repeat(self, job: Job) -> None:
         """Look for due rows at every hint and every poll; a database that is away is waited for."""
-        pause = 0.0
+        failures = 0
         while True:
-            job.nudge.clear()
+            job.wake.clear()
             job.looked_at = time.monotonic()
             try:
                 await self._start_due(job)
-                pause = 0.0
+                failures = 0
             except Exception as error:  # noqa: BLE001  whatever it is, the loop goes on
-                pause = min(LONGEST_OUTAGE_PAUSE, 2 * pause or 1.0)
+                failures += 1
+                pause = backoff(failures, first=1.0, longest=LONGEST_OUTAGE_PAUSE)
                 log.warning("looking for work failed", job=job.name, cause=repr(error), again_in=pause)
                 await asyncio.sleep(pause)
-            await job.nudge.wait()
+            await job.wake.wait()
 
     async def _start_due(self, job: Job) -> None:
         free = job.at_once - len(job.running)
         if free <= 0:
-            return  # the end of a running one nudges
+            return  # the end of a running one wakes this
         # More than are free: rows that failed here lately must not hide the others.
         rows = await self._in_thread(job.find, limit=job.at_once + len(job.failures) + len(job.running))
         for row in [row for row in rows if job.may_try(row)][:free]:
@@ -166,12 +100,14 @@ class Worker:
         try:
             await self._in_thread(job.work, row)
             job.failures.pop(row, None)
+        except ClaimLost as error:
+            log.warning("work took longer than its claim", job=job.name, row=row, cause=str(error))
         except Exception:
             job.failed(row)
             log.exception("work failed", job=job.name, row=row)
         finally:
             del job.running[row]
-            job.nudge.set()
+            job.wake.set()
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         # Threads of our own: a slow YClients must not take those that other parts of the process need.
