@@ -1,4 +1,4 @@
-"""The ASGI application: HTTP by Django, the live channel by Channels."""
+"""The ASGI application: machines' posts by `ingest`, other HTTP by Django, the live channel by Channels."""
 
 import os
 
@@ -9,11 +9,9 @@ from django.core.asgi import get_asgi_application
 
 http = get_asgi_application()  # loads the apps; what follows needs them
 
-from config.access_log import hide_query_strings  # noqa: E402
-from config.checks import refuse_bad_start  # noqa: E402
-from config.ingest import HotDoors  # noqa: E402
+from config import daphne_server  # noqa: E402
+from config.ingest import Ingest  # noqa: E402
 from onboarding.urls import websocket_urlpatterns  # noqa: E402
 
-refuse_bad_start()
-hide_query_strings()
-application = ProtocolTypeRouter({"http": HotDoors(http), "websocket": URLRouter(websocket_urlpatterns)})
+daphne_server.install()
+application = ProtocolTypeRouter({"http": Ingest(http), "websocket": URLRouter(websocket_urlpatterns)})

@@ -11,13 +11,13 @@ from marketplace.models import Company, InboundWebhook
 
 WEBHOOK_SECONDS = Histogram(
     "marketplace_webhook_seconds",
-    "Seconds until a webhook was kept and answered; the sender gives up after about 10.",
+    "Seconds until a webhook was stored and answered; the sender gives up after about 10.",
     ["kind"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 WEBHOOKS = Counter(
     "marketplace_webhooks_total",
-    "Webhooks by kind (lifecycle, entity) and outcome (kept, repeat, refused, invalid).",
+    "Webhooks by kind (lifecycle, entity) and outcome (stored, repeat, refused, invalid, unavailable).",
     ["kind", "outcome"],
 )
 EFFECTS = Counter("marketplace_webhook_effects_total", "Kept webhooks by what became of them.", ["state"])

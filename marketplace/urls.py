@@ -1,4 +1,4 @@
-"""The doors for YClients. Their addresses are registered there and never change."""
+"""The addresses that YClients posts to. They are registered there and never change."""
 
 from django.urls import include, path
 from django.urls.resolvers import URLPattern, URLResolver

@@ -151,7 +151,7 @@ def test_only_two_modules_speak_http() -> None:
 
 def test_only_the_settings_read_the_environment() -> None:
     # The engine's supervisor hands its own environment on to the host that it starts.
-    allowed = re.compile(r"config/(settings|asgi)\.py|whatsapp/engine/supervisor/launch\.py")
+    allowed = re.compile(r"config/(settings|asgi|ingest)\.py|whatsapp/engine/supervisor/launch\.py")
     readers = [
         relative(path)
         for path in source_files(*PRODUCT)

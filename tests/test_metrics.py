@@ -189,9 +189,9 @@ def test_webhooks_by_outcome_and_latency(grown: Grown) -> None:
     post(lifecycle_body("freeze"))
     post(lifecycle_body("freeze", partner_token="forged"))
     assert post(b"no json", WEBHOOK_URL).status_code == 400
-    for outcome, kind in (("kept", "lifecycle"), ("refused", "lifecycle"), ("invalid", "unknown")):
+    for outcome, kind in (("stored", "lifecycle"), ("refused", "lifecycle"), ("invalid", "unknown")):
         assert grown.by("marketplace_webhooks_total", kind=kind, outcome=outcome) == 1, outcome
-    assert grown.by("marketplace_webhook_seconds_count", kind="lifecycle") == 2
+    assert grown.by("marketplace_webhook_seconds_count", kind="lifecycle") == 1
     assert grown.by("marketplace_webhook_effects_total", state="applied") == 1
     InboundWebhook.objects.update(state="dead")
     said = scraped()

@@ -7,7 +7,7 @@ from config.shared.operations import Operation, Refused
 from config.shared.support import Text
 from marketplace.models import Company, InboundWebhook
 from marketplace.salons import activation
-from marketplace.webhooks import intake
+from marketplace.webhooks import processing
 
 
 def _retry(company: Company, cause: str) -> None:
@@ -18,7 +18,7 @@ def _retry(company: Company, cause: str) -> None:
 
 
 def _replay(webhook: InboundWebhook, _cause: str) -> None:
-    intake.replay(webhook=webhook)
+    processing.replay(webhook=webhook)
 
 
 def _why_not_retry(company: Company) -> Text:

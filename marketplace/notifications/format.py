@@ -56,7 +56,7 @@ class BadRequest(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Notification:
     """One message that YClients wants delivered; `phone` is as written, everything else is checked.
 
     `salon_id` is YClients' number when the message names a salon; `callback_url` is empty when no statuses
@@ -92,7 +92,7 @@ class _Refused(Exception):
     """A field of one message is invalid; the text says which and why."""
 
 
-def read(raw: bytes) -> list[Wanted | Refusal]:
+def read(raw: bytes) -> list[Notification | Refusal]:
     """Return the messages of a request's body in its order. Raises BadRequest."""
     try:
         body: Any = json.loads(raw)
@@ -146,7 +146,7 @@ def _is_message(body: dict[str, Any]) -> bool:
     return any(name in body for name in (*ID_NAMES, *PHONE_NAMES))
 
 
-def _read_one(message: Any) -> Wanted | Refusal:
+def _read_one(message: Any) -> Notification | Refusal:
     if not isinstance(message, dict):
         return Refusal("", Code.BAD_FIELD, _("The message is not an object."))
     own_id = _scalar(message, ID_NAMES)
@@ -155,7 +155,7 @@ def _read_one(message: Any) -> Wanted | Refusal:
         return Refusal("", Code.BAD_FIELD, words % {"most": MAX_ID})
     try:
         _check_channel(message.get("channel"))
-        return Wanted(
+        return Notification(
             id=own_id,
             phone=_phone(message),
             text=_text(message.get("text")),

@@ -1,4 +1,4 @@
-"""Takes YClients' notifications: whose key it is, which salon each message is for, all kept in one go.
+"""YClients' notifications: whose key it is, which salon each message is for, all stored by one commit.
 
 A message's `ext_id` is its row's number. Its `external_id` in the row is the salon's number and YClients'
 id, because several salons may share one session. A repeat is recognised for as long as the salon keeps its
@@ -12,15 +12,17 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from config.shared.counting import bounded_count
+from config.shared.endpoints import Answer, IngestRequest, json_answer
 from marketplace.inbound import opt_outs
 from marketplace.models import Company
-from marketplace.notifications.format import Accepted, Code, Refusal, Wanted
-from marketplace.notifications.metrics import OPERATOR_MESSAGES
+from marketplace.notifications import format
+from marketplace.notifications.format import Accepted, Code, Notification, Refusal
+from marketplace.notifications.metrics import OPERATOR_MESSAGES, OPERATOR_REQUESTS, OPERATOR_SECONDS
 from marketplace.salons import clock, phone_numbers
 from marketplace.yclients.signing import is_placeholder_token
 from whatsapp.crypto.encryption import lookup_digests
@@ -36,12 +38,16 @@ SERVED = (Company.Status.ACTIVE, Company.Status.ACTIVATING)
 FIELDS = ("id", "salon_id", "status", "phone", "timezone_name", "session")
 
 
+RETRY_AFTER = 5  # seconds
+RETRY_AFTER_QUOTA = 60  # seconds, in which a paced session sends some of what waits
+
+
 class BadToken(Exception):
     """The bearer key is no salon's and not ours."""
 
 
 class QuotaExceeded(Exception):
-    """SALON_QUEUE_LIMIT messages of one salon wait already; nothing of the request was kept."""
+    """SALON_QUEUE_LIMIT messages of one salon wait already; nothing of the request was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,50 @@ class Sender:
     """Who speaks: one salon by its key, or YClients itself by the partner token, with `salon_id` None."""
 
     salon_id: int | None
+
+
+def handle(requests: list[IngestRequest]) -> list[Answer]:
+    """Store the notifications of several requests; return their answers in the same order."""
+    return [_handle(request) for request in requests]
+
+
+def refuse(status: int, sentence: str) -> Answer:
+    """Count a request that is refused as a whole and return its answer."""
+    log.info("notifications refused", status=status, cause=sentence)
+    OPERATOR_REQUESTS.labels(str(status)).inc()
+    code = Code.BAD_TOKEN if status == 401 else Code.BAD_BODY
+    return json_answer(status, format.refusal_of_request(code, sentence))
+
+
+@OPERATOR_SECONDS.time()
+def _handle(request: IngestRequest) -> Answer:
+    try:
+        sender = authenticate(_bearer(request.authorization))
+        results = store(sender=sender, notifications=format.read(request.body))
+    except BadToken:
+        return refuse(401, _("The key is missing or is not a salon's."))
+    except format.BadRequest as error:
+        return refuse(400, str(error))
+    except QuotaExceeded:
+        return _later(
+            429, _("Too many messages of the salon wait to be sent. Try again later."), RETRY_AFTER_QUOTA
+        )
+    except (DatabaseError, InterfaceError):
+        log.exception("notifications not stored")
+        return _later(503, _("Not kept: try again later."), RETRY_AFTER)
+    status, rows = format.answer(results)
+    OPERATOR_REQUESTS.labels(str(status)).inc()
+    return json_answer(status, rows)
+
+
+def _later(status: int, sentence: str, seconds: int) -> Answer:
+    OPERATOR_REQUESTS.labels(str(status)).inc()
+    return json_answer(status, {"success": False, "error": sentence}, Retry_After=str(seconds))
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _space, key = authorization.strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def authenticate(key: str) -> Sender:
@@ -68,29 +118,29 @@ def authenticate(key: str) -> Sender:
     return Sender(salon_id=company.salon_id)
 
 
-def take(*, sender: Sender, wanted: Sequence[Wanted | Refusal]) -> list[Result]:
-    """Keep all that can be taken in one transaction; return what became of each, in the order given.
+def store(*, sender: Sender, notifications: Sequence[Notification | Refusal]) -> list[Result]:
+    """Store all that can be in one transaction; return what became of each, in the order given.
 
-    A repeat of a salon's id returns the `ext_id` of the first time and keeps nothing. Raises DatabaseError or
-    QuotaExceeded, and then nothing is kept.
+    A repeat of a salon's id returns the `ext_id` of the first time and stores nothing. Raises DatabaseError
+    or QuotaExceeded, and then nothing is stored.
     """
     results: dict[int, Result] = {}
-    by_salon: dict[int, list[tuple[int, Wanted]]] = {}
-    for place, one in enumerate(wanted):
-        salon_id = _salon_of(one, sender) if isinstance(one, Wanted) else one
+    by_salon: dict[int, list[tuple[int, Notification]]] = {}
+    for place, one in enumerate(notifications):
+        salon_id = _salon_of(one, sender) if isinstance(one, Notification) else one
         if isinstance(salon_id, Refusal):
             results[place] = salon_id
-        elif isinstance(one, Wanted):
+        elif isinstance(one, Notification):
             by_salon.setdefault(salon_id, []).append((place, one))
     with transaction.atomic():
         companies = _locked(by_salon)
         for salon_id, placed in by_salon.items():
-            results |= _take_for(companies.get(salon_id), placed)
+            results |= _store_for(companies.get(salon_id), placed)
     _note(sender, results)
-    return [results[place] for place in range(len(wanted))]
+    return [results[place] for place in range(len(notifications))]
 
 
-def _salon_of(one: Wanted, sender: Sender) -> int | Refusal:
+def _salon_of(one: Notification, sender: Sender) -> int | Refusal:
     if sender.salon_id is None:
         return one.salon_id or Refusal(one.id, Code.BAD_TOKEN, _("The message does not name its salon."))
     if one.salon_id not in (None, sender.salon_id):
@@ -113,7 +163,7 @@ def _within_quota(company: Company, added: int) -> None:
         raise QuotaExceeded
 
 
-def _take_for(company: Company | None, placed: list[tuple[int, Wanted]]) -> dict[int, Result]:
+def _store_for(company: Company | None, placed: list[tuple[int, Notification]]) -> dict[int, Result]:
     unserved = _why_not(company)
     if company is None or company.session_id is None or unserved is not None:
         code, words = unserved or (Code.NOT_FOUND, _("This salon has no WhatsApp here."))
@@ -139,7 +189,7 @@ def _why_not(company: Company | None) -> tuple[Code, str] | None:
     return None
 
 
-def _queue(company: Company, placed: list[tuple[int, Wanted, str]]) -> dict[int, Result]:
+def _queue(company: Company, placed: list[tuple[int, Notification, str]]) -> dict[int, Result]:
     if not placed or company.session_id is None:
         return {}
     session = Session.objects.get(pk=company.session_id)
@@ -169,7 +219,7 @@ def _queue(company: Company, placed: list[tuple[int, Wanted, str]]) -> dict[int,
 
 
 def _end_unwanted(company: Company, rows: Sequence[Message]) -> None:
-    """Advertising to a client who opted out is taken and ended at once, so that YClients is told
+    """Advertising to a client who opted out is stored and ended at once, so that YClients is told
     "rejected" as of any other message, and a repeat finds the row."""
     phones = {row.phone for row in rows if row.category == Message.Category.ADDS}
     if not phones:
@@ -199,6 +249,6 @@ def _note(sender: Sender, results: dict[int, Result]) -> None:
         code = int(result.code) if isinstance(result, Refusal) else 0
         refused[code] = refused.get(code, 0) + 1
     for code, number in refused.items():
-        OPERATOR_MESSAGES.labels(str(code) if code else "taken").inc(number)
-    taken = refused.pop(0, 0)
-    log.info("notifications taken", salon_id=sender.salon_id, taken=taken, refused=refused)
+        OPERATOR_MESSAGES.labels(str(code) if code else "stored").inc(number)
+    stored = refused.pop(0, 0)
+    log.info("notifications stored", salon_id=sender.salon_id, stored=stored, refused=refused)

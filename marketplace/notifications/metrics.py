@@ -11,7 +11,7 @@ from whatsapp.models import Message
 
 OPERATOR_SECONDS = Histogram(
     "marketplace_operator_seconds",
-    "Seconds until a request with notifications was kept and answered.",
+    "Seconds until a request with notifications was stored and answered.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 OPERATOR_REQUESTS = Counter(
@@ -19,7 +19,7 @@ OPERATOR_REQUESTS = Counter(
 )
 OPERATOR_MESSAGES = Counter(
     "marketplace_operator_messages_total",
-    "Notifications by outcome: taken (repeats included), or YClients' code of the refusal.",
+    "Notifications by outcome: stored (repeats included), or YClients' code of the refusal.",
     ["outcome"],
 )
 CALLBACKS = Counter(

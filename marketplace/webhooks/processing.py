@@ -62,6 +62,12 @@ def apply_due(webhook_id: int) -> None:
         _apply_claimed(claimed)
 
 
+def replay(*, webhook: InboundWebhook) -> None:
+    """Let a worker apply the webhook again, whatever became of it, as if it had just arrived."""
+    WEBHOOKS.replay(InboundWebhook.objects.filter(pk=webhook.pk))
+    webhook.refresh_from_db()
+
+
 def has_effect(*, kind: str, name: str) -> bool:
     """Whether a webhook of this kind and name does anything; the others are stored, and marked so."""
     if kind == InboundWebhook.Kind.ENTITY:

@@ -1,78 +1,152 @@
-"""Keeping webhooks: each in the database once, however often and in how many processes at once it arrives."""
+"""Storing webhooks: each in the database once, however often and in how many processes at once it arrives."""
 
-from collections import Counter
-from collections.abc import Iterable
+import json
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-import structlog
-from django.db import DatabaseError, DataError, IntegrityError, transaction
-from django.db.models import F
+from django.db import DatabaseError, DataError, IntegrityError, connection
+from django.db.models import Max
+from django.utils import timezone
 
-from marketplace.models import InboundWebhook
+from marketplace.models import Company, InboundWebhook, MarketplaceEvent
+from marketplace.webhooks import processing
+from marketplace.webhooks.verification import VerifiedWebhook
 
-log = structlog.get_logger("webhooks")
+Kind = InboundWebhook.Kind
+State = InboundWebhook.State
+Type = MarketplaceEvent.Type
+
+# A process that dies between storing and applying leaves the row to the worker after this time.
+TAKEOVER = timedelta(seconds=30)
+# What changes a salon's status, and the changes that each lifecycle event itself makes.
+STATUS_CHANGES = (
+    Type.REGISTRATION_STARTED,
+    Type.INTEGRATION_ACTIVATED,
+    Type.FROZEN,
+    Type.UNFROZEN,
+    Type.UNINSTALL_DENIED,
+    Type.UNINSTALLED,
+)
+OWN_EFFECTS: dict[str, tuple[str, ...]] = {
+    "uninstall": (Type.FROZEN, Type.UNINSTALLED),
+    "freeze": (Type.FROZEN,),
+    "payment": (Type.UNFROZEN,),
+}
+
+TABLE, SALONS = InboundWebhook._meta.db_table, Company._meta.db_table
+# The same on both databases. A new row's `repeats` is one less than the times it arrived in this statement,
+# that of a row which was there is not.
+INSERT = f"""
+    INSERT INTO {TABLE} (kind, dedupe_key, salon_id, company_id, name, body, state, repeats, attempts,
+                         next_attempt_at, last_error, received_at)
+    VALUES %s
+    ON CONFLICT (dedupe_key) DO UPDATE SET repeats = {TABLE}.repeats + excluded.repeats + 1
+    RETURNING id, dedupe_key, state, repeats
+"""  # noqa: S608  names of our own tables
+ROW = f"(%s, %s, %s, (SELECT id FROM {SALONS} WHERE salon_id = %s), %s, %s, %s, %s, 0, %s, '', %s)"  # noqa: S608
 
 
 class Outcome(StrEnum):
-    """What became of an authentic body."""
+    """What became of an authentic webhook."""
 
-    KEPT = "kept"
+    STORED = "stored"
     REPEAT = "repeat"
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """A body that is now in the database, perhaps from before."""
+class StoredWebhook:
+    """A webhook that is in the database, perhaps from before; `is_due`: its effect has not been tried yet."""
 
     outcome: Outcome
-    webhook: InboundWebhook
+    id: int
+    kind: Kind
+    is_due: bool
 
 
-def keep_all(rows: list[InboundWebhook]) -> list[Received | DatabaseError]:
-    """Insert the rows by one commit, or count a repeat of the one that has the key; answers in their order.
+def store_all(webhooks: list[VerifiedWebhook]) -> list[StoredWebhook | DatabaseError]:
+    """Insert webhooks by one statement and one commit, or count repeats; returns results in their order.
 
-    An error in the list is that row's own. Raises DatabaseError when none could be kept.
+    An error in the list is that webhook's own. Raises DatabaseError when none could be stored.
     """
-    known = InboundWebhook.objects.in_bulk([row.dedupe_key for row in rows], field_name="dedupe_key")
-    new = {row.dedupe_key: row for row in reversed(rows) if row.dedupe_key not in known}
+    if not webhooks:
+        return []
+    keys = _dedupe_keys(webhooks)
     try:
-        with transaction.atomic():
-            InboundWebhook.objects.bulk_create(new.values())
-            _count_repeats(row.dedupe_key for row in rows if new.get(row.dedupe_key) is not row)
-    except (IntegrityError, DataError):
-        # Another process has kept one of them meanwhile, or the database does not take one: the others are
-        # not to suffer from it.
-        return [_keep(row) for row in rows]
-    received: list[Received | DatabaseError] = []
-    for row in rows:
-        is_new = new.get(row.dedupe_key) is row
-        same = row if is_new else known.get(row.dedupe_key) or new[row.dedupe_key]
-        received.append(_received(same, Outcome.KEPT if is_new else Outcome.REPEAT))
-    return received
+        found = _insert(dict(zip(reversed(keys), reversed(webhooks), strict=True)), keys)
+    except (DataError, IntegrityError) as error:
+        if len(webhooks) == 1:
+            return [error]
+        # The database does not take one of them: the others are not to suffer from it.
+        return [result for webhook in webhooks for result in store_all([webhook])]
+    results: list[StoredWebhook | DatabaseError] = []
+    for key, webhook in zip(keys, webhooks, strict=True):
+        id_, state, is_new = found[key]
+        found[key] = (id_, state, False)
+        outcome = Outcome.STORED if is_new else Outcome.REPEAT
+        results.append(StoredWebhook(outcome, id_, webhook.kind, state == State.RECEIVED))
+    return results
 
 
-def _count_repeats(keys: Iterable[str]) -> None:
-    for key, times in Counter(keys).items():
-        InboundWebhook.objects.filter(dedupe_key=key).update(repeats=F("repeats") + times)
+def _insert(webhooks: dict[str, VerifiedWebhook], keys: list[str]) -> dict[str, tuple[int, str, bool]]:
+    """Return by its key the row's id, its state, and whether it is new."""
+    now = timezone.now()
+    parameters: list[Any] = []
+    times = {key: keys.count(key) for key in webhooks}
+    for key in sorted(webhooks):  # in one order, or two processes with the same repeats could deadlock
+        parameters += _parameters(webhooks[key], key, times[key] - 1, now)
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT % ", ".join([ROW] * len(webhooks)), parameters)
+        return {
+            key: (id_, state, repeats == times[key] - 1) for id_, key, state, repeats in cursor.fetchall()
+        }
 
 
-def _keep(row: InboundWebhook) -> Received | DatabaseError:
-    row.pk = None  # of an insertion that was undone
-    try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-    except DataError as error:
-        return error
-    except IntegrityError as error:
-        same = InboundWebhook.objects.filter(dedupe_key=row.dedupe_key).first()
-        if same is None:
-            return error
-        _count_repeats([same.dedupe_key])
-        return _received(same, Outcome.REPEAT)
-    return _received(row, Outcome.KEPT)
+def _parameters(webhook: VerifiedWebhook, key: str, repeats: int, now: datetime) -> tuple[Any, ...]:
+    due_at = None
+    if processing.has_effect(kind=webhook.kind, name=webhook.name):
+        due_at = now if webhook.kind == Kind.ENTITY else now + TAKEOVER
+    moment = connection.ops.adapt_datetimefield_value
+    return (
+        webhook.kind.value,
+        key,
+        webhook.salon_id,
+        webhook.salon_id,
+        webhook.name,
+        json.dumps(webhook.body),
+        (State.RECEIVED if due_at else State.IGNORED).value,
+        repeats,
+        moment(due_at),
+        moment(now),
+    )
 
 
-def _received(webhook: InboundWebhook, outcome: Outcome) -> Received:
-    log.info(f"webhook {outcome}", salon_id=webhook.salon_id, name=webhook.name, webhook=webhook.pk)
-    return Received(outcome, webhook)
+def _dedupe_keys(webhooks: list[VerifiedWebhook]) -> list[str]:
+    """Return each webhook's key.
+
+    A lifecycle body has no time and no number, so it is a repeat as long as nothing else has happened to the
+    salon: after a reinstall the same "uninstall" is new.
+    """
+    changes = _last_changes({webhook.salon_id for webhook in webhooks if webhook.kind == Kind.LIFECYCLE})
+    keys = []
+    for webhook in webhooks:
+        if webhook.kind == Kind.ENTITY:
+            keys.append(f"entity:{webhook.salon_id}:{webhook.digest}")
+            continue
+        own = OWN_EFFECTS.get(webhook.name, ())
+        others = [last for kind, last in changes.get(webhook.salon_id, {}).items() if kind not in own]
+        since = max(others, default=0)
+        keys.append(f"lifecycle:{webhook.salon_id}:{webhook.name}:{since}:{webhook.digest}")
+    return keys
+
+
+def _last_changes(salon_ids: set[int]) -> dict[int, dict[str, int]]:
+    """Return for each salon the id of its last event of each type that changes its status."""
+    if not salon_ids:
+        return {}
+    events = MarketplaceEvent.objects.filter(salon_id__in=salon_ids, event_type__in=STATUS_CHANGES).order_by()
+    found: dict[int, dict[str, int]] = {}
+    for salon_id, event_type, last in events.values_list("salon_id", "event_type").annotate(Max("id")):
+        found.setdefault(salon_id, {})[event_type] = last
+    return found

@@ -14,7 +14,6 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.access_log import hide_query_strings
 from config.shared.logs import mask_event, scrub_sentry_event
 from config.shared.masking import (
     MOST_MASKED,
@@ -290,20 +289,6 @@ def test_bound_values_are_masked_and_session_ids_are_not() -> None:
     (line,) = lines_of(f"ours.info('x', session='{session}', phone='79990001122', qr='2@abc', salon_id=101)")
     said = (line["session"], line["phone"], line["qr"], line["salon_id"])
     assert said == (session, "7999*****22", "[hidden]", 101)
-
-
-def test_daphne_s_access_log_shows_neither_query_nor_webhook_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    from daphne.access import AccessLogGenerator
-
-    written: list[str] = []
-    monkeypatch.setattr(
-        AccessLogGenerator, "write_entry", lambda self, host, date, request, *rest: written.append(request)
-    )
-    hide_query_strings()
-    entry: Any = AccessLogGenerator.__new__(AccessLogGenerator)
-    entry.write_entry("host", "date", f"GET /marketplace/onboarding?token={JWT}")
-    entry.write_entry("host", "date", "POST /webhook/yclients/AbCdEf_123-456")
-    assert written == ["GET /marketplace/onboarding", "POST /webhook/yclients/[hidden]"]
 
 
 def test_an_error_report_has_no_request_and_no_secret() -> None:

@@ -3,20 +3,28 @@
 import json
 from typing import Any
 
-from django.test import Client
-
+from config.shared.endpoints import IngestRequest
 from marketplace.models import MarketplaceEvent
+from marketplace.webhooks import intake
+from tests import ingest_client
+from tests.ingest_client import Reply
 from tests.marketplace.salons_data import MOSCOW
 from tests.payloads import load
 
 WEBHOOK_URL = "/webhook/yclients"
-MOSCOW_WEBHOOK_URL = f"{WEBHOOK_URL}/webhook_secret-of-{MOSCOW}"
+MOSCOW_SECRET = f"webhook_secret-of-{MOSCOW}"
+MOSCOW_WEBHOOK_URL = f"{WEBHOOK_URL}/{MOSCOW_SECRET}"
 
 
-def post(body: Any, url: str = WEBHOOK_URL) -> Any:
+def post(body: Any, url: str = WEBHOOK_URL) -> Reply:
     """Post a body, or its raw bytes, and return the answer."""
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Client().post(url, data=raw, content_type="application/json")
+    return ingest_client.post(url, body)
+
+
+def store(body: Any, secret: str = MOSCOW_SECRET) -> None:
+    """Let a webhook arrive in this thread, and so in its transaction."""
+    [answer] = intake.handle([request(body, secret)])
+    assert answer.status == 200, answer.content
 
 
 def lifecycle_body(event: str, **changes: Any) -> dict[str, Any]:
@@ -27,3 +35,8 @@ def lifecycle_body(event: str, **changes: Any) -> dict[str, Any]:
 def events(kind: str) -> int:
     """Return how many marketplace events of this kind there are."""
     return MarketplaceEvent.objects.filter(event_type=kind).count()
+
+
+def request(body: Any, secret: str = "") -> IngestRequest:
+    """Return the request that posts a body, for code that takes several at once."""
+    return IngestRequest(body if isinstance(body, bytes) else json.dumps(body).encode(), secret)

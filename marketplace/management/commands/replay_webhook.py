@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 
 from marketplace.models import InboundWebhook
-from marketplace.webhooks import intake, processing
+from marketplace.webhooks import processing
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         chosen = self._choose(options["ids"], options["state"], options["salon"])
         failed = 0
         for webhook in chosen:
-            intake.replay(webhook=webhook)
+            processing.replay(webhook=webhook)
             state = processing.apply(webhook=webhook)
             failed += state in (InboundWebhook.State.FAILED, InboundWebhook.State.DEAD)
             cause = f": {_last_line(webhook.last_error)}" if webhook.last_error else ""

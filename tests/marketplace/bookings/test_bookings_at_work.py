@@ -9,11 +9,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from marketplace.models import InboundWebhook, RecordState
-from marketplace.webhooks import intake, processing
+from marketplace.webhooks import processing
 from marketplace.worker.loop import Worker
 from tests.marketplace.bookings.salon import in_days, open_salon, record_body
-from tests.marketplace.salons_data import MOSCOW
-from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, post
+from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, post, store
 from tests.marketplace.worker.test_worker import at_work, until
 from whatsapp.messages import status_changes
 from whatsapp.models import Message
@@ -43,7 +42,7 @@ def test_webhooks_of_one_booking_applied_at_once_lead_to_one_message() -> None:
     open_salon()
     for second in range(12):
         body = record_body("update" if second else "create", second, start=in_days(3 + second))
-        intake.receive(body=body, secret=f"webhook_secret-of-{MOSCOW}")
+        store(body)
 
     def apply(pk: int) -> str:
         try:

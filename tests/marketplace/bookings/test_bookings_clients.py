@@ -20,7 +20,7 @@ from tests.marketplace.bookings.salon import (
     work,
 )
 from tests.marketplace.salons_data import make_active
-from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, post
+from tests.marketplace.webhook_posts import store
 from whatsapp.models import Message, Session
 
 pytestmark = pytest.mark.django_db
@@ -109,7 +109,7 @@ def test_a_salon_without_a_linked_device_says_nothing() -> None:
 
 def test_an_uninstalled_salons_late_webhook_does_nothing() -> None:
     open_salon()
-    post(record_body("create", 1), MOSCOW_WEBHOOK_URL)
+    store(record_body("create", 1))
     lifecycle.uninstall(Company.objects.get(), by="test")
     work()
     assert InboundWebhook.objects.get().state == "ignored"

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from tests.marketplace.notifications.test_intake import CALLBACK, codes, kept, post
+from marketplace.notifications import intake
+from tests.marketplace.notifications.test_intake import CALLBACK, codes, ingest_request, kept, post
 from tests.marketplace.salons_data import MOSCOW, make_active
 from whatsapp.models import Message
 
@@ -69,8 +70,8 @@ def test_no_id_is_answered_when_the_commit_fails(monkeypatch: pytest.MonkeyPatch
         raise OperationalError("the server went away while committing")
 
     monkeypatch.setattr(connection, "commit", fail)
-    response = post({"destination_params": [ONE], **REST})
+    [answer] = intake.handle([ingest_request({"destination_params": [ONE], **REST})])
     monkeypatch.undo()
-    assert response.status_code == 503
-    assert b"ext_id" not in response.content
+    assert answer.status == 503
+    assert b"ext_id" not in answer.content
     assert kept() == []

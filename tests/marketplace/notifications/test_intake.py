@@ -1,5 +1,6 @@
 """The operator's url: who may send, what is kept, how it is answered."""
 
+import asyncio
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,16 +9,18 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
-from django.test import Client
 from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from config.shared.endpoints import IngestRequest
 from marketplace.models import Company
 from marketplace.notifications import format, intake
+from tests import ingest_client
 from tests.environment import PARTNER_TOKEN
+from tests.ingest_client import Reply
 from tests.marketplace.salons_data import ALMATY, EKATERINBURG, MOSCOW, make_active
 from whatsapp.messages import message_queue
 from whatsapp.models import Message, SendingLimits
@@ -28,11 +31,10 @@ KEY = f"api_key-of-{MOSCOW}"
 CALLBACK = "http://127.0.0.1:9/api/v1/sms/delivery/secret-token"
 
 
-def post(body: Any, *, key: str | None = KEY, url: str = OPERATOR_URL, **headers: str) -> Any:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+def post(body: Any, *, key: str | None = KEY, url: str = OPERATOR_URL, **headers: str) -> Reply:
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
-    return Client().post(url, data=raw, content_type="application/json", headers=headers)
+    return ingest_client.post(url, body, headers=headers)
 
 
 def request(*targets: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -48,7 +50,11 @@ def request(*targets: dict[str, Any], **changes: Any) -> dict[str, Any]:
     }
 
 
-def codes(response: Any) -> list[int | None]:
+def ingest_request(body: Any) -> IngestRequest:
+    return IngestRequest(json.dumps(body).encode(), authorization=f"Bearer {KEY}")
+
+
+def codes(response: Reply) -> list[int | None]:
     return [row.get("error_code") for row in response.json()]
 
 
@@ -167,7 +173,7 @@ def test_the_callback_address_is_encrypted_and_in_no_log(caplog: pytest.LogCaptu
     with connection.cursor() as cursor:
         cursor.execute("SELECT callback_url FROM whatsapp_message")
         assert "secret-token" not in cursor.fetchone()[0]
-    assert "notifications taken" in caplog.text
+    assert "notifications stored" in caplog.text
     assert "secret-token" not in caplog.text
 
 
@@ -202,17 +208,19 @@ def test_a_thousand_messages_are_taken_in_one_transaction(django_assert_max_num_
     targets = [{"id": number, "phone": f"7999{number:07d}"} for number in range(1000)]
     # SQLite takes them in pieces, because it allows few parameters in one statement.
     with django_assert_max_num_queries(16 if connection.vendor == "postgresql" else 60):
-        response = post(request(*targets))
-    assert [row["id"] for row in response.json()] == [str(number) for number in range(1000)]
+        [answer] = intake.handle([ingest_request(request(*targets))])
+    response = json.loads(answer.content)
+    assert [row["id"] for row in response] == [str(number) for number in range(1000)]
     rows = kept()
-    assert [row["ext_id"] for row in response.json()] == [str(message.pk) for message in rows]
+    assert [row["ext_id"] for row in response] == [str(message.pk) for message in rows]
     assert [message.external_id for message in rows] == [f"{MOSCOW}:{number}" for number in range(1000)]
 
 
 def test_one_message_takes_few_queries(django_assert_max_num_queries: Any) -> None:
     make_active()
-    with django_assert_max_num_queries(12):
-        post(request())
+    with django_assert_max_num_queries(13):
+        intake.handle([ingest_request(request())])
+    assert len(kept()) == 1
 
 
 def test_nothing_is_kept_when_one_salon_of_the_request_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +238,7 @@ def test_nothing_is_kept_when_one_salon_of_the_request_cannot_be(monkeypatch: py
     targets = [{"id": 1, "phone": "79990000001", "salon_id": MOSCOW}]
     targets += [{"id": 2, "phone": "79990000002", "salon_id": ALMATY}]
     response = post(request(*targets), key=PARTNER_TOKEN)
-    assert (response.status_code, response["Retry-After"], kept()) == (503, "5", [])
+    assert (response.status_code, response.headers["retry-after"], kept()) == (503, "5", [])
 
 
 def test_a_database_that_is_away_is_answered_with_503(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +246,7 @@ def test_a_database_that_is_away_is_answered_with_503(monkeypatch: pytest.Monkey
         raise OperationalError("could not connect")
 
     make_active()
-    monkeypatch.setattr(intake, "take", away)
+    monkeypatch.setattr(intake, "store", away)
     assert post(request()).status_code == 503
 
 
@@ -345,7 +353,7 @@ def test_too_many_messages_or_bytes_are_refused_as_a_whole() -> None:
 def test_the_address_without_its_last_slash_works_and_get_does_not() -> None:
     make_active()
     assert post(request(), url="/yclients/messages").status_code == 200
-    assert Client().get(OPERATOR_URL).status_code == 405
+    assert asyncio.run(ingest_client.ask(OPERATOR_URL, method="GET")).status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -375,9 +383,9 @@ def test_messages_are_counted_by_outcome() -> None:
         return REGISTRY.get_sample_value("marketplace_operator_messages_total", labels) or 0
 
     make_active()
-    taken, refused = counted("taken"), counted("10")
+    stored, refused = counted("stored"), counted("10")
     post(request({"id": "a", "phone": "79990000001"}, {"id": "b", "phone": "12"}))
-    assert (counted("taken"), counted("10")) == (taken + 1, refused + 1)
+    assert (counted("stored"), counted("10")) == (stored + 1, refused + 1)
 
 
 # --- Anything at all ------------------------------------------------------------------------------

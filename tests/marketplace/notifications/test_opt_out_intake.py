@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
 
 from marketplace.inbound import opt_outs
 from marketplace.models import Company
 from marketplace.notifications import callbacks
 from marketplace.yclients import rate_limit
+from tests import ingest_client
 from tests.marketplace.clients import IVAN, OLGA, work, writes
 from tests.marketplace.listener import Listener
 from tests.marketplace.salons_data import EKATERINBURG, MOSCOW, make_active
@@ -34,11 +34,8 @@ def post(*targets: tuple[str, str], dispatch_type: str = "adds", callback: str =
         "dispatch_type": dispatch_type,
         "delivery_callback_url": callback,
     }
-    response = Client().post(
-        "/yclients/messages/",
-        data=json.dumps(body),
-        content_type="application/json",
-        headers={"Authorization": f"Bearer api_key-of-{MOSCOW}"},
+    response = ingest_client.post(
+        "/yclients/messages/", body, headers={"Authorization": f"Bearer api_key-of-{MOSCOW}"}
     )
     assert response.status_code == 200
     rows: list[dict[str, Any]] = response.json()

@@ -120,7 +120,7 @@ def test_an_uninstall_after_a_denied_one_is_no_repeat(moscow: Company, yclients:
     post(lifecycle_body("uninstall"))
     ask_yclients()
     yclients.change(MOSCOW, "uninstall")
-    assert post(lifecycle_body("uninstall")).json()["status"] == "kept"
+    assert post(lifecycle_body("uninstall")).json()["status"] == "stored"
     ask_yclients()
     assert status() == "uninstalled"
 
@@ -253,7 +253,7 @@ def test_a_repeated_uninstall_has_no_second_effect_even_on_the_destroyed_address
     ]
     ask_yclients()
     answers.append(post(lifecycle_body("uninstall"), MOSCOW_WEBHOOK_URL))
-    assert [answer.json()["status"] for answer in answers] == ["kept", "repeat", "repeat"]
+    assert [answer.json()["status"] for answer in answers] == ["stored", "repeat", "repeat"]
     assert (events("uninstall_requested"), events("uninstalled")) == (1, 1)
 
 
@@ -282,7 +282,7 @@ def test_an_uninstall_after_a_reinstall_is_not_a_repeat(moscow: Company, yclient
     uninstall(yclients)
     reinstall(yclients)
     yclients.change(MOSCOW, "uninstall")
-    assert post(lifecycle_body("uninstall")).json()["status"] == "kept"
+    assert post(lifecycle_body("uninstall")).json()["status"] == "stored"
     ask_yclients()
     assert status() == "uninstalled"
     assert events("uninstalled") == 2

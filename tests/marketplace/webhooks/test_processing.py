@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from marketplace.models import Company, InboundWebhook
 from marketplace.salons import lifecycle
-from marketplace.webhooks import intake, processing
+from marketplace.webhooks import processing
 from tests.environment import PARTNER_TOKEN
 from tests.marketplace.salons_data import ALMATY, MOSCOW, make_active
 from tests.marketplace.webhook_posts import events, lifecycle_body, post
@@ -27,7 +27,7 @@ def test_freeze_and_payment() -> None:
         ("freeze", "frozen"),
         ("payment", "active"),
     ):
-        assert post(lifecycle_body(event)).json()["status"] == "kept"
+        assert post(lifecycle_body(event)).json()["status"] == "stored"
         company.refresh_from_db()
         assert company.status == status
         assert company.api_key
@@ -75,7 +75,7 @@ def test_a_failed_effect_is_kept_with_its_traceback_and_can_be_replayed(
     assert PARTNER_TOKEN not in kept.last_error
     assert "79990000900" not in kept.last_error
     assert kept.next_attempt_at is not None
-    intake.replay(webhook=kept)
+    processing.replay(webhook=kept)
     assert processing.apply(webhook=kept) == "applied"
     company.refresh_from_db()
     assert company.status == "frozen"

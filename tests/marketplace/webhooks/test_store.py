@@ -2,17 +2,26 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
-from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 
 from marketplace.models import InboundWebhook
-from marketplace.webhooks import views
+from marketplace.webhooks import envelopes, intake, store
 from tests.environment import PARTNER_TOKEN
 from tests.marketplace.salons_data import MOSCOW, make_active
-from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, WEBHOOK_URL, events, lifecycle_body, post
+from tests.marketplace.webhook_posts import (
+    MOSCOW_SECRET,
+    MOSCOW_WEBHOOK_URL,
+    WEBHOOK_URL,
+    events,
+    lifecycle_body,
+    post,
+    request,
+)
 from tests.payloads import load
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_a_record_is_kept_whole_and_left_to_the_worker() -> None:
     company = make_active()
-    assert post(load("record_update"), MOSCOW_WEBHOOK_URL).json() == {"success": True, "status": "kept"}
+    assert post(load("record_update"), MOSCOW_WEBHOOK_URL).json() == {"success": True, "status": "stored"}
     kept = InboundWebhook.objects.get()
     assert (kept.company_id, kept.salon_id, kept.name) == (company.pk, MOSCOW, "record.update")
     assert (kept.state, kept.body) == ("received", load("record_update"))
@@ -72,14 +81,14 @@ def test_a_database_that_is_away_is_never_answered_with_200(monkeypatch: pytest.
     def away(*_arguments: Any, **_more: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(QuerySet, "bulk_create", away)
+    monkeypatch.setattr(store, "_insert", away)
     assert post(lifecycle_body("freeze")).status_code == 503
 
 
 def test_a_record_that_arrives_four_times_is_kept_once() -> None:
     make_active()
     answers = [post(load("record_update"), MOSCOW_WEBHOOK_URL) for _ in range(4)]
-    assert [answer.json()["status"] for answer in answers] == ["kept", "repeat", "repeat", "repeat"]
+    assert [answer.json()["status"] for answer in answers] == ["stored", "repeat", "repeat", "repeat"]
     assert InboundWebhook.objects.get().repeats == 3
 
 
@@ -123,42 +132,49 @@ def test_copies_that_arrive_at_once_are_kept_once() -> None:
 
 def test_bodies_that_come_together_are_each_answered_for_themselves() -> None:
     make_active()
-    secret = MOSCOW_WEBHOOK_URL.rsplit("/", 1)[-1]
-    record = json.dumps(load("record_update")).encode()
-    probe = json.dumps(lifecycle_body("probe")).encode()
-    forged = json.dumps(lifecycle_body("probe", partner_token="forged")).encode()
-    requests = [
-        views.WebhookRequest(record, secret),
-        views.WebhookRequest(b"no json"),
-        views.WebhookRequest(probe),
-        views.WebhookRequest(forged),
-        views.WebhookRequest(record, secret),
-        views.WebhookRequest(record),  # an entity event on the address that is everybody's
-    ]
-    taken = views.intake_all(requests)
-    assert [one.response.status_code for one in taken] == [200, 400, 200, 403, 200, 403]
-    assert [json.loads(taken[place].response.content)["status"] for place in (0, 2, 4)] == [
-        "kept",
-        "kept",
+    answers = intake.handle(
+        [
+            request(load("record_update"), MOSCOW_SECRET),
+            request(b"no json"),
+            request(lifecycle_body("probe")),
+            request(lifecycle_body("probe", partner_token="forged")),
+            request(load("record_update"), MOSCOW_SECRET),
+            request(load("record_update")),  # an entity event on the address that is everybody's
+        ]
+    )
+    assert [answer.status for answer in answers] == [200, 400, 200, 403, 200, 403]
+    assert [json.loads(answers[place].content)["status"] for place in (0, 2, 4)] == [
+        "stored",
+        "stored",
         "repeat",
     ]
     assert InboundWebhook.objects.get(kind="entity").repeats == 1
     assert InboundWebhook.objects.get(kind="lifecycle").repeats == 0
 
 
-def test_one_that_another_process_keeps_at_the_same_moment_is_a_repeat_and_the_others_are_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    first, second = (json.dumps(lifecycle_body(name)).encode() for name in ("probe", "knock"))
-    views.intake_all([views.WebhookRequest(first)])
-    with monkeypatch.context() as moment_before:
-        moment_before.setattr(QuerySet, "in_bulk", lambda *_arguments, **_named: {})
-        taken = views.intake_all(
-            [views.WebhookRequest(first), views.WebhookRequest(second), views.WebhookRequest(second)]
-        )
-    said = [json.loads(one.response.content)["status"] for one in taken]
-    assert said == ["repeat", "kept", "repeat"]
+def test_several_repeats_and_new_ones_are_stored_by_one_statement() -> None:
+    known, new = request(lifecycle_body("probe")), request(lifecycle_body("tariff_changed"))
+    intake.handle([known])
+    with CaptureQueriesContext(connection) as queries:
+        answers = intake.handle([known, new, known, new, new])
+    said = [json.loads(answer.content)["status"] for answer in answers]
+    assert said == ["repeat", "stored", "repeat", "repeat", "repeat"]
     assert list(InboundWebhook.objects.order_by("pk").values_list("name", "repeats")) == [
-        ("probe", 1),
-        ("knock", 1),
+        ("probe", 2),
+        ("tariff_changed", 2),
     ]
+    assert len([query for query in queries if "INSERT" in query["sql"]]) == 1
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite takes texts of any length")
+def test_one_that_the_database_does_not_take_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def long_name(body: dict[str, Any]) -> envelopes.Lifecycle:
+        envelope = read_lifecycle(body)
+        return replace(envelope, event="x" * 65) if envelope.event == "broken" else envelope
+
+    read_lifecycle = envelopes.read_lifecycle
+    monkeypatch.setattr(envelopes, "read_lifecycle", long_name)
+    names = ("probe", "broken", "tariff_changed")
+    answers = intake.handle([request(lifecycle_body(name)) for name in names])
+    assert [answer.status for answer in answers] == [200, 503, 200]
+    assert set(InboundWebhook.objects.values_list("name", flat=True)) == {"probe", "tariff_changed"}

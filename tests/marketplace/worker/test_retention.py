@@ -9,7 +9,6 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -17,7 +16,7 @@ from marketplace.models import Company, InboundWebhook, MarketplaceEvent, Record
 from marketplace.models.forwarding import ForwardedMessage, Forwarding
 from marketplace.worker import retention
 from marketplace.worker.loop import Worker
-from tests.marketplace.notifications.test_intake import KEY, OPERATOR_URL, request
+from tests.marketplace.notifications.test_intake import post, request
 from tests.marketplace.salons_data import MOSCOW, make_active
 from tests.marketplace.worker.test_worker import at_work, until
 from whatsapp.messages import message_queue
@@ -88,19 +87,13 @@ def test_what_has_not_ended_is_kept(fields: dict[str, Any], goes: bool) -> None:
 def test_a_repeat_of_a_pruned_message_gets_the_same_ext_id_and_sends_nothing() -> None:
     make_active()
 
-    def ask() -> Any:
-        key = {"Authorization": f"Bearer {KEY}"}
-        return (
-            Client().post(OPERATOR_URL, data=request(), content_type="application/json", headers=key).json()
-        )
-
-    first = ask()
+    first = post(request()).json()
     Message.objects.update(
         created_at=timezone.now() - LONG_AGO, status="delivered", wa_message_id="W", callback_state="done"
     )
     retention.prune()
     assert is_pruned(Message.objects.get())
-    assert ask() == first
+    assert post(request()).json() == first
     assert Message.objects.get().status == "delivered"
 
 

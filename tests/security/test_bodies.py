@@ -1,0 +1,158 @@
+"""Senders of huge, endless and slow requests to a real daphne are cut off; its memory stays what it was."""
+
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.environment import SECRETS, clean_environment
+from tests.processes import Process, answers
+from tests.server import free_port
+
+# As `daphne config.asgi:application`, with less patience.
+DAPHNE = """
+from daphne.cli import CommandLineInterface
+from config import daphne_server
+daphne_server.REQUEST_SECONDS = 1.0
+CommandLineInterface.entrypoint()
+"""
+HUGE = 200 * 1024 * 1024
+WEBHOOK = b"POST /webhook/yclients HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+class Daphne:
+    """A running server without a database: what is measured here never gets that far."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self.process, self.port = process, port
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def memory(self) -> int:
+        """Resident bytes at most so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        [peak] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+        return int(peak.split()[1]) * 1024
+
+
+@pytest.fixture(scope="module")
+def daphne(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daphne]:
+    folder = tmp_path_factory.mktemp("daphne")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        **clean_environment(),
+        **SECRETS,
+        "DEBUG": "false",
+        "BASE_URL": url,
+        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+        "DATA_DIR": str(folder),
+        "WHATSAPP_ENGINE": "simulated",
+        "YCLIENTS_API_URL": "http://127.0.0.1:9",
+    }
+    command = [sys.executable, "-c", DAPHNE, "config.asgi:application", "-b", "127.0.0.1", "-p", str(port)]
+    process = Process(
+        "daphne",
+        command,
+        environment=environment,
+        log=folder / "daphne.log",
+        ready=lambda _process: answers(f"{url}/healthz"),
+    )
+    process.start()
+    yield Daphne(process, port)
+    process.terminate()
+
+
+def reply(connection: socket.socket) -> bytes:
+    """All that the server sends until it hangs up."""
+    received = b""
+    try:
+        while chunk := connection.recv(65536):
+            received += chunk
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def send_until_cut(connection: socket.socket, piece: bytes, most: int) -> int:
+    """Send pieces until the server does not take them any more; return how many bytes it took."""
+    sent = 0
+    try:
+        while sent < most:
+            connection.sendall(piece)
+            sent += len(piece)
+    except OSError:
+        pass
+    return sent
+
+
+def test_a_length_of_200_mb_is_refused_before_the_body_is_sent(daphne: Daphne) -> None:
+    with daphne.connect() as connection:
+        connection.sendall(WEBHOOK + f"Content-Length: {HUGE}\r\n\r\n".encode())
+        assert reply(connection).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_sender_of_200_mb_is_cut_off_and_costs_no_memory(daphne: Daphne, framing: str) -> None:
+    before = daphne.memory()
+    piece = b"x" * 1024 * 1024
+    header = f"Content-Length: {HUGE}" if framing == "length" else "Transfer-Encoding: chunked"
+    if framing == "chunked":
+        piece = b"%x\r\n%s\r\n" % (len(piece), piece)
+    with daphne.connect() as connection:
+        connection.sendall(WEBHOOK + header.encode() + b"\r\n\r\n")
+        send_until_cut(connection, piece, HUGE)
+        reply(connection)
+    assert daphne.memory() - before < 20 * 1024 * 1024
+
+
+def test_a_little_more_than_allowed_is_refused_in_words(daphne: Daphne) -> None:
+    with daphne.connect() as connection:
+        piece = b"x" * (1024 * 1024 + 1)
+        connection.sendall(WEBHOOK + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(piece) + piece)
+        assert reply(connection).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"", b"POST /webhook", WEBHOOK + b"X-Long: ", WEBHOOK + b"Content-Length: 1000\r\n\r\n"]
+)
+def test_a_sender_that_trickles_is_cut_off(daphne: Daphne, beginning: bytes) -> None:
+    with daphne.connect() as connection:
+        connection.sendall(beginning)
+        connection.settimeout(0.1)
+        ends = time.monotonic() + 20
+        received = b""
+        while not received:
+            assert time.monotonic() < ends, "the server went on waiting"
+            try:
+                connection.sendall(b"x")
+                received = connection.recv(65536)
+            except TimeoutError:
+                continue
+        assert received.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_kept_connection_may_rest_between_requests_longer_than_one_may_take(daphne: Daphne) -> None:
+    probe = b"GET /webhook/yclients HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with daphne.connect() as connection:
+        connection.sendall(probe)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        time.sleep(1.5)  # no condition to wait for: nothing may happen
+        connection.sendall(probe)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_neither_addresses_nor_queries_are_logged_by_the_server(daphne: Daphne) -> None:
+    with daphne.connect() as connection:
+        connection.sendall(
+            b"GET /webhook/yclients/SomeSecret_1?token=abc HTTP/1.1\r\n"
+            b"Host: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        )
+        assert reply(connection).startswith(b"HTTP/1.1 200 ")
+    log = daphne.process.log_text()
+    assert "SomeSecret_1" not in log
+    assert "token=abc" not in log
