@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
+from config.platforms import PLATFORMS
 from marketplace.yclients.signing import is_placeholder_token
 
 MIN_SECRET_LENGTH = 32
@@ -128,6 +129,8 @@ def _real_addresses() -> list[str]:
 def check_shape(**_kwargs: Any) -> list[CheckMessage]:
     """Values that would fail later, and less plainly."""
     found: list[CheckMessage] = []
+    if settings.PLATFORM not in PLATFORMS:
+        found.append(Error(f"YCLIENTS_BRAND must be one of {', '.join(PLATFORMS)}.", id="startup.E012"))
     if settings.YCLIENTS_ACTIVATION_ENDPOINT not in ("redirect", "callback"):
         found.append(Error("YCLIENTS_ACTIVATION_ENDPOINT must be redirect or callback.", id="startup.E008"))
     if min(settings.POOL_CAPACITY, settings.POOL_SHARD_SIZE, settings.POOL_LEASE_SECONDS) < 1:

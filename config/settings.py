@@ -15,6 +15,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from config.embedded import load_or_create
+from config.platforms import PLATFORMS
 from config.shared.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -45,8 +46,11 @@ FIELD_ENCRYPTION_KEYS: list[str] = [
 ] or [key for key in [_made.get("field_encryption_key", "")] if key]
 JWT_SECRET = env.str("JWT_SECRET", default="") or f"onboarding-token:{SECRET_KEY}"
 
-# --- YClients -----------------------------------------------------------------------------------
-YCLIENTS_REAL_API_URL = "https://api.yclients.com"
+# --- YClients, or Altegio: the same platform under another brand -----------------------------------
+PLATFORM = env.str("YCLIENTS_BRAND", default="yclients").lower()
+_platform = PLATFORMS.get(PLATFORM, PLATFORMS["yclients"])
+PLATFORM_NAME = _platform.name
+YCLIENTS_REAL_API_URL = _platform.api_url
 YCLIENTS_PARTNER_TOKEN = env.str("YCLIENTS_PARTNER_TOKEN", default="").strip()
 YCLIENTS_APPLICATION_ID = int(
     env.str("YCLIENTS_APPLICATION_ID", default="") or env.str("YCLIENTS_APP_ID", default="") or 0
@@ -55,12 +59,12 @@ YCLIENTS_API_URL = env.str("YCLIENTS_API_URL", default=YCLIENTS_REAL_API_URL).rs
 YCLIENTS_MARKETPLACE_URL = env.str(
     "YCLIENTS_MARKETPLACE_URL", default=f"{YCLIENTS_API_URL}/marketplace"
 ).rstrip("/")
-YCLIENTS_ACCEPT = env.str("YCLIENTS_ACCEPT", default="application/vnd.yclients.v2+json")
+YCLIENTS_ACCEPT = env.str("YCLIENTS_ACCEPT", default=_platform.accept)
 YCLIENTS_REQUIRE_SIGNATURE = env.bool("YCLIENTS_REQUIRE_SIGNATURE", default=not DEBUG)
 YCLIENTS_VERIFY_INSTALLATION = env.bool("YCLIENTS_VERIFY_INSTALLATION", default=True)
 YCLIENTS_ACTIVATION_ENDPOINT = env.str("YCLIENTS_ACTIVATION_ENDPOINT", default="redirect")
 # Where a salon owner finds our card again; only shown as a link on pages.
-YCLIENTS_MARKETPLACE_PAGE = env.str("YCLIENTS_MARKETPLACE_PAGE", default="https://yclients.com/appstore")
+YCLIENTS_MARKETPLACE_PAGE = env.str("YCLIENTS_MARKETPLACE_PAGE", default=_platform.marketplace_page)
 
 # --- WhatsApp -----------------------------------------------------------------------------------
 WHATSAPP_ENGINE = env.str("WHATSAPP_ENGINE", default="neonize")
@@ -83,6 +87,7 @@ SALON_QUEUE_LIMIT = env.int("SALON_QUEUE_LIMIT", default=10_000)
 RETENTION_MESSAGES_DAYS = env.int("RETENTION_MESSAGES_DAYS", default=90)
 RETENTION_NUMBERS_DAYS = env.int("RETENTION_NUMBERS_DAYS", default=90)
 RETENTION_BOOKINGS_DAYS = env.int("RETENTION_BOOKINGS_DAYS", default=90)
+RETENTION_OWNER_DAYS = env.int("RETENTION_OWNER_DAYS", default=90)
 RETENTION_WEBHOOKS_DAYS = env.int("RETENTION_WEBHOOKS_DAYS", default=30)
 RETENTION_SESSION_EVENTS_DAYS = env.int("RETENTION_SESSION_EVENTS_DAYS", default=180)
 
@@ -97,6 +102,13 @@ HEALTH_CHECK_TOKEN = env.str("HEALTH_CHECK_TOKEN", default="")
 # Of a pool or worker process, which has no HTTP of its own; port 0 serves none.
 METRICS_PORT = env.int("METRICS_PORT", default=0)
 METRICS_ADDRESS = env.str("METRICS_ADDRESS", default="127.0.0.1")
+# Who answers for the service: on /privacy, /terms and wherever a page says "write to support".
+SUPPORT_PHONE = env.str("SUPPORT_PHONE", default="")
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="")
+SUPPORT_URL = env.str("SUPPORT_URL", default="")
+LEGAL_NAME = env.str("LEGAL_NAME", default="")
+LEGAL_TAX_ID = env.str("LEGAL_TAX_ID", default="")
+LEGAL_ADDRESS = env.str("LEGAL_ADDRESS", default="")
 SENTRY_DSN = env.str("SENTRY_DSN", default="")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 
@@ -193,9 +205,13 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # --- Language and time --------------------------------------------------------------------------
-LANGUAGE_CODE = "ru"
+LANGUAGE_CODE = _platform.language
 LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+# Sentences that name the platform come from its own catalog first; scripts/compile-translations makes it.
+LOCALE_PATHS = [
+    *([BASE_DIR / "locale_altegio"] if PLATFORM == "altegio" else []),
+    BASE_DIR / "locale",
+]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

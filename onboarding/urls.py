@@ -3,12 +3,14 @@
 from django.urls import path
 from django.urls.resolvers import URLPattern, URLResolver
 
-from onboarding import api, views
+from onboarding import api, legal, views
 from onboarding.consumers import OnboardingConsumer
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("auth/yclients/redirect", views.arrive, name="arrive"),
     path("marketplace/onboarding", views.onboarding, name="onboarding"),
+    path("privacy", legal.privacy, name="privacy"),
+    path("terms", legal.terms, name="terms"),
     path("marketplace/activate", api.activate, name="activate"),
     path("marketplace/api/status/<str:session_id>", api.status, name="status"),
     path("marketplace/api/qr", api.qr, name="qr"),

@@ -53,15 +53,8 @@ def test_systemd_and_compose_start_the_same_processes(name: str) -> None:
 def test_the_image_holds_what_the_product_needs_and_nothing_else() -> None:
     recipe = (DEPLOY / "Dockerfile").read_text()
     copied = set(re.findall(r"^COPY (\w[\w.]*) ", recipe, re.MULTILINE))
-    assert copied == {
-        "config",
-        "locale",
-        "manage.py",
-        "marketplace",
-        "onboarding",
-        "templates",
-        "whatsapp",
-    } | {"requirements.txt"}
+    apps = {"config", "marketplace", "onboarding", "whatsapp"}
+    assert copied == apps | {"locale", "locale_altegio", "manage.py", "requirements.txt", "templates"}
     context = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     assert context == copied
     assert "USER product" in recipe

@@ -65,8 +65,8 @@ class LocalYClients:
 
 
 @contextmanager
-def local_yclients() -> Iterator[LocalYClients]:
-    """A running stand-in with the tests' partner token and application id."""
+def local_yclients(**options: Any) -> Iterator[LocalYClients]:
+    """A running stand-in with the tests' partner token and application id; `options` of its settings."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="yclients")
     thread.start()
@@ -75,6 +75,7 @@ def local_yclients() -> Iterator[LocalYClients]:
         application_id=APPLICATION_ID,
         product_url="http://testserver",
         enforce_limits=False,
+        **options,
     )
     try:
         asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(10)
