@@ -1,5 +1,6 @@
 """System checks: a production process with missing or contradicting settings does not start."""
 
+import ipaddress
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -141,8 +142,6 @@ def check_shape(**_kwargs: Any) -> list[CheckMessage]:
         )
     if settings.TRUSTED_PROXIES < 0:
         found.append(Error("TRUSTED_PROXIES must not be negative.", id="startup.E011"))
-    if settings.TRUSTED_PROXIES < 0:
-        found.append(Error("TRUSTED_PROXIES must not be negative.", id="startup.E011"))
     if not settings.DEBUG and not settings.SQLITE and not settings.REDIS_URL:
         found.append(
             Warning(
@@ -152,6 +151,36 @@ def check_shape(**_kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register(Tags.security, deploy=True)
+def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
+    """What a machine on the open internet needs and a development machine does not."""
+    found: list[CheckMessage] = []
+    if len(settings.JWT_SECRET) < MIN_SECRET_LENGTH:
+        hint = "Set JWT_SECRET to at least 32 random characters, or leave it out."
+        found.append(Error("JWT_SECRET is too short.", hint=hint, id="deploy.E001"))
+    database = settings.DATABASES["default"]
+    encrypted = database.get("OPTIONS", {}).get("sslmode") in ("require", "verify-ca", "verify-full")
+    if not settings.SQLITE and not encrypted and not _is_this_machine(database["HOST"]):
+        hint = "Add ?sslmode=verify-full&sslrootcert=… to DATABASE_URL (sslmode=require encrypts only)."
+        said = "PostgreSQL on another machine is reached without TLS."
+        found.append(Error(said, hint=hint, id="deploy.E002"))
+    redis = urlsplit(settings.REDIS_URL)
+    if redis.scheme == "redis" and not _is_this_machine(redis.hostname or ""):
+        hint = "Use a rediss:// address in REDIS_URL."
+        found.append(Error("Redis on another machine is reached without TLS.", hint=hint, id="deploy.E003"))
+    return found
+
+
+def _is_this_machine(host: str) -> bool:
+    """A loopback address or name, or a folder with a Unix socket; nothing means a socket too."""
+    if host in ("", "localhost") or host.startswith("/"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def refuse_bad_start() -> None:

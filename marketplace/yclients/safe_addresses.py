@@ -23,6 +23,7 @@ LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 SPECIAL_NETWORKS = [
     ipaddress.ip_network(network)
     for network in (
+        "192.0.0.0/24",  # protocols' own, of which Python calls some global
         "192.88.99.0/24",  # 6to4 relays
         "2001::/23",  # Teredo and other protocols' own
         "2002::/16",  # 6to4, which wraps any IPv4 address

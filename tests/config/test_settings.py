@@ -4,12 +4,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
 from pytest_django import Settings
 
+from config import checks
 from config.checks import TAG
 from tests.environment import ROOT, SECRETS, clean_environment
 
@@ -126,6 +128,46 @@ def test_each_fault_is_told_apart(changes: dict[str, Any], said: set[str], setti
     for name, value in {**sound, **changes}.items():
         setattr(settings, name, value)
     assert {str(each.id).removeprefix("startup.") for each in run_checks(tags=[TAG])} == said
+
+
+def postgres(**options: Any) -> dict[str, Any]:
+    host = options.pop("host", "db.example.com")
+    return {"SQLITE": False, "DATABASES": {"default": {"HOST": host, "OPTIONS": options}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, set()),
+        ({"JWT_SECRET": "x" * 31}, {"E001"}),
+        ({"JWT_SECRET": "x" * 32}, set()),
+        (postgres(), {"E002"}),
+        (postgres(sslmode="prefer"), {"E002"}),
+        (postgres(sslmode="require"), set()),
+        (postgres(sslmode="verify-full"), set()),
+        (postgres(host="127.0.0.1"), set()),
+        (postgres(host="/run/postgresql"), set()),
+        (postgres(host="10.0.0.5"), {"E002"}),
+        ({"REDIS_URL": "redis://:pw@redis.example.com:6379/0"}, {"E003"}),
+        ({"REDIS_URL": "rediss://:pw@redis.example.com:6379/0"}, set()),
+        ({"REDIS_URL": "redis://[::1]:6379/0"}, set()),
+        ({"REDIS_URL": ""}, set()),
+    ],
+)
+def test_what_a_deployment_lacks_is_told(
+    changes: dict[str, Any], said: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = {**postgres(host="localhost"), "REDIS_URL": "redis://127.0.0.1:6379/0", "JWT_SECRET": "x" * 40}
+    monkeypatch.setattr(checks, "settings", SimpleNamespace(**{**sound, **changes}))
+    assert {str(each.id).removeprefix("deploy.") for each in checks.check_deployment()} == said
+
+
+def test_check_deploy_fails_for_a_short_jwt_secret(tmp_path: Path) -> None:
+    short = {**PRODUCTION, "JWT_SECRET": "short-word-7c"}
+    done = start(["manage.py", "check", "--deploy"], tmp_path, **short)
+    assert done.returncode != 0
+    assert "deploy.E001" in done.stderr
+    assert "short-word-7c" not in done.stderr
 
 
 def test_a_sandbox_with_all_its_settings_starts(tmp_path: Path) -> None:

@@ -140,6 +140,8 @@ def test_a_platform_host_may_not_be_private_even_when_the_settings_name_it() -> 
         "ff02::1", "ff0e::1", "::ffff:8.8.8.8", "::ffff:10.0.0.1", "::8.8.8.8", "64:ff9b::808:808",
         "64:ff9b:1::1", "2002:0a00:0001::1", "2002:808:808::1", "2001::1", "2001:db8::1", "3fff::1",
         "5f00::1", "100::1", "not an address", "",
+        "192.0.0.9",
+        "192.0.0.170",
     ],
 )  # fmt: skip
 def test_private_and_special_addresses_are_not_public(address: str) -> None:
