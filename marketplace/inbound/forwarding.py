@@ -15,6 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from config.shared import hints
+from config.shared.masking import mask_text
 from config.shared.queue import Queue
 from marketplace.inbound.forwarding_metrics import FORWARDINGS
 from marketplace.inbound.forwarding_post import Outcome, new_secret, post
@@ -115,7 +116,7 @@ def _deliver_all(address: Forwarding, started: float) -> int:
     delivered = refused = 0
     ends = started + min(LONGEST_RUN, ADDRESSES.lease.total_seconds() - LONGEST_POST)
     while time.monotonic() < ends and (row := _next(address)) is not None:
-        outcome = post(row)
+        outcome = _post(row)
         if not outcome.cause:
             _note_delivered(row)
             delivered, refused = delivered + 1, 0
@@ -133,6 +134,14 @@ def _next(address: Forwarding) -> ForwardedMessage | None:
     rows = FORWARDED.ready().filter(forwarding=address, forwarding__enabled=True).order_by("pk")
     pk = rows.values_list("pk", flat=True).first()
     return None if pk is None else FORWARDED.claim(pk)
+
+
+def _post(row: ForwardedMessage) -> Outcome:
+    try:
+        return post(row)
+    except Exception as error:
+        log.exception("forwarding failed", delivery=str(row.delivery_id))
+        return Outcome(mask_text(repr(error)))
 
 
 def _note_delivered(row: ForwardedMessage) -> None:

@@ -8,8 +8,8 @@ The address holds the partner token and is never logged.
 """
 
 import json
-from collections.abc import Sequence
 
+from config.shared.masking import mask_text
 from marketplace.models import Company
 from marketplace.notifications import callback_queue
 from marketplace.notifications.callback_queue import REFUSAL, Callback, Claim, Outcome
@@ -33,20 +33,27 @@ def deliver(_message_id: int = 0) -> int:
     if not claim.messages:
         return 0
     by_address: dict[str, list[Callback]] = {}
-    for callback in _callbacks(claim.messages):
+    for callback in _callbacks(claim):
         by_address.setdefault(callback.message.callback_url if callback.statuses else "", []).append(callback)
     nothing_new = by_address.pop("", [])
     callback_queue.record_reported(claim, nothing_new)
     return sum(_deliver_to(claim, url, callbacks) for url, callbacks in by_address.items())
 
 
-def _callbacks(messages: Sequence[Message]) -> list[Callback]:
-    salon_ids = {_salon_id(message) for message in messages}
-    companies = Company.objects.filter(salon_id__in=salon_ids).only(
-        "salon_id", "status", "phone", "timezone_name"
+def _callbacks(claim: Claim) -> list[Callback]:
+    """What is to be posted. A message at which we fail is tried again later and holds up no other one."""
+    numbers = {_salon_number(message) for message in claim.messages}
+    companies = Company.objects.only("salon_id", "status", "phone", "timezone_name").in_bulk(
+        [int(number) for number in numbers if number.isdecimal()], field_name="salon_id"
     )
-    by_salon = {company.salon_id: company for company in companies}
-    return [_callback(message, by_salon.get(_salon_id(message))) for message in messages]
+    callbacks = []
+    for message in claim.messages:
+        try:
+            callbacks.append(_callback(message, companies.get(int(_salon_number(message)))))
+        except Exception as error:  # noqa: BLE001  whatever it is, it is recorded and shown to support staff
+            cause = mask_text(repr(error))
+            callback_queue.record_failure(claim, [Callback(message, [], "")], Outcome("unreadable", cause))
+    return callbacks
 
 
 def _callback(message: Message, company: Company | None) -> Callback:
@@ -61,8 +68,8 @@ def _callback(message: Message, company: Company | None) -> Callback:
     return Callback(message, statuses, phone_numbers.currency_of(region))
 
 
-def _salon_id(message: Message) -> int:
-    return int((message.external_id or "0:").partition(":")[0])
+def _salon_number(message: Message) -> str:
+    return (message.external_id or "").partition(":")[0]
 
 
 def _own_id(message: Message) -> str:

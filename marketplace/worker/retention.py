@@ -96,9 +96,19 @@ def prune(*, ages: Mapping[str, int] | None = None, seconds: float | None = None
     """Forget what is too old, in batches, for at most about `seconds`.
 
     `ages` maps names of kinds to days, before the settings. Safe to repeat, to interrupt, and beside others.
+    Raises what one kind failed with, after the others.
     """
     ends = time.monotonic() + seconds if seconds is not None else None
-    return [_forget(kind, days, ends) for kind, days in _with_ages(ages)]
+    results, failure = [], None
+    for kind, days in _with_ages(ages):
+        try:
+            results.append(_forget(kind, days, ends))
+        except Exception as error:
+            log.exception("not pruned", kind=kind.name)
+            failure = error
+    if failure is not None:
+        raise failure
+    return results
 
 
 def _with_ages(ages: Mapping[str, int] | None) -> list[tuple[Kind, int]]:

@@ -186,6 +186,24 @@ def test_one_message_that_the_receiver_chokes_on_does_not_hold_up_the_others(
     assert states() == ["due", "delivered", "delivered"]
 
 
+def test_a_message_at_which_we_fail_ourselves_does_not_hold_up_the_others(
+    bot: Listener, moscow: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signature = forwarding_post.signature
+
+    def fails_once(**given: Any) -> str:
+        if "плохое".encode() in given["body"]:
+            raise RuntimeError("of no use")
+        return signature(**given)
+
+    monkeypatch.setattr(forwarding_post, "signature", fails_once)
+    for text in ("плохое", "хорошее"):
+        writes(moscow, text)
+    assert deliver() == 1
+    assert states() == ["due", "delivered"]
+    assert "RuntimeError" in ForwardedMessage.objects.earliest("pk").last_error
+
+
 def test_a_receiver_that_refuses_message_after_message_is_left_alone(bot: Listener, moscow: Company) -> None:
     bot.status = 404
     for number in range(6):

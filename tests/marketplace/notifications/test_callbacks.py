@@ -299,6 +299,16 @@ def test_one_refused_message_does_not_hold_up_the_others(there: Listener) -> Non
     assert len(there.got) <= 10
 
 
+def test_one_message_that_cannot_be_read_does_not_hold_up_the_others(there: Listener) -> None:
+    odd, *others = queue(there, "a", "b", "c")
+    Message.objects.filter(pk=odd.pk).update(external_id="no salon's number:a")
+    assert callbacks.deliver() == 2
+    assert [fresh(row).callback_state for row in others] == ["done", "done"]
+    row = fresh(odd)
+    assert (row.callback_state, row.callback_attempts) == ("due", 1)
+    assert "ValueError" in row.callback_error
+
+
 def test_a_refused_address_is_not_asked_for_each_message(there: Listener) -> None:
     queue(there, "a", "b", "c", "d")
     there.status = 403

@@ -1,6 +1,7 @@
 """What is forgotten with time, and what stays."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -122,6 +123,18 @@ def make_old_rows() -> Company:
     company.note("integration_activated", by="worker")
     MarketplaceEvent.objects.update(created_at=long_ago)
     return company
+
+
+def test_a_kind_that_fails_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_before: Any, _after: int) -> Any:
+        raise RuntimeError("of no use")
+
+    make_old_rows()
+    first, *others = retention.KINDS
+    monkeypatch.setattr(retention, "KINDS", (replace(first, forget=fails), *others))
+    with pytest.raises(RuntimeError):
+        retention.prune()
+    assert {result.kind for result in retention.count() if result.rows} == {"webhooks"}
 
 
 def test_each_kind_has_an_age_and_open_things_stay() -> None:
