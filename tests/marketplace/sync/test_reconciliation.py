@@ -4,8 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from config.shared.queue import ClaimLost
 from marketplace.models import Company, CompanyCheck, Discrepancy, Listing, MarketplaceEvent
 from marketplace.sync import listing, reconciliation
 from marketplace.yclients import call_errors, rate_limit
@@ -305,6 +308,52 @@ def test_an_empty_list_ends_nothing(
     assert shown() == [(ALMATY, "unknown_here")]
     moscow.refresh_from_db()
     assert moscow.status == "active"
+
+
+def page_of(count: int) -> list[dict[str, Any]]:
+    return [{"salon_id": 1000 + number, "title": "Салон", "status": "active"} for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 500])
+def test_a_page_is_compared_and_stored_by_a_few_statements(
+    count: int, yclients: LocalYClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(YClients, "salons", lambda *_args, **_more: page_of(count))
+    Listing.objects.create(name=listing.NAME, next_at=timezone.now())
+    with CaptureQueriesContext(connection) as queries:
+        listing.read_next()
+    assert Discrepancy.objects.count() == count
+    assert len(queries) <= 15, [query["sql"][:90] for query in queries]
+
+
+def test_a_page_that_took_longer_than_its_claim_stores_nothing(
+    yclients: LocalYClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_args: Any, **_more: Any) -> list[dict[str, Any]]:
+        Listing.objects.update(claimed_until=timezone.now() + timedelta(minutes=1))  # another worker's by now
+        return page_of(2)
+
+    monkeypatch.setattr(YClients, "salons", slow)
+    Listing.objects.create(name=listing.NAME, next_at=timezone.now())
+    with pytest.raises(ClaimLost):
+        listing.read_next()
+    row = Listing.objects.get()
+    assert (Discrepancy.objects.count(), row.page, row.listed) == (0, 1, 0)
+
+
+def test_a_difference_that_comes_back_is_new_and_one_that_stays_keeps_its_beginning(
+    yclients: LocalYClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(YClients, "salons", lambda *_args, **_more: page_of(2))
+    read_list()
+    long_ago = timezone.now() - timedelta(days=3)
+    Discrepancy.objects.update(first_seen_at=long_ago)
+    Discrepancy.objects.filter(salon_id=1001).update(resolved_at=long_ago)
+    read_list()
+    stays, comes_back = Discrepancy.objects.order_by("salon_id")
+    assert stays.first_seen_at == long_ago
+    assert comes_back.first_seen_at > long_ago
+    assert shown() == [(1000, "unknown_here"), (1001, "unknown_here")]
 
 
 def test_odd_rows_of_the_list_are_passed_over(
