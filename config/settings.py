@@ -293,12 +293,12 @@ LOGGING = logging_settings(
 if SENTRY_DSN:
     import sentry_sdk
 
-    from config.shared.logs import scrub_sentry_event
+    from config.shared.error_reports import prepare_report
 
     sentry_sdk.init(
         dsn=SENTRY_DSN,
         send_default_pii=False,
         max_request_body_size="never",
         include_local_variables=False,
-        before_send=scrub_sentry_event,
+        before_send=prepare_report,
     )

@@ -26,12 +26,6 @@ def mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> M
     }
 
 
-def scrub_sentry_event(event: Any, _hint: Any) -> Any:
-    """Sentry's last step: the same masking as for log lines, and no request details at all."""
-    event.pop("request", None)
-    return {name: mask_value(name, value) for name, value in event.items()}
-
-
 def logging_settings(level: str, *, pretty: bool, secrets: Iterable[str] = ()) -> dict[str, Any]:
     """Return a dictConfig that sends all loggers through one masking formatter to stderr.
 

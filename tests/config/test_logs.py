@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.shared.logs import mask_event, scrub_sentry_event
+from config.shared.logs import mask_event
 from config.shared.masking import (
     MOST_MASKED,
     hide_values,
@@ -289,16 +289,6 @@ def test_bound_values_are_masked_and_session_ids_are_not() -> None:
     (line,) = lines_of(f"ours.info('x', session='{session}', phone='79990001122', qr='2@abc', salon_id=101)")
     said = (line["session"], line["phone"], line["qr"], line["salon_id"])
     assert said == (session, "7999*****22", "[hidden]", 101)
-
-
-def test_an_error_report_has_no_request_and_no_secret() -> None:
-    report = scrub_sentry_event(
-        {"request": {"headers": {}}, "exception": {"values": [{"value": "tel 79990001122"}]},
-         "event_id": "9f" * 16, "extra": {"api_key": "x"}},
-        None,
-    )  # fmt: skip
-    assert report == {"exception": {"values": [{"value": "tel 7999*****22"}]}, "event_id": "9f" * 16,
-                      "extra": {"api_key": "[hidden]"}}  # fmt: skip
 
 
 def test_the_names_of_a_line_are_kept() -> None:
