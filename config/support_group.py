@@ -6,6 +6,7 @@ NAME = "Support"
 SEES = {
     "whatsapp": ("session", "sessionevent", "pool", "message"),
     "marketplace": (
+        "accessrequest",
         "company",
         "marketplaceevent",
         "inboundwebhook",
@@ -21,6 +22,7 @@ SEES = {
 }
 # The change permission stands for the operations; the pages let nobody edit anything.
 OPERATES = {
+    "accessrequest",
     "session",
     "company",
     "inboundwebhook",

@@ -14,7 +14,7 @@ from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from onboarding import tokens, words
-from onboarding.token_scope import TokenRevoked
+from onboarding.token_scope import Disputed, TokenRevoked
 from onboarding.tokens import Registrant
 
 log = structlog.get_logger("onboarding")
@@ -45,7 +45,7 @@ class ApiError(Exception):
         return JsonResponse(body, status=self.status, headers=headers)
 
 
-KNOWN_ERRORS = (ApiError, TokenRevoked, django.db.Error)
+KNOWN_ERRORS = (ApiError, TokenRevoked, Disputed, django.db.Error)
 
 
 def endpoint(method: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -81,6 +81,8 @@ def _explain(request: HttpRequest, error: Exception) -> HttpResponse:
         return error.response()
     if isinstance(error, TokenRevoked):
         return ApiError(401, "no_power").response()
+    if isinstance(error, Disputed):
+        return ApiError(409, "disputed").response()
     log.error("database does not answer", path=request.path, error=repr(error))
     return ApiError(503, "unavailable", retry_after=5).response()
 

@@ -16,6 +16,12 @@ def is_older(picture: dict[str, Any], *, than: dict[str, Any]) -> bool:
     return bool(picture["generation"] == than["generation"] and picture["version"] < than["version"])
 
 
+def _lost(picture: dict[str, Any]) -> str:
+    """Why the last link is gone; empty while one stands, or when there was none."""
+    said: str = picture["lostLink"] or (picture["message"] if picture["status"] == "logged_out" else "")
+    return said
+
+
 def derive(before: dict[str, Any] | None, after: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the events for a page that has `before` (None: nothing yet): the snapshot, then what is new."""
 
@@ -49,6 +55,8 @@ def derive(before: dict[str, Any] | None, after: dict[str, Any]) -> list[dict[st
                 "message": after["pairingErrorMessage"],
             }
         )
+    if (lost := _lost(after)) and (before is None or not _lost(before)):
+        events.append({"event": "error", "code": "logged_out", "message": lost})
     if new("connected"):
         events.append(
             {

@@ -26,7 +26,7 @@ def look(registrant: Registrant, *, viewed: bool = True) -> dict[str, Any]:
 
 def note_view(scope: TokenScope) -> None:
     """Somebody looks at these salons' page; call it when it opens and at least every 45 s."""
-    if snapshots.company_status(scope) not in NOT_SERVED:
+    if snapshots.company_status(scope) not in NOT_SERVED and not scope.is_disputed:
         services.view(session=scope.session)
         scope.session.refresh_from_db()
 
@@ -46,6 +46,8 @@ def request_qr(registrant: Registrant) -> None:
     """
     try:
         services.request_qr(session=token_scope.acting(registrant).session)
+    except token_scope.Disputed as error:
+        raise RequestRejected("disputed") from error
     except services.AlreadyLinked as error:
         raise RequestRejected("already_linked") from error
     except services.TooSoon as error:
@@ -53,12 +55,14 @@ def request_qr(registrant: Registrant) -> None:
 
 
 def request_pairing_code(registrant: Registrant, phone: object) -> None:
-    """Ask for a pairing code for a phone number as a person typed it; raises NoPower, Unfulfilled."""
+    """Ask for a pairing code for a phone number as a person typed it; raises as `request_qr`."""
     typed = str(phone) if isinstance(phone, str | int) and not isinstance(phone, bool) else ""
     if not typed or len(typed) > PHONE_MOST:
         raise RequestRejected("invalid_phone")
     try:
         services.request_pairing_code(session=token_scope.acting(registrant).session, phone=typed)
+    except token_scope.Disputed as error:
+        raise RequestRejected("disputed") from error
     except services.InvalidPhone as error:
         raise RequestRejected("invalid_phone") from error
     except services.AlreadyLinked as error:

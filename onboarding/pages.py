@@ -9,7 +9,9 @@ from csp.decorators import csp_replace
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import translation
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_exempt
@@ -66,6 +68,13 @@ ERRORS = {
         503,
         gettext_lazy("Too many salons are connecting at this moment"),
         gettext_lazy("Nothing is lost. Wait half a minute, then press “Connect” in YClients again."),
+    ),
+    "link_ended": (
+        403,
+        gettext_lazy("The link has run out"),
+        gettext_lazy(
+            "It works once and for ten minutes only. Open the application in YClients and ask for a new one."
+        ),
     ),
     "no_token": (
         400,
@@ -142,6 +151,18 @@ def render(template: str, context: dict[str, Any], *, status: int = 200) -> Http
         render_to_string(template, {"marketplace_page": settings.YCLIENTS_MARKETPLACE_PAGE, **context}),
         status=status,
     )
+
+
+def onboarding_address(token: str) -> str:
+    """Where the page of this token is."""
+    return f"{reverse('onboarding')}?{urlencode({'token': token})}"
+
+
+def method_not_allowed(allowed: str) -> HttpResponse:
+    """405, with the methods that are allowed, such as `GET, POST`."""
+    response = error("method_not_allowed")
+    response["Allow"] = allowed
+    return response
 
 
 def error(word: str) -> HttpResponse:

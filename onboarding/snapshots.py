@@ -3,11 +3,10 @@
 from functools import lru_cache
 from typing import Any
 
-import phonenumbers
 import segno
 
 from marketplace.models import Company
-from onboarding import words
+from onboarding import phones, refusals, words
 from onboarding.token_scope import TokenScope
 from onboarding.tokens import Registrant
 from whatsapp.sessions import services
@@ -41,15 +40,20 @@ def build(registrant: Registrant, scope: TokenScope, *, pool_running: bool) -> d
         "title": title(scope),
         "companyStatus": status,
         "poolRunning": pool_running,
-        "message": words.of_session(shown, pool_running=pool_running),
-        **_whatsapp(shown),
+        "message": words.problem("disputed")
+        if scope.is_disputed
+        else words.of_session(shown, pool_running=pool_running),
+        "disputed": scope.is_disputed,
+        "branches": words.of_branches(scope.checks),
+        "paymentUrl": refusals.payment_address(scope.company.salon_id) if status == Statuses.FROZEN else None,
+        **_whatsapp(shown, hidden=shown.linked or scope.is_disputed),
         "activation": _activation(scope, shown, status),
     }
 
 
-def _whatsapp(shown: Snapshot) -> dict[str, Any]:
-    # A code of a device that is linked by now would only confuse.
-    qr, code = ("", "") if shown.linked else (shown.qr, shown.pairing_code)
+def _whatsapp(shown: Snapshot, *, hidden: bool) -> dict[str, Any]:
+    """`hidden`: no codes, for a device is linked by now or none may be; a linked phone is always masked."""
+    qr, code, typed = ("", "", "") if hidden else (shown.qr, shown.pairing_code, shown.pairing_phone)
     return {
         "status": shown.status,
         "connected": shown.connected,
@@ -58,8 +62,8 @@ def _whatsapp(shown: Snapshot) -> dict[str, Any]:
         "settling": shown.connected and not shown.proven,
         "trouble": shown.trouble or None,
         "lostLink": words.of_lost_link(shown) or None,
-        "phoneNumber": shown.phone,
-        "phoneFormatted": format_phone(shown.phone),
+        "phoneNumber": phones.masked(shown.phone),
+        "phoneFormatted": phones.masked(phones.formatted(shown.phone)),
         "hasQR": bool(qr),
         "qr": qr or None,
         "svg": draw(qr) if qr else None,
@@ -67,8 +71,8 @@ def _whatsapp(shown: Snapshot) -> dict[str, Any]:
         "hasPairingCode": bool(code),
         "pairingCode": code or None,
         "pairingCodeExpiresIn": shown.pairing_code_expires_in if code else 0,
-        "pairingPhone": shown.pairing_phone,
-        "pairingPhoneFormatted": format_phone(shown.pairing_phone),
+        "pairingPhone": typed,
+        "pairingPhoneFormatted": phones.formatted(typed),
         "pairingError": shown.pairing_error or None,
         "pairingErrorMessage": words.problem(shown.pairing_error) if shown.pairing_error else None,
     }
@@ -115,17 +119,6 @@ def title(scope: TokenScope) -> str:
     """The salons' names, for a heading; numbers stand for those without one."""
     named = [company.title or f"№ {company.salon_id}" for company in scope.companies]
     return ", ".join(named[:3]) + (f" +{len(named) - 3}" if len(named) > 3 else "")
-
-
-def format_phone(digits: str) -> str:
-    """`79991234567` → `+7 999 123-45-67`; empty stays empty."""
-    if not digits:
-        return ""
-    try:
-        number = phonenumbers.parse(f"+{digits}", None)
-    except phonenumbers.NumberParseException:
-        return f"+{digits}"
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 @lru_cache(maxsize=128)

@@ -1,9 +1,10 @@
 """The rows that a token speaks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from marketplace.models import Company
+from marketplace.models import Company, RegistrationCheck
+from marketplace.salons import access
 from onboarding.tokens import Registrant
 from whatsapp.models import Session
 
@@ -12,19 +13,29 @@ class TokenRevoked(Exception):
     """The token is genuine, but what it speaks for is gone: nothing may be done with it."""
 
 
+class Disputed(Exception):
+    """Two users have come for one of the token's salons: it may look, and link nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenScope:
     """A token's salons: `company` is the one that it names first, `companies` all that share its session."""
 
     company: Company
     companies: list[Company]
+    checks: list[RegistrationCheck] = field(default_factory=list)  # further salons that may join them
 
     @property
     def session(self) -> Session:
-        """The WhatsApp session of all these salons; raises NoPower while there is none."""
+        """The WhatsApp session of all these salons; raises TokenRevoked while there is none."""
         if self.company.session is None:
             raise TokenRevoked(f"salon {self.company.salon_id} has no session")
         return self.company.session
+
+    @property
+    def is_disputed(self) -> bool:
+        """Two users have come for one of the salons: nobody may link their WhatsApp until support decides."""
+        return any(company.disputed_at for company in self.companies)
 
     @property
     def may_act(self) -> bool:
@@ -33,7 +44,7 @@ class TokenScope:
 
 
 def load(registrant: Registrant) -> TokenScope:
-    """Read the token's salons in one query; raise NoPower when they are gone.
+    """Read the token's salons in one query; raise TokenRevoked when they are gone.
 
     A token from before the last uninstall stays dead after a reinstall, which brings a new one.
     """
@@ -51,14 +62,36 @@ def load(registrant: Registrant) -> TokenScope:
     # Tokens carry whole seconds.
     if reinstalled and removed_at and registrant.issued_at < removed_at.replace(microsecond=0):
         raise TokenRevoked("issued before the application was removed")
-    return TokenScope(company, [row for row in rows if row.session_id == company.session_id])
+    if not _has_power(company, registrant):
+        raise TokenRevoked("the salon belongs to somebody else by now")
+    shared = [row for row in rows if row.session_id == company.session_id and _has_power(row, registrant)]
+    return TokenScope(company, shared, _checks(company, registrant))
+
+
+def _has_power(company: Company, registrant: Registrant) -> bool:
+    if registrant.holder is None and registrant.access_request is None:
+        return True
+    return access.has_power(company, holder=registrant.holder or "", request_id=registrant.access_request)
+
+
+def _checks(company: Company, registrant: Registrant) -> list[RegistrationCheck]:
+    if len(registrant.salon_ids) == 1:
+        return []
+    found = RegistrationCheck.objects.select_related("company").defer(
+        "company__api_key", "company__webhook_secret"
+    )
+    named = found.filter(session=company.session_id, company__salon_id__in=registrant.salon_ids)
+    return list(named.exclude(state=RegistrationCheck.State.DETAILS).order_by("company__salon_id"))
 
 
 def acting(registrant: Registrant) -> TokenScope:
-    """Like `load`, for a request that changes something; raises NoPower for an uninstalled salon, too."""
+    """Like `load`, for a request that changes something; also raises TokenRevoked for a removed salon, and
+    Disputed."""
     scope = load(registrant)
     if not scope.may_act:
         raise TokenRevoked("the salon has removed the application")
+    if scope.is_disputed:
+        raise Disputed(f"salon {scope.company.salon_id}")
     return scope
 
 

@@ -39,6 +39,8 @@ class Registrant:
     salon_ids: tuple[int, ...]  # every salon of the registration, salon_id among them
     issued_at: datetime
     expires_at: datetime
+    holder: str | None = None  # `ownership.digest_of` the visitor, empty for an unsigned one; see `verify`
+    access_request: int | None = None  # of somebody who opened the salon's one-time link
 
     @property
     def session_name(self) -> str:
@@ -46,19 +48,30 @@ class Registrant:
         return f"company_{self.salon_id}"
 
 
-def issue(*, company: Company, companies: list[Company]) -> str:
-    """Return a token over `companies`, which share the WhatsApp session of `company`."""
+def issue(
+    *,
+    company: Company,
+    companies: list[Company],
+    holder: str | None = None,
+    access_request: int | None = None,
+) -> str:
+    """Return a token over `companies`: those of them that share the WhatsApp session of `company`."""
     token = RegistrationToken()
     token["company_id"] = company.pk
     token["salon_id"] = company.salon_id
     token["salon_ids"] = sorted({company.salon_id, *(each.salon_id for each in companies)})
+    if holder is not None:
+        token["holder"] = holder
+    if access_request is not None:
+        token["access_request"] = access_request
     return str(token)
 
 
 def verify(token: str) -> Registrant:
     """Return whom `token` speaks for; raise InvalidToken.
 
-    A token without `salon_ids` covers its `salon_id` alone.
+    A token without `salon_ids` covers its `salon_id` alone. One without `holder` was issued before salons had
+    owners; nobody but us can make one, and it dies within the hour.
     """
     if not token or len(token) > MAX_LENGTH or not token.isascii():
         raise InvalidToken("no token, or not one of ours")
@@ -75,7 +88,10 @@ def verify(token: str) -> Registrant:
         raise InvalidToken("claims are not numbers")
     if salon_id not in salon_ids:
         raise InvalidToken("salon_id is not among salon_ids")
-    return Registrant(company_id, salon_id, tuple(salon_ids), issued_at, expires_at)
+    holder, access_request = claims.get("holder"), claims.get("access_request")
+    if not isinstance(holder, str | None) or not (access_request is None or _is_key(access_request)):
+        raise InvalidToken("claims of a person are malformed")
+    return Registrant(company_id, salon_id, tuple(salon_ids), issued_at, expires_at, holder, access_request)
 
 
 def _is_key(value: Any) -> bool:

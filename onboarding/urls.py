@@ -3,11 +3,14 @@
 from django.urls import path
 from django.urls.resolvers import URLPattern, URLResolver
 
-from onboarding import api, legal, views
+from onboarding import access_views, api, legal, views
 from onboarding.consumers import OnboardingConsumer
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("auth/yclients/redirect", views.arrive, name="arrive"),
+    path("auth/yclients/access", access_views.use_link, name="access"),
+    path("auth/yclients/access/link", access_views.send_link, name="access-link"),
+    path("auth/yclients/payment", access_views.pay, name="pay"),
     path("marketplace/onboarding", views.onboarding, name="onboarding"),
     path("privacy", legal.privacy, name="privacy"),
     path("terms", legal.terms, name="terms"),

@@ -6,13 +6,11 @@ import django.db
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.urls import reverse
-from django.utils.http import urlencode
 from django.utils.translation import get_language
 
-from marketplace.salons import registration
+from marketplace.salons import ownership, registration
 from marketplace.yclients.signing import BadSignature, is_placeholder_token
-from onboarding import page_actions, page_texts, pages, redirect_params, token_scope, tokens
+from onboarding import page_actions, page_texts, pages, redirect_params, refusals, token_scope, tokens
 from onboarding.endpoints import ApiError
 from onboarding.pages import page
 
@@ -25,7 +23,7 @@ JSON_PATHS = ("/marketplace/api/", "/marketplace/activate", "/webhook/", "/yclie
 def arrive(request: HttpRequest) -> HttpResponse:
     """A salon owner comes from the marketplace: register the salons, go on to their page."""
     if request.method != "GET":
-        return _method_not_allowed()
+        return pages.method_not_allowed("GET")
     if is_placeholder_token(settings.YCLIENTS_PARTNER_TOKEN):
         return _refuse("not_configured")
     if len(request.META.get("QUERY_STRING", "")) > redirect_params.MAX_QUERY:
@@ -45,19 +43,25 @@ def arrive(request: HttpRequest) -> HttpResponse:
         return _refuse("not_installing", reason=str(error))
     except registration.InstallationUnverified as error:
         return _refuse("unverified", reason=str(error))
+    except registration.NoPower as error:
+        log.warning("page refused", why="no power", reason=str(error))
+        return refusals.no_power(error.refusals)
+    except registration.SalonFrozen as error:
+        return refusals.frozen(error)
     except registration.YClientsBusy as error:
         response = _refuse("busy", reason=str(error))
         response["Retry-After"] = str(error.retry_after)
         return response
-    token = tokens.issue(company=registered.primary, companies=registered.companies)
-    return HttpResponseRedirect(f"{reverse('onboarding')}?{urlencode({'token': token})}")
+    visitor = ownership.Visitor(arrival.user, arrival.signed)
+    token = tokens.issue(company=registered.primary, companies=registered.companies, holder=visitor.holder)
+    return HttpResponseRedirect(pages.onboarding_address(token))
 
 
 @page
 def onboarding(request: HttpRequest) -> HttpResponse:
     """The page on which a salon's WhatsApp is linked."""
     if request.method not in ("GET", "HEAD"):
-        return _method_not_allowed()
+        return pages.method_not_allowed("GET")
     token = request.GET.get("token", "")
     if not token:
         return pages.error("no_token")
@@ -82,12 +86,6 @@ def onboarding(request: HttpRequest) -> HttpResponse:
 def _refuse(word: str, **details: Any) -> HttpResponse:
     log.warning("page refused", why=word, **details)
     return pages.error(word)
-
-
-def _method_not_allowed() -> HttpResponse:
-    response = pages.error("method_not_allowed")
-    response["Allow"] = "GET"
-    return response
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

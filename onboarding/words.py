@@ -5,7 +5,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from marketplace.models import Company
+from marketplace.models import Company, RegistrationCheck
 from whatsapp.models import Session, Trouble
 from whatsapp.sessions.services import Snapshot
 
@@ -80,6 +80,10 @@ PROBLEMS = {
     "bad_message": gettext_lazy("The message is not a JSON object with an event."),
     "unknown_event": gettext_lazy("There is no such event."),
     "too_many_messages": gettext_lazy("Too many messages. Wait a few seconds."),
+    "disputed": gettext_lazy(
+        "Two YClients users have come for this salon, so nobody can link its WhatsApp now. "
+        "Write to support: they find out to whom it belongs."
+    ),
     "already_linked": gettext_lazy("WhatsApp is linked already, no code is needed."),
     "too_soon": gettext_lazy("A code was asked for a moment ago. Wait a few seconds and try again."),
     "pool_unavailable": gettext_lazy(
@@ -146,6 +150,26 @@ def _of_trouble(shown: Snapshot) -> str:
         "The line broke right after the phone was linked and is being restored. Keep WhatsApp open on the "
         "phone."
     )
+
+
+def of_branches(checks: list[RegistrationCheck]) -> str:
+    """What is known of the link's further salons; empty when all of them are linked together."""
+    checking = sum(check.state == RegistrationCheck.State.CHECKING for check in checks)
+    refused = [check.company for check in checks if check.state == RegistrationCheck.State.REFUSED]
+    said = []
+    if checking:
+        text = _(
+            "Salons of this link that are still being checked with YClients: %(count)d. "
+            "They join by themselves."
+        )
+        said.append(text % {"count": checking})
+    if refused:
+        names = ", ".join(company.title or f"№ {company.salon_id}" for company in refused[:10])
+        said.append(
+            _("Not connected, because YClients or the salon's owner does not allow it: %(names)s.")
+            % {"names": names}
+        )
+    return " ".join(said)
 
 
 def of_lost_link(shown: Snapshot) -> str:

@@ -1,6 +1,7 @@
 """Salons and all that belongs to them, for support staff; importing this package registers it."""
 
 from marketplace.admin import (
+    access,
     api_keys,
     bookings,
     companies,
@@ -16,6 +17,7 @@ from marketplace.admin import (
 )
 
 __all__ = [
+    "access",
     "api_keys",
     "bookings",
     "companies",

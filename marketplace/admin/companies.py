@@ -16,7 +16,7 @@ from marketplace.admin.comparison import COMPARE, TELL_CHANNEL, WithComparison
 from marketplace.admin.messages import SalonMessageAdmin
 from marketplace.admin.operations import REPLAY_WEBHOOK, RETRY_ACTIVATION
 from marketplace.admin.sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
-from marketplace.models import Company, InboundWebhook, MarketplaceEvent, OptOut, RecordState
+from marketplace.models import AccessRequest, Company, InboundWebhook, MarketplaceEvent, OptOut, RecordState
 from whatsapp.admin.long_lists import LongListAdmin
 from whatsapp.admin.sessions import STATUS_TONES
 from whatsapp.models import Message, Session
@@ -33,6 +33,8 @@ EVENT_TONES = {
     "registration_started": "busy", "frozen": "waiting", "activation_failed": "bad",
     "whatsapp_logged_out": "bad", "uninstall_requested": "waiting", "uninstall_denied": "bad",
     "uninstalled": "bad", "channel_down": "bad", "channel_up": "good",
+    "ownership_disputed": "bad", "ownership_decided": "good", "access_requested": "waiting",
+    "access_approved": "good", "access_link_sent": "busy", "access_link_used": "good",
 }  # fmt: skip
 SESSION_SECRETS = ("session__qr", "session__pairing_code")
 
@@ -71,7 +73,7 @@ class CompanyAdmin(WithBookingMessages, WithComparison):
         (_("Salon"), {"fields": ["phone_full", "mail", "place", "time_zone"]}),
         (_("Who connected it"), {"fields": [
             "user_id", "user_name", "user_phone",
-            "user_email"]}),
+            "user_email", "disputed", "confirmed", "requests"]}),
         (_("Activation"), {"fields": [
             "has_api_key", "tries", "activation_next", "activation_claimed", "redirect"]}),
         WithComparison.COMPARISON,
@@ -93,6 +95,8 @@ class CompanyAdmin(WithBookingMessages, WithComparison):
     status_word = support.state_column("status", _("status"), COMPANY_TONES)
     phone_masked = support.masked_phone_column("phone", _("phone"))
     user_phone_masked = support.masked_phone_column("marketplace_user_phone", _("phone"))
+    disputed = support.moment_column("disputed_at", _("two users came for it"))
+    confirmed = support.moment_column("owner_confirmed_at", _("owner confirmed by support"))
     activation_next = support.moment_column("activation_next_at", _("next attempt"))
     activation_claimed = support.moment_column("activation_claimed_until", _("claimed until"))
     registered = support.moment_column("registered_at", _("registered"))
@@ -126,6 +130,10 @@ class CompanyAdmin(WithBookingMessages, WithComparison):
             support.list_link(RecordState, _("bookings"), company__id__exact=company.pk),
             support.page_link(PAGE, company.pk, _("booking messages")),
         ])  # fmt: skip
+
+    @admin.display(description=_("access requests"))
+    def requests(self, company: Company) -> str:
+        return support.list_link(AccessRequest, _("access requests"), company__id__exact=company.pk)
 
     @admin.display(description=_("error"))
     def error(self, company: Company) -> str:

@@ -1,5 +1,6 @@
 """The tables of salons and of everything that YClients and their clients tell us."""
 
+from marketplace.models.access import AccessRequest
 from marketplace.models.api_keys import ApiKey
 from marketplace.models.bookings import BookingSettings, MessageTemplate, RecordState
 from marketplace.models.channels import Channel
@@ -8,12 +9,14 @@ from marketplace.models.forwarding import ForwardedMessage, Forwarding, Forwardi
 from marketplace.models.opt_outs import OptOut
 from marketplace.models.rate_limit import CallSlot
 from marketplace.models.reconciliation import CompanyCheck, Discrepancy, Listing
+from marketplace.models.registration_checks import RegistrationCheck
 from marketplace.models.scheduled_tasks import ScheduledTask
 from marketplace.models.uninstalls import UninstallRequest
 from marketplace.models.webhooks import InboundWebhook
 from marketplace.models.welcome import WelcomeText
 
 __all__ = [
+    "AccessRequest",
     "ApiKey",
     "BookingSettings",
     "CallSlot",
@@ -30,6 +33,7 @@ __all__ = [
     "MessageTemplate",
     "OptOut",
     "RecordState",
+    "RegistrationCheck",
     "ScheduledTask",
     "UninstallRequest",
     "WelcomeText",

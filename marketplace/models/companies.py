@@ -57,10 +57,17 @@ class Company(models.Model):
     # because it took this one.
     key_offered = models.BooleanField(default=False, editable=False)
 
+    # To whom the salon belongs: the first signed user who came for it; see `salons.ownership`.
     marketplace_user_id = models.CharField(max_length=255, blank=True)
     marketplace_user_name = models.CharField(max_length=255, blank=True)
     marketplace_user_phone = models.CharField(max_length=255, blank=True)
     marketplace_user_email = models.CharField(max_length=255, blank=True)
+    owner_confirmed_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("support has decided to whom the salon belongs")
+    )
+    disputed_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("two users came for the salon: nobody may link it")
+    )
 
     # The activation's queue: the row is claimed by moving `activation_claimed_until` on.
     activation_attempts = models.PositiveIntegerField(default=0)
@@ -172,6 +179,12 @@ class MarketplaceEvent(models.Model):
         WEBHOOK_ADDRESS_CHANGED = "webhook_address_changed", _("webhook address changed")
         CHANNEL_DOWN = "channel_down", _("YClients was told that WhatsApp is down")
         CHANNEL_UP = "channel_up", _("YClients was told that WhatsApp is back")
+        OWNERSHIP_DISPUTED = "ownership_disputed", _("two users came for the salon")
+        OWNERSHIP_DECIDED = "ownership_decided", _("support gave the salon to a user")
+        ACCESS_REQUESTED = "access_requested", _("another user asked for access")
+        ACCESS_APPROVED = "access_approved", _("support gave access for an hour")
+        ACCESS_LINK_SENT = "access_link_sent", _("one-time link sent to the salon's WhatsApp")
+        ACCESS_LINK_USED = "access_link_used", _("one-time link was opened")
 
     company = models.ForeignKey(
         Company, null=True, blank=True, on_delete=models.SET_NULL, related_name="marketplace_events"

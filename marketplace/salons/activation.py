@@ -21,6 +21,7 @@ from marketplace.salons.activation_attempt import (
     Attempt,
 )
 from marketplace.salons.activation_errors import (
+    DISPUTED,
     NOT_AWAITING,
     NOT_CONNECTED,
     RUNNING,
@@ -116,6 +117,8 @@ def activate_due(company_id: int) -> None:
 def _check_ready(company: Company) -> None:
     if company.status not in UNFINISHED or company.session is None:
         raise NotAwaiting(NOT_AWAITING)
+    if company.disputed_at:
+        raise NotAwaiting(DISPUTED)
     # One that was begun is brought to its end even while the line is down for a moment.
     if company.status != Status.ACTIVATING and not company.session.is_connected:
         raise NotConnected(NOT_CONNECTED)

@@ -51,7 +51,7 @@ UNFINISHED = (Status.PENDING_WHATSAPP, Status.ACTIVATION_FAILED, Status.ACTIVATI
 QUEUE = Queue(
     name="activations",
     model=Company,
-    where=Q(status__in=UNFINISHED),
+    where=Q(status__in=UNFINISHED, disputed_at__isnull=True),
     due_at="activation_next_at",
     null_is_due=True,
     claimed_until="activation_claimed_until",
@@ -143,7 +143,9 @@ class Attempt:
             # Only the claim's holder writes keys, so what was read when the attempt began still holds.
             self._move(
                 to=Status.ACTIVATING,
-                only_if=Q(activation_claimed_until=self.claimed.activation_claimed_until),
+                only_if=Q(
+                    activation_claimed_until=self.claimed.activation_claimed_until, disputed_at__isnull=True
+                ),
                 api_key=key,
                 api_key_digest=lookup_digest(key),
                 webhook_secret=secret,

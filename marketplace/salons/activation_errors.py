@@ -9,6 +9,10 @@ from django.utils.translation import gettext_noop as _
 NOT_CONNECTED = _("WhatsApp is not connected yet. Scan the code with your phone first.")
 RUNNING = _("The integration is being activated right now. Please wait a little.")
 NOT_AWAITING = _("This salon is not being connected. Open the application in the YClients marketplace again.")
+DISPUTED = _(
+    "Two YClients users have come for this salon, so nobody can link its WhatsApp now. "
+    "Write to support: they find out to whom it belongs."
+)
 NOT_INSTALLING = _(
     "YClients says that the application is not being installed in this salon any more. "
     "Press Connect in the marketplace again."

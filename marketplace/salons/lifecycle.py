@@ -10,7 +10,14 @@ from datetime import timedelta
 from django.utils import timezone
 
 from config.shared import hints
-from marketplace.models import Channel, Company, CompanyCheck, MarketplaceEvent, UninstallRequest
+from marketplace.models import (
+    AccessRequest,
+    Channel,
+    Company,
+    CompanyCheck,
+    MarketplaceEvent,
+    UninstallRequest,
+)
 from whatsapp.messages import limits
 from whatsapp.models import Session
 from whatsapp.sessions import services
@@ -86,8 +93,11 @@ def uninstall(company: Company, *, by: str, **why: str) -> bool:
         activation_error="",
         redirect_url="",
         whatsapp_noted_at=None,
+        owner_confirmed_at=None,
+        disputed_at=None,
         **Company.WITHOUT_SECRETS,
     )
+    AccessRequest.objects.filter(company=company, closed_at__isnull=True).update(closed_at=timezone.now())
     Channel.objects.filter(company=company).delete()  # a new installation begins with an available channel
     last = session is not None and not session.companies.exclude(status=Status.UNINSTALLED).exists()
     company.note(

@@ -1,16 +1,16 @@
 """A salon owner arrives from the marketplace: his salons become ours, waiting for WhatsApp.
 
-A salon's id is not covered by the signature of the link. So two things are never taken from the link alone:
-that the salon is installing us (YClients is asked), and anybody's linked WhatsApp (a salon that is active
-or has a linked device keeps its own session, and no other salon of the link comes to share it).
+A salon's id is not covered by the signature of the link. So three things are never taken from the link alone:
+that the salon is installing us (YClients is asked), that it is the visitor's (`ownership`), and anybody's
+linked WhatsApp (a salon that is active or has a linked device keeps its own session, and no other salon of
+the link comes to share it).
+
+A visit makes one call to YClients at most. Of a link with many salons the first that still has to be
+connected is checked at once, the others by a worker (`registration_checks`).
 """
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -18,22 +18,31 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.shared import hints
-from marketplace.models import Company, MarketplaceEvent
-from marketplace.salons import clock, lifecycle
-from marketplace.yclients.api import Installation, YClients
-from marketplace.yclients.call_errors import YClientsError
+from marketplace.models import AccessRequest, Company
+from marketplace.salons import connecting, installation, lifecycle, ownership, registration_checks
+from marketplace.salons.installation import Answer, InstallationUnverified, NotInstalling, YClientsBusy
+from marketplace.salons.ownership import Verdict, Visitor
+from marketplace.yclients.api import Installation
 from marketplace.yclients.signing import MarketplaceUser
 from whatsapp.models import Session
 from whatsapp.sessions import services
+
+__all__ = [
+    "BadSalons",
+    "InstallationUnverified",
+    "NoPower",
+    "NotInstalling",
+    "Refusal",
+    "Registration",
+    "SalonFrozen",
+    "YClientsBusy",
+    "start_registration",
+]
 
 log = structlog.get_logger("marketplace")
 
 MAX_SALONS = 50  # of one link
 MAX_SALON_ID = 2**63 - 1
-DETAILS_TIME = 10.0  # seconds for the details of all salons of a link
-# An activation that ended this lately may not yet be in what YClients answered us before.
-SETTLED_AFTER = timedelta(minutes=1)
-
 Status = Company.Status
 
 
@@ -41,71 +50,67 @@ class BadSalons(ValueError):
     """No salon id, too many of them, or one that cannot be a salon's number."""
 
 
-class NotInstalling(Exception):
-    """YClients says that a salon is not installing our application."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A salon of the link over which it gives nothing, and why; `request` waits for support."""
+
+    company: Company
+    verdict: Verdict
+    request: AccessRequest | None
 
 
-class InstallationUnverified(Exception):
-    """YClients could not be asked and nothing else vouches for the visitor: he may try again later."""
+class NoPower(Exception):
+    """The link gives nothing over any of its salons."""
+
+    def __init__(self, refusals: list[Refusal]) -> None:
+        super().__init__(", ".join(f"{each.company.salon_id} {each.verdict}" for each in refusals))
+        self.refusals = refusals
 
 
-class YClientsBusy(Exception):
-    """Our share of calls to YClients is used up at this moment; `retry_after` is in whole seconds."""
+class SalonFrozen(Exception):
+    """YClients has suspended the application for the visitor's own salon, until it is paid for."""
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(f"no call to YClients is free for {retry_after} s")
-        self.retry_after = retry_after
+    def __init__(self, company: Company, answer: Installation) -> None:
+        super().__init__(f"salon {company.salon_id} is frozen")
+        self.company, self.installation = company, answer
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What one link is about: `companies` share one session and the token; `primary` is among them.
+    """What one link is about: `companies` are those that its token names, `primary` is among them.
 
     The primary is the first salon of the link that still has to be connected; when none has, the first.
     """
 
     companies: list[Company]
     primary: Company
-
-
-@dataclass(frozen=True, slots=True)
-class _Learned:
-    """What YClients said before the transaction; salons it could not be asked about are missing."""
-
-    asked_at: datetime
-    installations: dict[int, Installation] = field(default_factory=dict)
-    details: dict[int, dict[str, str]] = field(default_factory=dict)
-
-    def says(self, company: Company, status: str) -> bool:
-        installation = self.installations.get(company.salon_id)
-        return installation is not None and installation.status == status
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 def start_registration(*, salon_ids: Sequence[int], user: MarketplaceUser, signed: bool) -> Registration:
-    """Create or update the salons' rows and give those that are to be connected one session.
+    """Create or update the salons' rows and give the visitor those that are his.
 
-    Every salon must be pending or active at YClients, else the whole link is refused; when YClients cannot
-    be asked, a signed link goes on. Raises BadSalons, NotInstalling, InstallationUnverified, YClientsBusy.
+    Raises BadSalons, NotInstalling, InstallationUnverified, YClientsBusy, SalonFrozen, NoPower.
     """
     ids = _clean(salon_ids)
-    learned = _ask_yclients(ids, signed=signed)
+    visitor = Visitor(user, signed)
+    first = _first_to_check(ids, visitor)
+    answer = installation.ask(first, signed=signed) if first else Answer(0, timezone.now())
+    if answer.installation and not answer.installation.wants_us:
+        _stop(answer, answer.installation, visitor)
     with transaction.atomic(durable=True):
-        companies = _rows(ids)
-        zones = {company.pk: company.timezone_name for company in companies}
-        who = {"signed": signed, "user_id": user.id, "salons": ids}
-        for company in companies:
-            _begin(company, user=user, learned=learned, who=who)
-        registration = _share_session(companies)
-        for company in companies:
-            clock.follow(company, before=zones[company.pk])
+        result = _register(_rows(ids), visitor, answer)
+    if isinstance(result, NoPower):
+        log.warning("registration refused", salons=ids, signed=signed, cause=str(result))
+        raise result
     log.info(
         "registration started",
-        salon_id=registration.primary.salon_id,
+        salon_id=result.primary.salon_id,
         salons=ids,
-        session=str(registration.primary.session_id),
+        session=str(result.primary.session_id),
         signed=signed,
     )
-    return registration
+    return result
 
 
 def _clean(salon_ids: Sequence[int]) -> list[int]:
@@ -115,44 +120,41 @@ def _clean(salon_ids: Sequence[int]) -> list[int]:
     return ids
 
 
-def _ask_yclients(ids: list[int], *, signed: bool) -> _Learned:
-    learned = _Learned(asked_at=timezone.now())
-    with YClients() as yclients:
-        if settings.YCLIENTS_VERIFY_INSTALLATION and not _verify(yclients, ids, learned, signed=signed):
-            return learned
-        ends = time.monotonic() + DETAILS_TIME
-        for salon_id in ids:
-            if time.monotonic() > ends:
-                break
-            try:
-                learned.details[salon_id] = yclients.company(salon_id)
-            except YClientsError as error:
-                log.warning("company details not read", salon_id=salon_id, cause=str(error))
-                if not error.permanent:
-                    break
-    return learned
+def _first_to_check(ids: list[int], visitor: Visitor) -> int | None:
+    """The first salon that may be the visitor's and is still to be connected, else the first of his; None
+    when the link gives nothing over any of them."""
+    known = {
+        company.salon_id: company
+        for company in Company.objects.select_related("session").filter(salon_id__in=ids)
+    }
+    rows = [known.get(salon_id) or Company(salon_id=salon_id) for salon_id in ids]
+    # What YClients may say in the visitor's favour: a removed salon that is installed anew is anybody's.
+    his = [row for row in rows if ownership.judge(row, visitor, installation="pending") == Verdict.POWER]
+    open_rows = [
+        row
+        for row in his
+        if row.status not in (Status.ACTIVE, Status.FROZEN) and not connecting.is_linked(row)
+    ]
+    # A dispute may be over at YClients: those who run the salon can end the installation there.
+    disputed = [row for row in rows if row.disputed_at and visitor.signed]
+    return next((row.salon_id for row in [*open_rows, *his, *disputed]), None)
 
 
-def _verify(yclients: YClients, ids: list[int], learned: _Learned, *, signed: bool) -> bool:
-    """Fill `learned.installations`; True when YClients answered for every salon."""
-    for salon_id in ids:
-        try:
-            installation = yclients.installation(salon_id)
-        except YClientsError as error:
-            if error.status == 403:
-                log.warning("registration refused", salon_id=salon_id, cause=str(error))
-                raise NotInstalling from error
-            log.warning("installation not verified", salon_id=salon_id, signed=signed, cause=str(error))
-            if error.is_busy:
-                raise YClientsBusy(max(1, math.ceil(error.retry_after or 1))) from error
-            if not signed:
-                raise InstallationUnverified from error
-            return False
-        if not installation.wants_us:
-            log.warning("registration refused", salon_id=salon_id, installation=installation.status)
-            raise NotInstalling
-        learned.installations[salon_id] = installation
-    return True
+def _stop(answer: Answer, there: Installation, visitor: Visitor) -> None:
+    """YClients is not waiting for us in this salon. Always raises."""
+    with transaction.atomic(durable=True):
+        company = lifecycle.locked(answer.salon_id)
+        known = company or Company(salon_id=answer.salon_id)
+        frozen = there.status == "freezed" and visitor.signed
+        if frozen and company and company.status == Status.ACTIVE:
+            lifecycle.freeze(company, by="registration")
+        elif company and not frozen and not ownership.is_settled(company):
+            # What was begun is over, and with it the claim of whoever came first.
+            lifecycle.uninstall(company, by="registration")
+    if frozen and ownership.judge(known, visitor, installation=there.status) == Verdict.POWER:
+        raise SalonFrozen(known, there)
+    log.warning("registration refused", salon_id=answer.salon_id, installation=there.status)
+    raise NotInstalling
 
 
 def _rows(ids: list[int]) -> list[Company]:
@@ -170,78 +172,52 @@ def _rows(ids: list[int]) -> list[Company]:
     return [by_salon[salon_id] for salon_id in ids]
 
 
-def _begin(company: Company, *, user: MarketplaceUser, learned: _Learned, who: dict[str, Any]) -> None:
-    """Note the registration and move the salon to where YClients says it is."""
-    session = company.session
-    now = timezone.now()
-    before = company.status
-    changes: dict[str, Any] = {**learned.details.get(company.salon_id, {}), "registered_at": now}
-    if before == Status.FROZEN and learned.says(company, "active"):
-        company.move(to=Status.ACTIVE, sources=[before], frozen_at=None, activation_next_at=None, **changes)
-        company.note(MarketplaceEvent.Type.UNFROZEN, by="registration")
-    elif before == Status.ACTIVATING:
-        company.move(to=before, sources=[before], activation_next_at=now, **changes)
-    elif before in (Status.ACTIVE, Status.FROZEN) and not _reinstalled(company, learned):
-        company.move(to=before, sources=[before], **changes)
-    else:
-        company.move(
-            to=Status.PENDING_WHATSAPP, sources=[before], **{**_fresh(company, user=user), **changes}
-        )
-    company.session = session
-    if before == Status.FROZEN:
-        lifecycle.settle_sending(company)
-    company.note(MarketplaceEvent.Type.REGISTRATION_STARTED, **who, status_before=before)
-
-
-def _reinstalled(company: Company, learned: _Learned) -> bool:
-    """YClients waits for a key although we hold one: the application was removed and no word reached us."""
-    settled = company.activated_at is None or company.activated_at < learned.asked_at - SETTLED_AFTER
-    return settled and learned.says(company, "pending")
-
-
-def _fresh(company: Company, *, user: MarketplaceUser) -> dict[str, Any]:
-    """Changes for a salon that is to be connected; a key that YClients may have taken is kept."""
-    changes: dict[str, Any] = {
-        "marketplace_user_id": user.id,
-        "marketplace_user_name": user.name,
-        "marketplace_user_phone": user.phone,
-        "marketplace_user_email": user.email,
-        "activation_attempts": 0,
-        "activation_next_at": None,
-        "activation_error": "",
-        "redirect_url": "",
-        "frozen_at": None,
+def _register(companies: list[Company], visitor: Visitor, answer: Answer) -> Registration | NoPower:
+    verdicts = {company.pk: _judge(company, visitor, answer) for company in companies}
+    granted = [company for company in companies if verdicts[company.pk] == Verdict.POWER]
+    refusals = [
+        _refuse(company, verdicts[company.pk], visitor) for company in companies if company not in granted
+    ]
+    if not granted:
+        return NoPower(refusals)
+    who = {
+        "signed": visitor.signed,
+        "user_id": visitor.user.id,
+        "salons": [company.salon_id for company in companies],
     }
-    if not company.title and user.salon_name:
-        changes["title"] = user.salon_name
-    if company.status in (Status.ACTIVE, Status.FROZEN):
-        changes.update(Company.WITHOUT_SECRETS)
-    return changes
-
-
-def _share_session(companies: list[Company]) -> Registration:
-    """Give the salons that have no linked device, and are not active, one session: their first one's."""
-    free = [company for company in companies if _is_free(company)]
-    covered = free or companies[:1]
-    primary = covered[0]
-    session = primary.session
-    if session is None or session.wanted == Session.Wanted.UNLINKED:
-        session = services.create_session()
-    left = {company.session for company in covered if company.session and company.session != session}
-    for company in covered:
-        company.session = session
-        Company.objects.filter(pk=company.pk).update(session=session)
-    for old in left:
-        # Nobody's any more: a phone that scans its code now must not stay linked.
-        if not old.companies.exists() and old.wanted != Session.Wanted.UNLINKED:
-            services.unlink(session=old, reason="its salons moved to another session")
-        services.mark_changed(session=old)
+    primary = next((company for company in granted if company.salon_id == answer.salon_id), granted[0])
+    connecting.begin(primary, visitor, answer, who)
+    session = connecting.own_session(primary)
+    for company in granted:
+        if company is primary:
+            continue
+        if settings.YCLIENTS_VERIFY_INSTALLATION or not connecting.may_join(company):
+            connecting.note(company, who)
+        else:
+            connecting.begin(company, visitor, answer, who)
+            connecting.join(company, session)
+    unread = [company for company in granted if company is primary or connecting.may_join(company)]
+    if answer.details:
+        unread.remove(primary)
+    checked = primary if answer.installation else None
+    registration_checks.enqueue(unread, visitor=visitor, session=session, checked=checked)
     services.mark_changed(session=session)
     hints.wake_workers()
-    return Registration(companies=covered, primary=primary)
+    return Registration(companies=granted, primary=primary, refusals=refusals)
 
 
-def _is_free(company: Company) -> bool:
-    session = company.session
-    linked = session is not None and session.is_linked and session.wanted != Session.Wanted.UNLINKED
-    return company.status == Status.PENDING_WHATSAPP and not linked
+def _judge(company: Company, visitor: Visitor, answer: Answer) -> Verdict:
+    # A salon that nobody has asked about yet is given the benefit of it: the worker's check decides.
+    asked = company.salon_id == answer.salon_id
+    return ownership.judge(company, visitor, installation=answer.status_of(company) if asked else "pending")
+
+
+def _refuse(company: Company, verdict: Verdict, visitor: Visitor) -> Refusal:
+    if verdict == Verdict.SECOND_USER:
+        ownership.dispute(company, visitor)
+        registration_checks.follow_dispute(company, visitor)
+        verdict = Verdict.DISPUTED
+    request = None
+    if verdict in (Verdict.OTHER_OWNER, Verdict.DISPUTED):
+        request = ownership.record_request(company, visitor)
+    return Refusal(company, verdict, request)

@@ -11,7 +11,7 @@ from config.shared.queue import Queue
 from marketplace.bookings import reminders
 from marketplace.inbound import forwarding, processing, welcome
 from marketplace.notifications import callback_queue, callbacks
-from marketplace.salons import activation, activation_attempt
+from marketplace.salons import activation, activation_attempt, registration_checks
 from marketplace.sync import channels, connections, listing, reconciliation, uninstalls
 from marketplace.webhooks import processing as webhooks
 from marketplace.worker import retention
@@ -25,6 +25,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0  # seconds before a row whose work raise
 
 QUEUES: tuple[Queue[Any], ...] = (
     activation_attempt.QUEUE,
+    registration_checks.CHECKS,
     webhooks.LIFECYCLE,
     webhooks.BOOKINGS,
     reminders.REMINDERS,
@@ -88,6 +89,7 @@ def all_jobs() -> list[Job]:
     """Return the worker's jobs, fresh."""
     return [
         Job("activations", activation.due, activation.activate_due, at_once=4),
+        Job("registrations", registration_checks.CHECKS.due, registration_checks.check, at_once=1),
         Job("connections", connections.due, connections.record, at_once=2, interval=MEDIUM_INTERVAL),
         Job("webhooks", webhooks.LIFECYCLE.due, webhooks.apply_due, at_once=2),
         Job("bookings", webhooks.BOOKINGS.due, webhooks.apply_due, at_once=2),

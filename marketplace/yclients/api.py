@@ -22,10 +22,14 @@ COMPANY_FIELDS = {"title": 255, "phone": 32, "email": 255, "address": 500, "time
 class Installation:
     """What YClients says about our application in a salon.
 
-    `status` is pending, active, freezed, uninstalled, or absent where YClients answers 404.
+    `status` is pending, active, freezed, uninstalled, or absent where YClients answers 404. `paid_until` is
+    the last day that was paid for, as YClients writes it, `last_payment` such as `990 RUB`; both may be
+    empty.
     """
 
     status: str
+    paid_until: str = ""
+    last_payment: str = ""
 
     @property
     def wants_us(self) -> bool:
@@ -82,10 +86,20 @@ class YClients:
             if error.status == 404:
                 return Installation(ABSENT)
             raise
-        status = _status(_data(answer))
+        data = _data(answer)
+        status = _status(data)
         if status not in STATUSES:
             raise YClientsError(Kind.MALFORMED, "YClients named no known installation status", status=200)
-        return Installation(status)
+        return Installation(status, *_last_payment(data.get("payments")))
+
+    def payment_link(self, salon_id: int) -> str:
+        """Return where the salon's owner pays for our application; empty without an address.
+
+        Raises YClientsError, with status 404 when the application has no tariffs.
+        """
+        query = {"salon_id": salon_id, "application_id": settings.YCLIENTS_APPLICATION_ID}
+        url = f"{settings.YCLIENTS_MARKETPLACE_URL}/application/payment_link"
+        return _line(_data(self._http.call("payment_link", "GET", url, query=query)).get("url"))
 
     def activate(self, *, salon_id: int, api_key: str, webhook_urls: list[str]) -> Activation:
         """Tell YClients that the salon works and hand over its key; sent once, never repeated here.
@@ -161,6 +175,17 @@ def _status(data: dict[str, Any]) -> str:
     if isinstance(said, dict):
         said = said.get("status")
     return SPELLINGS.get(str(said).lower(), str(said).lower())
+
+
+def _last_payment(payments: Any) -> tuple[str, str]:
+    """The last paid day and the sum of the payment that bought it, of those that were not given back."""
+    rows = [row for row in payments if isinstance(row, dict)] if isinstance(payments, list) else []
+    kept = [row for row in rows if not row.get("is_refunded") and _line(row.get("period_to"))]
+    if not kept:
+        return "", ""
+    last = max(kept, key=lambda row: _line(row["period_to"]))
+    paid = f"{_line(str(last.get('payment_sum', '')))} {_line(last.get('currency_iso'))}".strip()
+    return _line(last["period_to"])[:10], paid[:40]
 
 
 def _installed(salon_id: int) -> str:

@@ -30,10 +30,13 @@ def yclients(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalYC
 def registered(yclients: LocalYClients, transactional_db: None) -> Company:
     """Moscow, registered, no phone yet."""
     from marketplace.salons.registration import start_registration
-    from tests.marketplace.salons_data import ANDREY, MOSCOW
+    from tests.marketplace.salons_data import ANDREY, MOSCOW, let_the_worker_check
 
     yclients.press_connect(MOSCOW)
-    return start_registration(salon_ids=[MOSCOW], user=ANDREY, signed=True).primary
+    company = start_registration(salon_ids=[MOSCOW], user=ANDREY, signed=True).primary
+    let_the_worker_check()
+    company.refresh_from_db()
+    return company
 
 
 @pytest.fixture

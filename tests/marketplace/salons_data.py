@@ -5,6 +5,7 @@ from typing import Any
 from django.utils import timezone
 
 from marketplace.models import Company
+from marketplace.salons import registration_checks
 from marketplace.yclients.signing import MarketplaceUser
 from whatsapp.crypto.encryption import lookup_digest
 from whatsapp.models import Session
@@ -33,7 +34,13 @@ def connect_phone(company: Company) -> Session:
 def make_active(salon_id: int = MOSCOW, **fields: Any) -> Company:
     """An active, connected salon, without any call to YClients."""
     now = timezone.now()
-    made: dict[str, Any] = {"status": "active", "activated_at": now, "registered_at": now, **fields}
+    made: dict[str, Any] = {
+        "status": "active",
+        "activated_at": now,
+        "registered_at": now,
+        "marketplace_user_id": ANDREY.id,
+        **fields,
+    }
     if "session" not in made:
         made["session"] = Session.objects.create(
             status="connected", wanted="linked", jid=f"7999{salon_id}:1@s.whatsapp.net", paired_at=now
@@ -42,3 +49,10 @@ def make_active(salon_id: int = MOSCOW, **fields: Any) -> Company:
         made[name] = f"{name}-of-{salon_id}"
         made[f"{name}_digest"] = lookup_digest(made[name])
     return Company.objects.create(salon_id=salon_id, **made)
+
+
+def let_the_worker_check() -> None:
+    """Take every step with registered salons that is due, as the worker does."""
+    while found := registration_checks.CHECKS.due(limit=100):
+        for check_id in found:
+            registration_checks.check(check_id)

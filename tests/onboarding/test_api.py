@@ -74,7 +74,7 @@ def test_status_shows_the_connected_phone_and_the_end(moscow: Visitor) -> None:
     moscow.becomes("active", redirect_url="https://yclients.com/done")
     body = moscow.status().json()
     assert body["connected"] is True
-    assert (body["phoneNumber"], body["phoneFormatted"]) == (PHONE, "+7 999 000-09-00")
+    assert (body["phoneNumber"], body["phoneFormatted"]) == ("7999*****00", "+7 999 ***-**-00")
     assert body["activation"]["status"] == "active"
     assert body["activation"]["redirectUrl"] == "https://yclients.com/done"
 

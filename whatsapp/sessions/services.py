@@ -247,6 +247,14 @@ def stop(*, session: Session, reason: str) -> None:
     _note(session=session, kind="stop_requested", detail=reason)
 
 
+def stop_linking(*, session: Session, reason: str) -> None:
+    """As `stop`, and withdraw the codes of a pairing under way: a phone that scans one now is not linked."""
+    Session.objects.filter(pk=session.pk).update(
+        qr="", qr_expires_at=None, pairing_code="", pairing_code_expires_at=None
+    )
+    stop(session=session, reason=reason)
+
+
 def resume(*, session: Session, reason: str) -> None:
     """Undo `stop`: bring a linked session back on line, a banned one when its time is over.
 

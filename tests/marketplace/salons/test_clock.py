@@ -10,7 +10,7 @@ from marketplace.salons import activation, clock
 from marketplace.salons.registration import start_registration
 from marketplace.webhooks import processing
 from tests.marketplace.local_yclients import LocalYClients
-from tests.marketplace.salons_data import ANDREY, EKATERINBURG, MOSCOW, make_active
+from tests.marketplace.salons_data import ANDREY, EKATERINBURG, MOSCOW, let_the_worker_check, make_active
 from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, post
 from whatsapp.messages import limits
 from whatsapp.models import SendingLimits
@@ -44,6 +44,7 @@ def test_a_salon_that_moves_takes_its_number_along(yclients: LocalYClients) -> N
     clock.follow(company)
     yclients.press_connect(MOSCOW)
     start_registration(salon_ids=[MOSCOW], user=ANDREY, signed=True)
+    let_the_worker_check()
     company.refresh_from_db()
     assert company.timezone_name != "Asia/Almaty"
     assert clocks() == [company.timezone_name]

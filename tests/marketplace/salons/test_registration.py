@@ -6,17 +6,26 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from marketplace.models import Company, MarketplaceEvent
+from marketplace.models import Company, MarketplaceEvent, RegistrationCheck
 from marketplace.salons.registration import (
     BadSalons,
     InstallationUnverified,
     NotInstalling,
     Registration,
+    SalonFrozen,
     start_registration,
 )
 from marketplace.yclients.signing import MarketplaceUser
 from tests.marketplace.local_yclients import LocalYClients
-from tests.marketplace.salons_data import ALMATY, ANDREY, EKATERINBURG, MOSCOW, connect_phone, make_active
+from tests.marketplace.salons_data import (
+    ALMATY,
+    ANDREY,
+    EKATERINBURG,
+    MOSCOW,
+    connect_phone,
+    let_the_worker_check,
+    make_active,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,6 +43,8 @@ def test_a_new_salon_waits_for_whatsapp_with_its_details(yclients: LocalYClients
     yclients.press_connect(MOSCOW)
     company = register(MOSCOW).primary
     assert (company.salon_id, company.status) == (MOSCOW, "pending_whatsapp")
+    let_the_worker_check()
+    company.refresh_from_db()
     assert company.title
     assert company.timezone_name == "Europe/Moscow"
     assert (company.marketplace_user_id, company.marketplace_user_name) == ("123", "Андрей Иванов")
@@ -63,19 +74,12 @@ def test_without_company_details_it_goes_on(yclients: LocalYClients) -> None:
     assert company.title == "Barbershop"
 
 
-@pytest.mark.parametrize("state", ["never installed", "uninstalled", "freezed", "expired"])
+@pytest.mark.parametrize("state", ["never installed", "uninstalled", "expired"])
 def test_a_salon_that_is_not_installing_us_is_refused(yclients: LocalYClients, state: str) -> None:
     if state != "never installed":
         yclients.press_connect(MOSCOW)
     if state == "uninstalled":
         yclients.change(MOSCOW, "uninstall")
-    if state == "freezed":
-        yclients.do(
-            lambda there: there.marketplace.activate(
-                salon_id=MOSCOW, api_key="k", webhook_urls=[], channels=["whatsapp"]
-            )
-        )
-        yclients.change(MOSCOW, "freeze")
     if state == "expired":
         yclients.do(lambda there: there.context.clock.advance(seconds=13 * 3600))
     with pytest.raises(NotInstalling):
@@ -83,13 +87,39 @@ def test_a_salon_that_is_not_installing_us_is_refused(yclients: LocalYClients, s
     assert not Company.objects.exists()
 
 
-def test_one_salon_of_a_link_that_is_not_installing_us_refuses_the_whole_link(
+def test_a_frozen_salon_is_neither_refused_nor_registered(yclients: LocalYClients) -> None:
+    activate_at(yclients, MOSCOW)
+    yclients.change(MOSCOW, "freeze")
+    make_active(MOSCOW)
+    with pytest.raises(SalonFrozen):
+        register(MOSCOW)
+    assert events(MOSCOW) == ["frozen"]
+
+
+def test_a_salon_of_a_link_that_is_not_installing_us_does_not_join(yclients: LocalYClients) -> None:
+    yclients.press_connect(MOSCOW)
+    found = register(MOSCOW, ALMATY)
+    let_the_worker_check()
+    assert Company.objects.filter(session=found.primary.session).get() == found.primary
+    assert RegistrationCheck.objects.get().state == "refused"
+    assert Company.objects.get(salon_id=ALMATY).marketplace_user_id == ""
+
+
+def test_a_visit_asks_yclients_once_however_many_salons_it_names(yclients: LocalYClients) -> None:
+    yclients.press_connect(MOSCOW)
+    register(MOSCOW, *range(900_001, 900_050))
+    assert len(yclients.calls()) == 1
+
+
+def test_a_salon_that_was_let_in_unchecked_and_is_not_installing_us_is_let_go(
     yclients: LocalYClients,
 ) -> None:
-    yclients.press_connect(MOSCOW)
-    with pytest.raises(NotInstalling):
-        register(MOSCOW, ALMATY)
-    assert not Company.objects.exists()
+    yclients.fault("down")
+    company = register(MOSCOW).primary
+    yclients.heal()
+    let_the_worker_check()
+    company.refresh_from_db()
+    assert (company.status, company.session) == ("uninstalled", None)
 
 
 def test_yclients_away_lets_a_signed_visitor_in_and_no_other(yclients: LocalYClients, settings: Any) -> None:
@@ -119,6 +149,7 @@ def test_impossible_salons_are_refused_before_anything_is_asked(
 def test_branches_of_one_link_share_one_session_in_the_order_of_the_link(yclients: LocalYClients) -> None:
     yclients.press_connect(MOSCOW, ALMATY, EKATERINBURG)
     found = register(EKATERINBURG, MOSCOW, EKATERINBURG, ALMATY)
+    let_the_worker_check()
     assert [company.salon_id for company in found.companies] == [EKATERINBURG, MOSCOW, ALMATY]
     assert found.primary.salon_id == EKATERINBURG
     assert Company.objects.values("session").distinct().count() == 1
@@ -126,14 +157,14 @@ def test_branches_of_one_link_share_one_session_in_the_order_of_the_link(yclient
 
 
 def test_an_active_salon_is_left_as_it_is(yclients: LocalYClients) -> None:
-    active = make_active(MOSCOW, marketplace_user_name="The owner")
+    active = make_active(MOSCOW, marketplace_user_id="123", marketplace_user_name="The owner")
     yclients.press_connect(MOSCOW)
     yclients.do(
         lambda there: there.marketplace.activate(
             salon_id=MOSCOW, api_key="k", webhook_urls=[], channels=["whatsapp"]
         )
     )
-    found = register(MOSCOW, user=MarketplaceUser(name="Somebody")).primary
+    found = register(MOSCOW, user=MarketplaceUser(id="123", name="Renamed")).primary
     assert (found.status, found.session_id, found.api_key) == ("active", active.session_id, active.api_key)
     assert found.marketplace_user_name == "The owner"
 
@@ -149,7 +180,7 @@ def activate_at(yclients: LocalYClients, *salon_ids: int) -> None:
 
 
 def test_adding_an_active_salon_to_a_link_gives_no_hold_of_its_whatsapp(yclients: LocalYClients) -> None:
-    victim = make_active(ALMATY)
+    victim = make_active(ALMATY, marketplace_user_id="another")
     activate_at(yclients, ALMATY)
     yclients.press_connect(MOSCOW)
     for order in ([MOSCOW, ALMATY], [ALMATY, MOSCOW]):
@@ -166,7 +197,7 @@ def test_a_salon_with_a_linked_phone_keeps_it_to_itself(yclients: LocalYClients)
     victim = register(ALMATY).primary
     session = connect_phone(victim)
     found = register(MOSCOW, ALMATY)
-    assert [company.salon_id for company in found.companies] == [MOSCOW]
+    let_the_worker_check()
     victim.refresh_from_db()
     assert victim.session_id == session.pk
     assert found.primary.session_id != session.pk
@@ -177,6 +208,7 @@ def test_a_session_that_its_salons_left_can_link_no_phone_any_more(yclients: Loc
     left = register(ALMATY).primary.session
     assert left is not None
     register(MOSCOW, ALMATY)
+    let_the_worker_check()
     left.refresh_from_db()
     assert left.wanted == "unlinked"
 

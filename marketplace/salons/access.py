@@ -1,0 +1,158 @@
+"""Power over a salon for somebody who is not its owner: by support, or by the salon's own WhatsApp."""
+
+import secrets
+from datetime import timedelta
+from urllib.parse import urlencode
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from config.shared.masking import mask_phone
+from marketplace.models import AccessRequest, Company, MarketplaceEvent
+from marketplace.salons import ownership
+from marketplace.salons.language import language_of
+from whatsapp.crypto.encryption import lookup_digest
+from whatsapp.messages import message_queue
+from whatsapp.messages.message_queue import NewMessage
+from whatsapp.models import Message
+
+log = structlog.get_logger("marketplace")
+
+POWER_LASTS = timedelta(hours=1)
+LINK_LASTS = timedelta(minutes=10)
+LINK_PATH = "/auth/yclients/access"
+MOST_LINKS, LINKS_WITHIN = 3, timedelta(hours=1)  # of one salon, whoever asks
+BETWEEN_LINKS = timedelta(minutes=1)
+
+Event = MarketplaceEvent.Type
+
+
+class NotPossible(Exception):
+    """The link cannot be sent or used; `code` is one of `not_connected`, `too_many`, `ended`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def may_send_link(company: Company) -> bool:
+    """The salon's own WhatsApp is connected, and messages go out."""
+    session = company.session
+    return bool(
+        session is not None
+        and session.is_connected
+        and session.phone
+        and not session.sending_paused
+        and not company.disputed_at
+    )
+
+
+def send_link(request: AccessRequest) -> str:
+    """Send a one-time link to the salon's own WhatsApp; return the phone, masked.
+
+    Raises NotPossible: the salon is not connected any more, or had its links for this hour.
+    """
+    with transaction.atomic():
+        company = Company.objects.select_for_update(of=("self",)).get(pk=request.company_id)
+        if request.closed_at or not ownership.is_settled(company):
+            raise NotPossible("ended")
+        session = company.session
+        if session is None or not may_send_link(company):
+            raise NotPossible("not_connected")
+        now = timezone.now()
+        sent = MarketplaceEvent.objects.filter(
+            salon_id=company.salon_id, event_type=Event.ACCESS_LINK_SENT, created_at__gt=now - LINKS_WITHIN
+        )
+        if sent.count() >= MOST_LINKS or sent.filter(created_at__gt=now - BETWEEN_LINKS).exists():
+            raise NotPossible("too_many")
+        token = secrets.token_urlsafe(32)
+        AccessRequest.objects.filter(pk=request.pk).update(
+            link_digest=lookup_digest(token),
+            link_expires_at=now + LINK_LASTS,
+            link_sent_at=now,
+            link_used_at=None,
+        )
+        event = company.note(Event.ACCESS_LINK_SENT, by="page", user_id=request.user_id)
+        message = NewMessage(
+            phone=session.phone,
+            text=_text(company, request, token),
+            source=Message.Source.SUPPORT,
+            external_id=f"access:{event.pk}",
+            expires_at=now + LINK_LASTS,
+        )
+        message_queue.queue_message(session=session, message=message)
+    log.info("access link sent", salon_id=company.salon_id, request=request.pk)
+    return mask_phone(session.phone)
+
+
+def _text(company: Company, request: AccessRequest, token: str) -> str:
+    with translation.override(language_of(company)):
+        return _(
+            "%(name)s asks for access to WhatsApp of “%(salon)s” in YClients. If that is you or somebody you "
+            "trust with it, open this link within 10 minutes:\n%(link)s\nOtherwise do nothing: without the "
+            "link nobody gets access. Do not forward it."
+        ) % {
+            "name": request.user_name or _("A YClients user"),
+            "salon": company.title or company.salon_id,
+            "link": f"{settings.BASE_URL}{LINK_PATH}?{urlencode({'link': token})}",
+        }
+
+
+def find_link(token: str) -> AccessRequest:
+    """Return the request of an unused link. Raises NotPossible for any other text."""
+    found = (
+        AccessRequest.objects.select_related("company")
+        .filter(
+            link_digest=lookup_digest(token[:100]),
+            link_expires_at__gt=timezone.now(),
+            link_used_at__isnull=True,
+            closed_at__isnull=True,
+        )
+        .first()
+    )
+    if found is None or not ownership.is_settled(found.company):
+        raise NotPossible("ended")
+    return found
+
+
+def use_link(token: str) -> AccessRequest:
+    """Use the link up: its bearer has power over the salon for an hour. Raises NotPossible."""
+    with transaction.atomic():
+        request = find_link(token)
+        used = AccessRequest.objects.filter(
+            pk=request.pk, link_digest=request.link_digest, link_used_at__isnull=True
+        ).update(link_used_at=timezone.now(), link_digest=None)
+        if not used:
+            raise NotPossible("ended")
+        request.company.note(Event.ACCESS_LINK_USED, by="salon's WhatsApp", user_id=request.user_id)
+    log.info("access link used", salon_id=request.company.salon_id, request=request.pk)
+    return request
+
+
+def approve(request: AccessRequest, *, by: str) -> None:
+    """Support lets the user in: for an hour, or for good where the salon is disputed. One transaction."""
+    with transaction.atomic():
+        company = Company.objects.select_for_update(of=("self",)).get(pk=request.company_id)
+        now = timezone.now()
+        AccessRequest.objects.filter(pk=request.pk).update(
+            approved_until=now + POWER_LASTS, approved_by=by[:255], closed_at=now
+        )
+        if ownership.is_settled(company) and not company.disputed_at:
+            company.note(Event.ACCESS_APPROVED, by=by, user_id=request.user_id)
+        else:
+            ownership.give_by_support(company, request, by=by)
+
+
+def has_power(company: Company, *, holder: str, request_id: int | None) -> bool:
+    """The bearer of a token may act for the salon: its owner, a user approved by support, or somebody who
+    opened the one-time link within the last hour."""
+    if request_id is not None:
+        opened = AccessRequest.objects.filter(
+            pk=request_id, company=company, link_used_at__gt=timezone.now() - POWER_LASTS
+        )
+        return opened.exists()
+    owner = ownership.digest_of(ownership.owner_of(company))
+    return owner == holder or ownership.is_approved(company, holder)
