@@ -2,6 +2,8 @@
 .PHONY: help setup demo test fast journeys lint types check rehearse ci clean
 MANAGE := .venv/bin/python manage.py
 PYTEST := .venv/bin/python -m pytest
+# One process more than the two cores of a small machine: the journeys, all in one of them, mostly wait.
+PARALLEL := -n 3 --dist loadgroup --no-loadscope-reorder
 # Reads settings without a database or secrets of this machine.
 ANY_SETTINGS := DATABASE_URL=sqlite://:memory: DEBUG=true
 
@@ -16,14 +18,14 @@ demo: ## The whole story on this machine: open the printed address (port: PORT, 
 	@$(MANAGE) demo
 
 test: setup ## All tests; needs nothing running
-	$(PYTEST) -n 2 --dist worksteal
-	$(PYTEST) -n 2 --dist worksteal -m "not journey" --db sqlite
+	$(PYTEST) $(PARALLEL)
+	$(PYTEST) $(PARALLEL) --db sqlite @tests/on_sqlite.txt
 
 fast: setup ## The fast tests, on PostgreSQL with Redis
-	$(PYTEST) -n 2 --dist worksteal -m "not journey"
+	$(PYTEST) $(PARALLEL) -m "not journey"
 
 journeys: setup ## Whole stories against the product's own processes, in a browser
-	$(PYTEST) -n 2 --dist worksteal -m journey
+	$(PYTEST) $(PARALLEL) -m journey
 
 lint: setup ## ruff
 	.venv/bin/ruff check .

@@ -32,8 +32,12 @@ def create_database(server_url: str, name: str, *, template: str = "template0") 
     """
     names = sql.Identifier(name), sql.Identifier(template)
     _outside_transaction(server_url, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
-    parts = urlsplit(server_url)
-    return urlunsplit(parts._replace(path=f"/{name}"))
+    return database_url(server_url, name)
+
+
+def database_url(server_url: str, name: str) -> str:
+    """The address of another database of the same server."""
+    return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
 
 
 def drop_database(server_url: str, name: str) -> None:

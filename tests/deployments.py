@@ -1,7 +1,7 @@
 """The product in its two shapes, with local stand-ins for the services outside, all as processes.
 
-`production_scene`: daphne, a session pool and a worker on PostgreSQL and Redis.
-`embedded_scene`: `manage.py demo`, everything in one process on SQLite.
+`production_deployment`: daphne, a session pool and a worker on PostgreSQL and Redis.
+`embedded_deployment`: `manage.py demo`, everything in one process on SQLite.
 """
 
 import json
@@ -11,16 +11,18 @@ from pathlib import Path
 from tests.environment import APPLICATION_ID, PARTNER_TOKEN, SECRETS, clean_environment
 from tests.processes import BINARIES, Process, Stack, answers
 from tests.server import free_port
+from tests.servers import Redis
 from tests.stand_ins import Control, WhatsApp, YClients
 
 PRODUCT = ("web", "pool", "worker")
 
 
 class Deployment(Stack):
-    """A stack whose `yclients` and `whatsapp` are the stand-ins' controls."""
+    """A stack whose `yclients` and `whatsapp` are the controls of the stand-ins, and `redis` what it uses."""
 
     yclients: YClients
     whatsapp: WhatsApp
+    redis: Redis
 
 
 def production_deployment(*, folder: Path, database_url: str, redis_url: str, **settings: str) -> Deployment:

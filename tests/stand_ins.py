@@ -80,6 +80,10 @@ class YClients(Control):
         """Plans a fault: `endpoint`, `times`, `until_lifted`, `seconds`."""
         return self.post("/control/faults", kind=kind, **more)
 
+    def lift_faults(self) -> Any:
+        """No fault is planned any more."""
+        return self.call("DELETE", "/control/faults")
+
     def calls(self, endpoint: str | None = None) -> list[Any]:
         """The API calls received so far, oldest first."""
         query = f"?endpoint={endpoint}" if endpoint else ""

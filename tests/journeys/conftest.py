@@ -4,7 +4,6 @@ Journeys are plain functions: playwright's synchronous interface keeps an event 
 """
 
 import contextlib
-import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -15,83 +14,78 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser import ARGUMENTS, NoBrowserError, find_browser
-from tests.conftest import STARTED_HERE
+from tests.conftest import SERVER_URL, TEMPLATE
 from tests.databases import create_database, drop_database
-from tests.deployments import PRODUCT, Deployment, embedded_deployment, production_deployment
-from tests.environment import ROOT, SECRETS, clean_environment
+from tests.deployments import Deployment, embedded_deployment, production_deployment
+from tests.environment import ROOT
 from tests.processes import Stack
 from tests.server import temporary_folder
-from tests.servers import Redis
+from tests.servers import start_redis
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
 DEPLOYMENTS = pytest.StashKey[list[Stack]]()
 PAGES = pytest.StashKey[list[Page]]()
-_numbers = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder is a journey, and a browser test when it uses a page."""
+    """Everything in this folder is a journey, and a browser test when it uses a page. Those that share a
+    deployment run in one process."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.journey)
+            if "deployment" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group("journeys"))
             if "chromium" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.browser)
 
 
 @pytest.fixture(scope="session")
-def server_url() -> str:
-    """A PostgreSQL where journeys may create databases."""
-    return os.environ.get("TEST_DATABASE_URL") or os.environ[STARTED_HERE]
+def make_database() -> Iterator[Callable[[], str]]:
+    """Makes migrated databases, copies of the run's template, and returns their addresses."""
+    server_url = os.environ[SERVER_URL]
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(f"journey_{os.getpid()}_{len(names) + 1}")
+        return create_database(server_url, names[-1], template=os.environ[TEMPLATE])
+
+    yield make
+    for name in names:
+        drop_database(server_url, name)
 
 
-@pytest.fixture(scope="session")
-def migrated_template(server_url: str) -> Iterator[str]:
-    """The name of a migrated empty database; a copy of it takes a tenth of the time of migrating."""
-    name = f"journey_template_{os.getpid()}"
-    environment = {**clean_environment(), **SECRETS, "DEBUG": "false"}
-    environment |= {"DATABASE_URL": create_database(server_url, name), "BASE_URL": "http://127.0.0.1"}
-    Stack(folder=temporary_folder("yclients-whatsapp-migrate"), environment=environment).manage("migrate")
-    yield name
-    drop_database(server_url, name)
+@pytest.fixture(scope="package")
+def deployment(make_database: Callable[[], str]) -> Iterator[Deployment]:
+    """The production shape for all stories of this folder that have no other: each adds a salon of its own.
 
-
-@pytest.fixture
-def database_url(server_url: str, migrated_template: str) -> Iterator[str]:
-    """A migrated database of this test's own."""
-    name = f"journey_{os.getpid()}_{next(_numbers)}"
-    yield create_database(server_url, name, template=migrated_template)
-    drop_database(server_url, name)
-
-
-@pytest.fixture
-def make_deployment(
-    request: pytest.FixtureRequest, database_url: str, own_redis: Redis
-) -> Iterator[Callable[..., Deployment]]:
-    """Makes the production shape with further settings; the stand-ins run, the product does not yet."""
-    deployments: list[Stack] = request.node.stash.setdefault(DEPLOYMENTS, [])
-
-    def make(**settings: str) -> Deployment:
+    Short leases, so that a killed pool's sessions are free after seconds; messages are not paced; people come
+    as often as they like, for all come from one address.
+    """
+    with contextlib.ExitStack() as closing:
+        redis = closing.enter_context(start_redis())
         system = production_deployment(
             folder=temporary_folder("yclients-whatsapp-journey"),
-            database_url=database_url,
-            redis_url=own_redis.url,
-            **settings,
+            database_url=make_database(),
+            redis_url=redis.url,
+            POOL_LEASE_SECONDS="6",
+            SENDING_PACED="false",
+            WS_CONNECTS_PER_MINUTE="1000",
         )
-        deployments.append(system)
+        system.redis = redis
         closing.callback(system.close)
-        return system
-
-    with contextlib.ExitStack() as closing:
-        yield make
+        yield system
 
 
 @pytest.fixture
-def system(make_deployment: Callable[..., Deployment]) -> Deployment:
-    """The production shape, running: web, pool and worker on PostgreSQL and Redis."""
-    system = make_deployment()
-    system.start(*PRODUCT)
-    return system
+def system(deployment: Deployment, request: pytest.FixtureRequest) -> Deployment:
+    """The production shape, running: web, pool and worker on PostgreSQL and Redis, no fault planned."""
+    request.node.stash.setdefault(DEPLOYMENTS, []).append(deployment)
+    deployment.start()
+    deployment.whatsapp.fault("clear")
+    deployment.yclients.lift_faults()
+    return deployment
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
-"""The steps that journeys are told in: what the owner of a salon does, and what must be true at the end."""
+"""The steps of journeys: what the owner of a salon does, and what must be true at the end."""
 
 import contextlib
 import re
+from itertools import count
+from typing import NamedTuple
 
 from playwright.sync_api import Page, expect
 
@@ -10,20 +12,35 @@ from tests.deployments import Deployment
 from tests.processes import wait_until
 from tests.stand_ins import OutsideError
 
-SALON, OTHER_SALON = 501, 502
-PHONE, OTHER_PHONE = "79990001122", "79990003344"
+TITLE = "Салон Анны"
+_numbers = count(1)
 
 
-def add_salon_and_phone(system: Deployment, *, salon: int = SALON, phone: str = PHONE) -> None:
-    """A salon that has not installed anything, and its phone."""
-    system.yclients.add_salon(salon, title="Салон Анны")
-    system.whatsapp.add_phone(phone, "Анна")
+class Salon(NamedTuple):
+    """A salon's id at YClients, and the number of its phone."""
+
+    id: int
+    phone: str
 
 
-def press_connect(page: Page, system: Deployment, *, salon: int = SALON) -> None:
+# Of deployments that serve one test or one file alone.
+SALON, OTHER_SALON = Salon(501, "79990001122"), Salon(502, "79990003344")
+
+
+def add_salon(system: Deployment, salon: Salon | None = None) -> Salon:
+    """A salon that has not installed anything, and its phone; by default one that no other test knows."""
+    if salon is None:
+        number = next(_numbers)
+        salon = Salon(1000 + number, str(79990100000 + number))
+    system.yclients.add_salon(salon.id, title=TITLE)
+    system.whatsapp.add_phone(salon.phone, "Анна")
+    return salon
+
+
+def press_connect(page: Page, system: Deployment, salon: Salon) -> None:
     """The owner opens the marketplace and presses "Connect"; the page of the product is shown."""
     page.goto(system.yclients.url)
-    page.locator(f'form[action$="/salons/{salon}/connect"] button').click()
+    page.locator(f'form[action$="/salons/{salon.id}/connect"] button').click()
     expect(page.locator("#steps")).to_be_visible()
 
 
@@ -33,12 +50,12 @@ def qr_from_pixels(page: Page) -> str:
     return decode_qr(page.screenshot())
 
 
-def scan(page: Page, system: Deployment, *, phone: str = PHONE) -> None:
+def scan(page: Page, system: Deployment, salon: Salon) -> None:
     """The owner holds the salon's phone to the screen."""
-    system.whatsapp.scan(phone, qr_from_pixels(page))
+    system.whatsapp.scan(salon.phone, qr_from_pixels(page))
 
 
-def scan_until_linked(page: Page, system: Deployment, *, phone: str = PHONE, seconds: float = 90.0) -> None:
+def scan_until_linked(page: Page, system: Deployment, salon: Salon, *, seconds: float = 90.0) -> None:
     """Scans as a person whose first try the phone did not take: again, until the page moves on."""
     moved_on = page.locator("#panel-activate:visible, #panel-done:visible")
 
@@ -47,7 +64,7 @@ def scan_until_linked(page: Page, system: Deployment, *, phone: str = PHONE, sec
             return True
         if page.locator("#qr svg, #qr img").first.is_visible():
             with contextlib.suppress(OutsideError, ValueError):  # a stale code, or none in the picture
-                system.whatsapp.scan(phone, decode_qr(page.screenshot()))
+                system.whatsapp.scan(salon.phone, decode_qr(page.screenshot()))
                 return True
         return False
 
@@ -60,27 +77,27 @@ def expect_done(page: Page) -> None:
     expect(page.locator("#done-link")).to_have_attribute("href", re.compile("^http"))
 
 
-def company_status(system: Deployment, salon: int = SALON) -> str:
+def company_status(system: Deployment, salon: Salon) -> str:
     """The status in the database, empty before the salon is known."""
-    rows = system.query("SELECT status FROM marketplace_company WHERE salon_id = %s", salon)
+    rows = system.query("SELECT status FROM marketplace_company WHERE salon_id = %s", salon.id)
     return str(rows[0][0]) if rows else ""
 
 
-def wait_until_active(system: Deployment, salon: int = SALON, *, seconds: float = 60.0) -> None:
+def wait_until_active(system: Deployment, salon: Salon, *, seconds: float = 60.0) -> None:
     """The activation is complete in our database."""
     wait_until(
         lambda: company_status(system, salon) == "active",
-        f"salon {salon} is active",
+        f"salon {salon.id} is active",
         seconds=seconds,
         why=lambda: company_status(system, salon),
     )
 
 
-def assert_activated_once(system: Deployment, *, salon: int = SALON, phone: str = PHONE) -> None:
+def assert_activated_once(system: Deployment, salon: Salon) -> None:
     """One API key at YClients, one event here, one linked device on the phone."""
-    there = system.yclients.salon(salon)
+    there = system.yclients.salon(salon.id)
     assert there["status"] == "active"
     assert there["installation"]["api_key_count"] == 1
     statement = "SELECT count(*) FROM marketplace_marketplaceevent WHERE salon_id = %s AND event_type = %s"
-    assert system.query(statement, salon, "integration_activated") == [(1,)]
-    assert system.whatsapp.phone(phone)["linked_devices"] == 1
+    assert system.query(statement, salon.id, "integration_activated") == [(1,)]
+    assert system.whatsapp.phone(salon.phone)["linked_devices"] == 1

@@ -8,28 +8,25 @@ import segno
 from playwright.sync_api import Page
 
 from tests.browser import decode_qr
+from tests.databases import rows_of
 from tests.deployments import Deployment
+from tests.journeys.steps import add_salon
 
 
-def test_a_stand_in_comes_back_at_its_address_with_its_memory(
-    make_deployment: Callable[..., Deployment],
-) -> None:
-    system = make_deployment()
-    system.whatsapp.add_phone("79990001122", "Anna")
-    system.yclients.add_salon(501)
-    system.yclients.press_connect(501)
+def test_a_stand_in_comes_back_at_its_address_with_its_memory(system: Deployment) -> None:
+    salon = add_salon(system)
+    system.yclients.press_connect(salon.id)
     system.kill("sandbox-whatsapp")
     system.restart("sandbox-yclients")
     system.start("sandbox-whatsapp")
-    assert system.whatsapp.phone("79990001122")["name"] == "Anna"
-    assert system.yclients.salon(501)["status"] == "pending"
+    assert system.whatsapp.phone(salon.phone)["name"] == "Анна"
+    assert system.yclients.salon(salon.id)["status"] == "pending"
 
 
-def test_each_journey_starts_from_an_empty_migrated_database(
-    make_deployment: Callable[..., Deployment],
-) -> None:
-    system = make_deployment()
-    assert system.query("SELECT count(*) FROM marketplace_company") == [(0,)]
+def test_each_deployment_starts_from_an_empty_migrated_database(make_database: Callable[[], str]) -> None:
+    first, second = make_database(), make_database()
+    assert rows_of(first, "SELECT count(*) FROM marketplace_company") == [(0,)]
+    assert first != second
 
 
 def test_a_qr_code_is_read_from_the_pixels_of_a_page(desktop_page: Page, phone_page: Page) -> None:

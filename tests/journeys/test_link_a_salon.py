@@ -5,7 +5,8 @@ from playwright.sync_api import Page, expect
 from tests.deployments import Deployment
 from tests.journeys.steps import (
     SALON,
-    add_salon_and_phone,
+    Salon,
+    add_salon,
     assert_activated_once,
     expect_done,
     press_connect,
@@ -16,29 +17,28 @@ from tests.journeys.steps import (
 CLIENT = "79990000000"  # to whom the demo and YClients' stand-in write
 
 
-def link_through_the_page(page: Page, system: Deployment) -> None:
-    add_salon_and_phone(system)
-    press_connect(page, system)
-    scan(page, system)
+def link_through_the_page(page: Page, system: Deployment, salon: Salon) -> None:
+    press_connect(page, system, salon)
+    scan(page, system, salon)
     expect_done(page)
-    wait_until_active(system)
-    assert_activated_once(system)
+    wait_until_active(system, salon)
+    assert_activated_once(system, salon)
     page.locator("#done-link").click()
     expect(page.get_by_role("heading", name="Интеграция подключена")).to_be_visible()
 
 
 def test_a_salon_is_linked_by_separate_processes(system: Deployment, desktop_page: Page) -> None:
-    link_through_the_page(desktop_page, system)
+    link_through_the_page(desktop_page, system, add_salon(system))
 
 
 def test_the_demo_leads_from_the_link_to_the_clients_answer(demo: Deployment, desktop_page: Page) -> None:
     page = desktop_page
-    link_through_the_page(page, demo)
+    link_through_the_page(page, demo, add_salon(demo, SALON))
     page.goto(demo.url)
     expect(page.locator("#step-active.done")).to_be_visible()
-    demo.yclients.notify(SALON, "Ждём вас завтра", CLIENT)
+    demo.yclients.notify(SALON.id, "Ждём вас завтра", CLIENT)
     expect(page.locator("#notified .bubble")).to_contain_text("1 доставлено", timeout=30_000)
-    demo.yclients.send_entities(SALON, {}, parallel=True)
+    demo.yclients.send_entities(SALON.id, {}, parallel=True)
     expect(page.locator("#booked .bubble")).to_contain_text("Стрижка", timeout=30_000)
     page.locator("#stop").click()
     expect(page.locator("#answered")).to_contain_text("СТАРТ", timeout=30_000)

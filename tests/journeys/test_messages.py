@@ -1,25 +1,19 @@
 """A notification from YClients to the client's phone and back, and what happens when something breaks."""
 
-import contextlib
 import itertools
 import os
 import signal
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.databases import create_database, drop_database
-from tests.deployments import PRODUCT, Deployment, production_deployment
-from tests.journeys.conftest import DEPLOYMENTS
+from tests.deployments import Deployment
 from tests.linking import is_active, link_salon
-from tests.processes import Stack, wait_until
-from tests.server import temporary_folder
-from tests.servers import start_redis
+from tests.processes import wait_until
 
-SALON, SALON_PHONE = 501, "79990001122"
+SALON, SALON_PHONE = 501, "79990001100"
 TEXT = (
     "Здравствуйте, Ирина! 💇‍♀️\nЖдём вас завтра в 12:10 — «Стрижка» у Анны.\n\n"
     "Адрес: ул. Ленина, 5 <вход со двора> & 100 % уюта"
@@ -29,35 +23,19 @@ NOTHING = {"payment_sum": None, "currency_iso": None, "parts_amount": None}
 _phones = itertools.count(79991000001)
 
 
-@pytest.fixture(scope="module")
-def linked(server_url: str, migrated_template: str) -> Iterator[Deployment]:
-    """One linked salon for all tests of this file, with pacing off."""
-    name = f"journey_messages_{os.getpid()}"
-    with contextlib.ExitStack() as ending:
-        database_url = create_database(server_url, name, template=migrated_template)
-        ending.callback(drop_database, server_url, name)
-        redis = ending.enter_context(start_redis())
-        system = production_deployment(
-            folder=temporary_folder("yclients-whatsapp-journey"),
-            database_url=database_url,
-            redis_url=redis.url,
-            POOL_LEASE_SECONDS="6",
-            SENDING_PACED="false",
-        )
-        ending.callback(system.close)
-        system.start(*PRODUCT)
-        link_salon(system, salon=SALON, phone=SALON_PHONE)
-        yield system
+@pytest.fixture(scope="package")
+def linked(deployment: Deployment) -> Deployment:
+    """One linked salon for all tests of this file."""
+    deployment.start()
+    link_salon(deployment, salon=SALON, phone=SALON_PHONE)
+    return deployment
 
 
 @pytest.fixture
-def system(linked: Deployment, request: pytest.FixtureRequest) -> Deployment:
+def system(system: Deployment, linked: Deployment) -> Deployment:
     """The linked salon, its line up."""
-    deployments: list[Stack] = request.node.stash.setdefault(DEPLOYMENTS, [])
-    deployments.append(linked)
-    linked.whatsapp.fault("clear")
-    wait_until(lambda: is_active(linked, SALON), "the line is up")
-    return linked
+    wait_until(lambda: is_active(system, SALON), "the line is up", seconds=60)
+    return system
 
 
 def new_client(system: Deployment, **how: Any) -> str:
@@ -183,8 +161,11 @@ def test_the_salons_own_phone_shows_the_welcome_once(system: Deployment) -> None
     [text] = own_chat()
     assert text.startswith("Здравствуйте! WhatsApp подключён к YClients: Салон Анны.")
     # The phone's receipt for its own account's message says nothing of a client, so it stays "sent".
-    statement = "SELECT status FROM whatsapp_message WHERE source = 'welcome'"
-    wait_until(lambda: system.query(statement) == [("sent",)], "WhatsApp's server has acknowledged it")
+    statement = (
+        "SELECT m.status FROM whatsapp_message m JOIN marketplace_company c ON c.session_id = m.session_id"
+        " WHERE m.source = 'welcome' AND c.salon_id = %s"
+    )
+    wait_until(lambda: system.query(statement, SALON) == [("sent",)], "WhatsApp's server has acknowledged it")
 
 
 def test_a_client_who_writes_stop_gets_no_more_advertising_and_is_told_so(system: Deployment) -> None:

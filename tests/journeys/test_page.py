@@ -1,6 +1,5 @@
 """The page in a browser, with sessions in states that a test writes: reloads, tabs, words, sizes."""
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,10 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, Request, WebSocketRoute, expect
 
-from tests.databases import create_database, drop_database
 from tests.deployments import Deployment, production_deployment
 from tests.journeys.conftest import DEPLOYMENTS
-from tests.journeys.steps import OTHER_PHONE, OTHER_SALON, SALON, add_salon_and_phone, press_connect
+from tests.journeys.steps import OTHER_SALON, SALON, Salon, add_salon, press_connect
 from tests.server import temporary_folder
 from tests.servers import start_redis
 
@@ -22,22 +20,19 @@ LINKED: dict[str, Any] = {"jid": "79990001122:1@s.whatsapp.net", "phone": "79990
 
 
 @pytest.fixture(scope="module")
-def web(server_url: str, migrated_template: str) -> Iterator[Deployment]:
+def web(make_database: Callable[[], str]) -> Iterator[Deployment]:
     """Only the web process runs, for all these tests: what a pool would do is written by each."""
     with ExitStack() as stack:
-        name = f"journey_page_{os.getpid()}"
-        database_url = create_database(server_url, name, template=migrated_template)
-        stack.callback(drop_database, server_url, name)
         system = production_deployment(
             folder=temporary_folder("yclients-whatsapp-journey"),
-            database_url=database_url,
+            database_url=make_database(),
             redis_url=stack.enter_context(start_redis()).url,
             WS_CONNECTS_PER_MINUTE="1000",
         )
         stack.callback(system.close)
         system.start("web")
-        add_salon_and_phone(system)
-        add_salon_and_phone(system, salon=OTHER_SALON, phone=OTHER_PHONE)
+        add_salon(system, SALON)
+        add_salon(system, OTHER_SALON)
         yield system
 
 
@@ -56,18 +51,18 @@ def system(web: Deployment, request: pytest.FixtureRequest) -> Deployment:
     return web
 
 
-def write(system: Deployment, salon: int = SALON, **columns: Any) -> None:
+def write(system: Deployment, salon: Salon = SALON, **columns: Any) -> None:
     """Change the salon's session as a pool does; the page notices by polling the row."""
     assigned = ", ".join(f"{name} = %s" for name in columns)
     system.query(
         f"UPDATE whatsapp_session SET {assigned}, version = version + 1 WHERE id ="  # noqa: S608
         " (SELECT session_id FROM marketplace_company WHERE salon_id = %s)",
         *columns.values(),
-        salon,
+        salon.id,
     )
 
 
-def show_qr(system: Deployment, n: int = 1, salon: int = SALON) -> None:
+def show_qr(system: Deployment, n: int = 1, salon: Salon = SALON) -> None:
     from whatsapp.crypto.encryption import encrypt
 
     expires = datetime.now(UTC) + timedelta(seconds=60)
@@ -92,25 +87,25 @@ def close_sockets(page: Page, code: int) -> None:
 
 
 def test_a_reload_goes_on_and_the_address_holds_no_token(system: Deployment, desktop_page: Page) -> None:
-    press_connect(desktop_page, system)
-    expect(desktop_page).to_have_url(f"{system.url}/marketplace/onboarding#company_{SALON}")
+    press_connect(desktop_page, system, SALON)
+    expect(desktop_page).to_have_url(f"{system.url}/marketplace/onboarding#company_{SALON.id}")
     show_qr(system)
     expect(desktop_page.locator("#qr svg")).to_be_visible()
     desktop_page.reload()
     expect(desktop_page.locator("#qr svg")).to_be_visible()
-    expect(desktop_page).to_have_url(f"{system.url}/marketplace/onboarding#company_{SALON}")
+    expect(desktop_page).to_have_url(f"{system.url}/marketplace/onboarding#company_{SALON.id}")
 
 
 def test_two_salons_in_two_tabs_stay_apart(system: Deployment, desktop_page: Page) -> None:
-    press_connect(desktop_page, system)
+    press_connect(desktop_page, system, SALON)
     other = desktop_page.context.new_page()
-    press_connect(other, system, salon=OTHER_SALON)
+    press_connect(other, system, OTHER_SALON)
     for page in (desktop_page, other):
         page.reload()
     show_qr(system, salon=OTHER_SALON)
     expect(other.locator("#qr svg")).to_be_visible()
     expect(desktop_page.locator("#qr svg")).to_have_count(0)
-    expect(desktop_page).to_have_url(re.compile(f"#company_{SALON}$"))
+    expect(desktop_page).to_have_url(re.compile(f"#company_{SALON.id}$"))
 
 
 def test_the_page_asks_nobody_else_and_breaks_no_rule_of_its_own(
@@ -123,11 +118,11 @@ def test_the_page_asks_nobody_else_and_breaks_no_rule_of_its_own(
         if message.type in ("error", "warning"):
             complaints.append(message.text)
 
-    press_connect(desktop_page, system)
+    press_connect(desktop_page, system, SALON)
     desktop_page.on("console", collect)
     desktop_page.on("pageerror", lambda error: complaints.append(str(error)))
     desktop_page.on("request", lambda request: asked.append(request))
-    press_connect(desktop_page, system)
+    press_connect(desktop_page, system, SALON)
     show_qr(system)
     expect(desktop_page.locator("#qr svg")).to_be_visible()
     write(system, status="connected", qr="", **LINKED)
@@ -138,7 +133,7 @@ def test_the_page_asks_nobody_else_and_breaks_no_rule_of_its_own(
 
 
 def test_a_phone_is_offered_the_code_first(system: Deployment, phone_page: Page) -> None:
-    press_connect(phone_page, system)
+    press_connect(phone_page, system, SALON)
     expect(phone_page.get_by_label("Номер WhatsApp на телефоне салона")).to_be_visible()
     phone_page.get_by_role("button", name="Получить код").click()
     expect(phone_page.locator("#phone-error")).to_have_text("Сначала укажите номер телефона.")
@@ -156,7 +151,7 @@ def test_a_phone_is_offered_the_code_first(system: Deployment, phone_page: Page)
 
 
 def test_a_keyboard_switches_and_asks(system: Deployment, desktop_page: Page) -> None:
-    press_connect(desktop_page, system)
+    press_connect(desktop_page, system, SALON)
     desktop_page.get_by_role("radio", name="QR-код").focus()
     desktop_page.keyboard.press("ArrowRight")
     expect(desktop_page.locator("#way-code")).to_be_visible()
@@ -167,7 +162,7 @@ def test_a_keyboard_switches_and_asks(system: Deployment, desktop_page: Page) ->
 
 
 def test_each_end_is_told_with_a_next_step(system: Deployment, desktop_page: Page) -> None:
-    press_connect(desktop_page, system)
+    press_connect(desktop_page, system, SALON)
     write(system, status="conflict", **LINKED)
     expect(desktop_page.locator("#trouble-title")).to_have_text("WhatsApp подключён в другом месте")
     expect(desktop_page.locator("#trouble-title")).to_be_focused()
@@ -178,23 +173,23 @@ def test_each_end_is_told_with_a_next_step(system: Deployment, desktop_page: Pag
     write(system, status="banned", banned_until=datetime.now(UTC) + timedelta(days=1))
     expect(desktop_page.locator("#trouble-text")).to_contain_text("WhatsApp ограничил этот номер до")
     write(system, status="connected")
-    system.query("UPDATE marketplace_company SET status = 'activation_failed' WHERE salon_id = %s", SALON)
+    system.query("UPDATE marketplace_company SET status = 'activation_failed' WHERE salon_id = %s", SALON.id)
     expect(desktop_page.get_by_role("button", name="Попробовать ещё раз")).to_be_visible()
-    system.query("UPDATE marketplace_company SET status = 'frozen' WHERE salon_id = %s", SALON)
+    system.query("UPDATE marketplace_company SET status = 'frozen' WHERE salon_id = %s", SALON.id)
     expect(desktop_page.locator("#trouble-title")).to_have_text("Приложение приостановлено")
-    system.query("UPDATE marketplace_company SET status = 'uninstalled' WHERE salon_id = %s", SALON)
+    system.query("UPDATE marketplace_company SET status = 'uninstalled' WHERE salon_id = %s", SALON.id)
     expect(desktop_page.locator("#trouble-title")).to_have_text("Приложение удалено")
 
 
 def test_a_link_that_dies_right_after_pairing_says_why_and_offers_the_next_code(
     system: Deployment, phone_page: Page
 ) -> None:
-    press_connect(phone_page, system)
+    press_connect(phone_page, system, SALON)
     show_qr(system)
     system.query(
         "UPDATE marketplace_company SET status = 'active', api_key = 'k', api_key_digest = 'd'"
         " WHERE salon_id = %s",
-        SALON,
+        SALON.id,
     )
     write(system, status="connected", qr="", connected_at=datetime.now(UTC), **LINKED)
     expect(phone_page.locator("#panel-done")).to_be_visible()
@@ -226,14 +221,14 @@ def test_a_refused_channel_is_explained(
     system: Deployment, desktop_page: Page, code: int, place: str, words: str
 ) -> None:
     close_sockets(desktop_page, code)
-    press_connect(desktop_page, system)
+    press_connect(desktop_page, system, SALON)
     expect(desktop_page.locator(place)).to_contain_text(words)
 
 
 def test_silence_is_said_after_thirty_polls(system: Deployment, desktop_page: Page) -> None:
     close_sockets(desktop_page, 1011)
     desktop_page.clock.install()
-    press_connect(desktop_page, system)
+    press_connect(desktop_page, system, SALON)
     again = desktop_page.get_by_role("button", name="Проверить ещё раз")
     for _ in range(60):
         with desktop_page.expect_response("**/marketplace/api/status/*"):
@@ -251,7 +246,7 @@ def test_silence_is_said_after_thirty_polls(system: Deployment, desktop_page: Pa
 
 def test_the_language_can_be_switched_and_is_kept(system: Deployment, open_page: Callable[..., Page]) -> None:
     page = open_page(locale="en-GB")
-    press_connect(page, system)
+    press_connect(page, system, SALON)
     expect(page.get_by_role("heading", name="Linking WhatsApp")).to_be_visible()
     page.get_by_role("button", name="Русский").click()
     expect(page.get_by_role("heading", name="Подключение WhatsApp")).to_be_visible()
@@ -264,7 +259,7 @@ def test_the_language_can_be_switched_and_is_kept(system: Deployment, open_page:
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_nothing_runs_out_of_the_screen(system: Deployment, desktop_page: Page, width: int) -> None:
     desktop_page.set_viewport_size({"width": width, "height": 800})
-    press_connect(desktop_page, system)
+    press_connect(desktop_page, system, SALON)
     show_qr(system)
     for way in ("По номеру", "QR-код"):
         desktop_page.get_by_role("radio", name=way).check()

@@ -6,9 +6,8 @@ from playwright.sync_api import Page, expect
 
 from tests.deployments import Deployment
 from tests.journeys.steps import (
-    PHONE,
-    SALON,
-    add_salon_and_phone,
+    Salon,
+    add_salon,
     assert_activated_once,
     expect_done,
     press_connect,
@@ -29,35 +28,41 @@ def type_number(page: Page, text: str) -> str:
 
 
 def test_a_salon_is_linked_by_a_typed_code(system: Deployment, phone_page: Page) -> None:
-    add_salon_and_phone(system)
+    salon = add_salon(system, Salon(551, "79990001122"))
     phone_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    press_connect(phone_page, system)
+    press_connect(phone_page, system, salon)
     code = type_number(phone_page, "8 (999) 000 11 22")
     phone_page.get_by_role("button", name="Скопировать код").click()
     expect(phone_page.get_by_role("button", name="Скопировано")).to_be_visible()
     assert phone_page.evaluate("navigator.clipboard.readText()") == code.replace("-", "")
-    system.whatsapp.enter_code(PHONE, code)
+    system.whatsapp.enter_code(salon.phone, code)
     expect_done(phone_page)
-    wait_until_active(system)
-    assert_activated_once(system)
+    wait_until_active(system, salon)
+    assert_activated_once(system, salon)
     expect(phone_page.locator("#done-settling")).to_be_visible()
 
-    system.whatsapp.fault("replaced", PHONE)
+    system.whatsapp.fault("replaced", salon.phone)
     again = phone_page.get_by_role("button", name="Использовать здесь снова")
     expect(again).to_be_visible(timeout=60_000)
-    wait_until(lambda: available(system) is False, "YClients was told that WhatsApp is down")
-    logins = system.whatsapp.get("/state")["totals"]["login"]
+    wait_until(lambda: available(system, salon) is False, "YClients was told that WhatsApp is down")
+    before = logins(system, salon)
     again.click()
     expect(phone_page.locator("#done-title")).to_have_text("WhatsApp подключён", timeout=60_000)
     expect(phone_page.locator("#done-good")).to_be_visible(timeout=60_000)
-    assert system.whatsapp.get("/state")["totals"]["login"] == logins + 1
+    assert logins(system, salon) == before + 1
 
-    system.whatsapp.remove_devices(PHONE)
+    system.whatsapp.remove_devices(salon.phone)
     expect(phone_page.locator("#lost-link")).to_contain_text("оборвалась сразу после", timeout=60_000)
 
 
-def available(system: Deployment) -> bool | None:
+def available(system: Deployment, salon: Salon) -> bool | None:
     """What the marketplace believes of the salon's WhatsApp."""
-    channels = system.yclients.salon(SALON)["installation"]["channels"]
+    channels = system.yclients.salon(salon.id)["installation"]["channels"]
     found: bool | None = channels.get("whatsapp")
     return found
+
+
+def logins(system: Deployment, salon: Salon) -> int:
+    """How often the salon's linked device has logged in."""
+    events = system.whatsapp.get("/journal")["events"]
+    return sum(event["kind"] == "login" and event["phone"] == salon.phone for event in events)

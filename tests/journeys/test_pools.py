@@ -4,12 +4,11 @@ and never twice at a time."""
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from tests.databases import create_database, drop_database
 from tests.deployments import production_deployment
 from tests.pool_processes import Pools
 from tests.server import temporary_folder
@@ -21,16 +20,13 @@ NAMES = ("north", "south")
 
 
 @pytest.fixture(scope="module")
-def pools(server_url: str, migrated_template: str) -> Iterator[Pools]:
+def pools(make_database: Callable[[], str]) -> Iterator[Pools]:
     """Three linked salons; the two pools are started by the tests."""
-    name = f"journey_pools_{os.getpid()}"
     with ExitStack() as closing:
-        database = create_database(server_url, name, template=migrated_template)
-        closing.callback(drop_database, server_url, name)
         redis = closing.enter_context(start_redis())
         system = production_deployment(
             folder=temporary_folder("yclients-whatsapp-pools"),
-            database_url=database,
+            database_url=make_database(),
             redis_url=redis.url,
             POOL_LEASE_SECONDS=str(LEASE),
             POOL_SHARD_SIZE="2",
