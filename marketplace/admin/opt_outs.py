@@ -113,7 +113,11 @@ class OptOutAdmin(OperableAdmin):
     fieldsets = [(None, {"fields": ["phone_full", "salon_link", "holds_word", "scope_word", "said", "by"]})]
 
     phone_full = support.plain_column("phone", _("phone"))
-    phone_masked = support.masked_phone_column("phone", _("phone"))
+
+    @admin.display(description=_("phone"), ordering="phone")
+    def phone_masked(self, row: OptOut) -> str:
+        return mask_phone(row.phone) if row.phone else gettext("erased")
+
     said = support.moment_column("said_at", _("said"))
 
     @admin.display(description=_("salon"), ordering="company__title")
@@ -137,7 +141,7 @@ class OptOutAdmin(OperableAdmin):
         return row.said_by or gettext("the client")
 
     def describe(self, row: OptOut) -> str:
-        return f"{mask_phone(row.phone)}, {salon_name(row.company)}"
+        return f"{self.phone_masked(row)}, {salon_name(row.company)}"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.has_operate_permission(request)

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from marketplace.inbound.erased_phones import phone_hash
 from marketplace.models import Company, OptOut
 from whatsapp.messages import message_queue
 from whatsapp.models import Message
@@ -37,11 +38,29 @@ def opted_out(*, company_ids: Sequence[int], phone: str, everything: bool = Fals
 def opted_out_phones(
     *, company_ids: Sequence[int], phones: Iterable[str], everything: bool = False
 ) -> set[str]:
-    """Return those of the phones for which `opted_out` holds. One query."""
-    rows = OptOut.objects.filter(company_id__in=company_ids, phone__in=set(phones), undone_at=None)
+    """Return those of the phones for which `opted_out` holds.
+
+    One query, and one for each phone in salons where a client who had opted out was erased.
+    """
+    asked = set(phones)
+    rows = OptOut.objects.filter(
+        ~Q(phone_hash="") | Q(phone__in=asked), company_id__in=company_ids, undone_at=None
+    )
     if everything:
         rows = rows.filter(scope=OptOut.Scope.EVERYTHING)
-    return set(rows.values_list("phone", flat=True))
+    found = list(rows.values_list("phone", "phone_hash"))
+    hashes = {hashed for _phone, hashed in found if hashed}
+    erased = {phone for phone in asked if phone_hash(phone) in hashes} if hashes else set()
+    return erased | {phone for phone, _hash in found if phone}
+
+
+def row_of(company: Company, phone: str) -> OptOut | None:
+    """Return the client's last word to the salon, also after his data was erased."""
+    rows = OptOut.objects.filter(company=company)
+    row = rows.filter(phone=phone).first()
+    if row is None and rows.exclude(phone_hash="").exists():
+        row = rows.filter(phone_hash=phone_hash(phone)).first()
+    return row
 
 
 def opt_out(
@@ -107,7 +126,7 @@ def _note(
     company: Company, *, phone: str, said_by: str, said_at: datetime, scope: OptOut.Scope | None
 ) -> bool:
     """Write the client's word down; True when it changes what he gets."""
-    row = OptOut.objects.filter(company=company, phone=phone).first()
+    row = row_of(company, phone)
     held = row.scope if row and row.holds else None
     if row is None and scope is None:
         return False
@@ -115,6 +134,7 @@ def _note(
         return False
     row = row or OptOut(company=company, phone=phone)
     row.said_at, row.said_by = said_at, said_by
+    row.phone, row.phone_hash = phone, ""  # he is a client again, who has just said something
     row.scope = scope or row.scope
     row.undone_at = None if scope else (row.undone_at or said_at)
     row.save()

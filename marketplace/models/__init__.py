@@ -6,7 +6,8 @@ from marketplace.models.bookings import BookingSettings, MessageTemplate, Record
 from marketplace.models.channels import Channel
 from marketplace.models.companies import Company, MarketplaceEvent, WrongStatus
 from marketplace.models.forwarding import ForwardedMessage, Forwarding, ForwardingChange
-from marketplace.models.opt_outs import OptOut
+from marketplace.models.opt_outs import OptOut, PhoneHashKey
+from marketplace.models.privacy import ClientDataRequest
 from marketplace.models.rate_limit import CallSlot
 from marketplace.models.reconciliation import CompanyCheck, Discrepancy, Listing
 from marketplace.models.registration_checks import RegistrationCheck
@@ -21,6 +22,7 @@ __all__ = [
     "BookingSettings",
     "CallSlot",
     "Channel",
+    "ClientDataRequest",
     "Company",
     "CompanyCheck",
     "Discrepancy",
@@ -32,6 +34,7 @@ __all__ = [
     "MarketplaceEvent",
     "MessageTemplate",
     "OptOut",
+    "PhoneHashKey",
     "RecordState",
     "RegistrationCheck",
     "ScheduledTask",

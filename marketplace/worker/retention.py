@@ -18,6 +18,7 @@ from config.shared.queue import Queue
 from marketplace.metrics import PRUNED
 from marketplace.models import InboundWebhook, RecordState, ScheduledTask
 from marketplace.models.forwarding import ForwardedMessage
+from marketplace.privacy.owners import OWNERS
 from whatsapp.messages import retention
 from whatsapp.messages.retention import Kind, Rows, deleting
 
@@ -72,6 +73,7 @@ KINDS: tuple[Kind, ...] = (
          deleting(_old_forwarded)),
     Kind("bookings", "RETENTION_BOOKINGS_DAYS", "visits that are over", _old_bookings,
          deleting(_old_bookings)),
+    OWNERS,
     retention.TEXTS,
     retention.NUMBERS,
     retention.EVENTS,
