@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketplace', '0012_old_webhook_secret'),
+        ('marketplace', '0013_access_and_checks'),
     ]
 
     operations = [
