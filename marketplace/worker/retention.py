@@ -5,7 +5,7 @@ is still good, is read from them.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -85,16 +85,21 @@ def days_of(kind: Kind) -> int:
     return int(getattr(settings, kind.setting))
 
 
-def count(*, ages: Mapping[str, int] | None = None) -> list[Result]:
+def count(*, ages: Mapping[str, int] | None = None, kinds: Sequence[Kind] | None = None) -> list[Result]:
     """Say what `prune` would forget now, changing nothing."""
     found = []
-    for kind, days in _with_ages(ages):
+    for kind, days in _with_ages(ages, kinds):
         rows = kind.old(_before(days)).count() if days else 0
         found.append(Result(kind.name, days, rows))
     return found
 
 
-def prune(*, ages: Mapping[str, int] | None = None, seconds: float | None = None) -> list[Result]:
+def prune(
+    *,
+    ages: Mapping[str, int] | None = None,
+    kinds: Sequence[Kind] | None = None,
+    seconds: float | None = None,
+) -> list[Result]:
     """Forget what is too old, in batches, for at most about `seconds`.
 
     `ages` maps names of kinds to days, before the settings. Safe to repeat, to interrupt, and beside others.
@@ -102,7 +107,7 @@ def prune(*, ages: Mapping[str, int] | None = None, seconds: float | None = None
     """
     ends = time.monotonic() + seconds if seconds is not None else None
     results, failure = [], None
-    for kind, days in _with_ages(ages):
+    for kind, days in _with_ages(ages, kinds):
         try:
             results.append(_forget(kind, days, ends))
         except Exception as error:
@@ -113,9 +118,9 @@ def prune(*, ages: Mapping[str, int] | None = None, seconds: float | None = None
     return results
 
 
-def _with_ages(ages: Mapping[str, int] | None) -> list[tuple[Kind, int]]:
+def _with_ages(ages: Mapping[str, int] | None, kinds: Sequence[Kind] | None) -> list[tuple[Kind, int]]:
     given = ages or {}
-    return [(kind, given.get(kind.name, days_of(kind))) for kind in KINDS]
+    return [(kind, given.get(kind.name, days_of(kind))) for kind in (KINDS if kinds is None else kinds)]
 
 
 def _before(days: int) -> datetime:

@@ -6,7 +6,7 @@ first key anyway, and its value stays. Rows on the first key are left alone, so 
 simply started again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,13 @@ from whatsapp.crypto.encryption import (
 )
 
 BATCH = 20  # a key store can have a megabyte
+
+
+OnRow = Callable[[], object]  # told of each row, for a progress bar
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +72,20 @@ def columns() -> list[Column]:
     ]
 
 
-def survey(column: Column) -> Count:
+def survey(column: Column, on_row: OnRow = _nothing) -> Count:
     """Count a column's rows by key; changes nothing."""
     count = Count()
     for _key, ciphertext in _ciphertexts(column):
+        on_row()
         _classify(ciphertext, count)
     return count
 
 
-def rotate(column: Column) -> Count:
+def rotate(column: Column, on_row: OnRow = _nothing) -> Count:
     """Rewrite what is not on the first key; rows that no key opens are counted and left as they are."""
     count = Count()
     for key, ciphertext in _ciphertexts(column):
+        on_row()
         plain = _classify(ciphertext, count)
         if plain is not None:
             done = _replace(column, key, ciphertext, plain)
@@ -85,19 +94,21 @@ def rotate(column: Column) -> Count:
     return count
 
 
-def survey_digests(column: Column) -> Count:
+def survey_digests(column: Column, on_row: OnRow = _nothing) -> Count:
     """Count a column's digests by SECRET_KEY or not; changes nothing."""
     count = Count()
     for _key, _ciphertext, _plain, right in _digests(column):
+        on_row()
         count.current += right
         count.old += not right
     return count
 
 
-def rotate_digests(column: Column) -> Count:
+def rotate_digests(column: Column, on_row: OnRow = _nothing) -> Count:
     """Write anew what was made with another SECRET_KEY; values that no key opens are left as they are."""
     count = Count()
     for key, ciphertext, plain, right in _digests(column):
+        on_row()
         count.current += right
         if not right:
             count.old += 1

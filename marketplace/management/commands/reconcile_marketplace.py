@@ -1,12 +1,14 @@
 """Compares salons with YClients now, and repairs what is certain."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import F, QuerySet
 
+from config.shared.progress import with_progress
 from marketplace.models import Company
 from marketplace.sync import discrepancies, listing, reconciliation
 from marketplace.sync.reconciliation import Finding
@@ -36,7 +38,11 @@ class Command(BaseCommand):
             help="uninstall what YClients says is not installed, however many salons these are",
         )
 
+        parser.add_argument("--json", action="store_true", help="one JSON object, no progress")
+
     def handle(self, *_args: Any, **options: Any) -> None:
+        self.as_json: bool = options["json"]
+        self.differences: list[dict[str, Any]] = []
         self.failures = 0
         self.left = self.repaired = self.agreed = 0
         dry, salon = options["dry_run"], options["salon"]
@@ -44,10 +50,7 @@ class Command(BaseCommand):
         # Only when all have been asked once is it known whether many are gone.
         self._compare(unsure, dry=dry, apart=timedelta())
         listed = 0 if salon or self.failures >= FAILURES_MOST else self._list(dry=dry)
-        self.stdout.write(
-            f"{self.agreed} agree, {self.repaired} repaired, {self.left} differ"
-            + (f"; YClients lists {listed}" if not salon else "")
-        )
+        self._sum_up(listed if not salon else None)
         if self.failures:
             raise CommandError(
                 f"YClients could not be asked {self.failures} times; run it again to go on.",
@@ -67,10 +70,13 @@ class Command(BaseCommand):
             raise CommandError(f"Salon {salon} is neither active nor frozen; there is nothing to compare.")
         return chosen
 
-    def _compare(self, companies: Iterable[Company], *, dry: bool, **how: Any) -> list[Company]:
+    def _compare(
+        self, companies: "list[Company] | QuerySet[Company]", *, dry: bool, **how: Any
+    ) -> list[Company]:
         """Compare until YClients seems to be down; return those that are to be asked about again."""
         unsure = []
-        for company in companies:
+        total = len(companies) if isinstance(companies, list) else companies.count()
+        for company in with_progress(companies, total=total, what="salons", quiet=self.as_json):
             if self.failures >= FAILURES_MOST:
                 break
             finding = self._compared(company, dry=dry, **how)
@@ -92,7 +98,11 @@ class Command(BaseCommand):
             return None
         self.failures = 0
         if found is None:
-            self.stdout.write(f"salon {company.salon_id}: a worker is comparing it now")
+            self._line(
+                f"salon {company.salon_id}: a worker is comparing it now",
+                salon_id=company.salon_id,
+                action="compared_by_a_worker",
+            )
         return found
 
     def _say(self, found: Finding) -> None:
@@ -103,7 +113,28 @@ class Command(BaseCommand):
             self.repaired += 1
         else:
             self.left += 1
-        self.stdout.write(f"salon {found.salon_id}: {found.here} here, {found.there} there: {found.action}")
+        self._line(
+            f"salon {found.salon_id}: {found.here} here, {found.there} there: {found.action}",
+            salon_id=found.salon_id,
+            here=str(found.here),
+            there=str(found.there),
+            action=str(found.action),
+        )
+
+    def _line(self, text: str, **fields: Any) -> None:
+        """One difference: a line, or a part of the JSON object at the end."""
+        if self.as_json:
+            self.differences.append(fields)
+        else:
+            self.stdout.write(text)
+
+    def _sum_up(self, listed: int | None) -> None:
+        if self.as_json:
+            counts = {"agree": self.agreed, "repaired": self.repaired, "differ": self.left, "listed": listed}
+            self.stdout.write(json.dumps({**counts, "salons": self.differences}))
+            return
+        lists = f"; YClients lists {listed}" if listed is not None else ""
+        self.stdout.write(f"{self.agreed} agree, {self.repaired} repaired, {self.left} differ{lists}")
 
     def _list(self, *, dry: bool) -> int:
         """Read the whole list of YClients; return how many salons it has."""
@@ -113,7 +144,10 @@ class Command(BaseCommand):
                 listed += page.listed
                 for found in sorted(page.differences, key=lambda one: one.salon_id):
                     self.left += 1
-                    self.stdout.write(f"salon {found.salon_id}: {listing.meaning(found.kind)}")
+                    words = listing.meaning(found.kind)
+                    self._line(
+                        f"salon {found.salon_id}: {words}", salon_id=found.salon_id, action=str(found.kind)
+                    )
         except YClientsError as error:
             self.failures += 1
             self.stderr.write(f"list of salons: not read, {error}")

@@ -1,5 +1,6 @@
 """What operators type."""
 
+import json
 from functools import partial
 from io import StringIO
 
@@ -119,6 +120,19 @@ def test_what_is_certain_is_repaired_and_the_rest_is_listed(yclients: LocalYClie
     assert "0 agree, 1 repaired, 1 differ; YClients lists 2" in said
     assert code == 3
     assert Company.objects.get().status == "frozen"
+
+
+def test_programs_get_one_json_object(yclients: LocalYClients) -> None:
+    make_active()
+    install(yclients, MOSCOW, ALMATY)
+    yclients.change(MOSCOW, "freeze")
+    said, code = reconcile("--json")
+    report = json.loads(said.splitlines()[0])
+    assert (report["repaired"], report["differ"], report["listed"], code) == (1, 1, 2, 3)
+    assert {row["salon_id"]: row["action"] for row in report["salons"]} == {
+        MOSCOW: "frozen",
+        ALMATY: "unknown_here",
+    }
 
 
 def test_a_dry_run_changes_nothing(yclients: LocalYClients) -> None:

@@ -1,9 +1,12 @@
 """`manage.py rotate_encryption_keys [--check]`: encrypted values to the first key, digests to SECRET_KEY."""
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config.shared.progress import progress_bar
 from whatsapp.crypto import rotation
 
 
@@ -24,24 +27,36 @@ class Command(BaseCommand):
             help="change nothing; exit with 1 while values are on old keys or cannot be decrypted",
         )
 
+        parser.add_argument("--json", action="store_true", help="one JSON object, no progress")
+
     def handle(self, *_args: Any, **options: Any) -> None:
-        check = options["check"]
+        check, as_json = options["check"], options["json"]
+        values = rotation.survey if check else rotation.rotate
+        digests = rotation.survey_digests if check else rotation.rotate_digests
         counts = {}
         for column in rotation.columns():
-            counts[str(column)] = rotation.survey(column) if check else rotation.rotate(column)
-        for column in rotation.columns():
+            total = column.model._base_manager.count()
+            with progress_bar(total=total, what=str(column), quiet=as_json) as on_row:
+                counts[str(column)] = values(column, on_row)
             if column.digest_name:
                 name = f"{column.model._meta.label}.{column.digest_name}"
-                counts[name] = rotation.survey_digests(column) if check else rotation.rotate_digests(column)
-        for name, count in counts.items():
-            self.stdout.write(
-                f"{name}: {count.current} on the first key, {count.old} on old keys, "
-                f"{count.rewritten} rewritten, {count.overtaken} written by others meanwhile, "
-                f"{count.undecryptable} undecryptable"
-            )
+                with progress_bar(total=total, what=name, quiet=as_json) as on_row:
+                    counts[name] = digests(column, on_row)
+        self._say(counts, as_json=as_json)
         lost = sum(count.undecryptable for count in counts.values())
         left = sum(count.old - count.rewritten - count.overtaken for count in counts.values())
         if lost:
             raise CommandError(f"{lost} values cannot be decrypted with any key; they were left as they are.")
         if left:
             raise CommandError(f"{left} values are still on old keys.")
+
+    def _say(self, counts: dict[str, rotation.Count], *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps({name: asdict(count) for name, count in counts.items()}))
+            return
+        for name, count in counts.items():
+            self.stdout.write(
+                f"{name}: {count.current} on the first key, {count.old} on old keys, "
+                f"{count.rewritten} rewritten, {count.overtaken} written by others meanwhile, "
+                f"{count.undecryptable} undecryptable"
+            )
