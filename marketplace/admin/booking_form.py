@@ -7,9 +7,8 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from marketplace import rendering
-from marketplace.bookings import switches, texts, wording
-from marketplace.models import Company
+from marketplace.bookings import settings_changes, texts, wording
+from marketplace.models import Company, rendering
 from marketplace.models.booking_kinds import Kind
 from marketplace.models.bookings import BookingSettings, check_template
 from marketplace.salons.phone_numbers import NotAPhone, digits_of, region_of
@@ -19,7 +18,7 @@ class WordsField(forms.CharField):
     """Words of several lines, whatever line ends a browser posts."""
 
     def to_python(self, value: Any) -> str:
-        return switches.tidy(super().to_python(value) or "")
+        return settings_changes.tidy(super().to_python(value) or "")
 
 
 class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -49,7 +48,7 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
         written = {kind: self.cleaned_data[f"text_{kind}"] for kind in Kind}
         return {
             kind: texts.DEFAULTS[chosen][kind]
-            if not text.strip() or switches.is_default(text, kind=kind)
+            if not text.strip() or settings_changes.is_default(text, kind=kind)
             else text
             for kind, text in written.items()
         }

@@ -15,10 +15,9 @@ from django.utils.translation import gettext_lazy as _
 
 from config.shared.masking import mask_phone
 from config.shared.operations import OperableAdmin
-from marketplace import rendering
 from marketplace.admin.booking_form import BookingForm, TryForm
-from marketplace.bookings import messages, switches, wording
-from marketplace.models import Company
+from marketplace.bookings import messages, settings_changes, wording
+from marketplace.models import Company, rendering
 from marketplace.models.booking_kinds import Kind
 
 PAGE, TEST = "marketplace_company_bookings", "marketplace_company_bookings_test"
@@ -100,7 +99,7 @@ class WithBookingMessages(OperableAdmin):
             return
         words = form.words()
         with transaction.atomic():
-            planned = switches.change(settings=form.save(commit=False), words=words)
+            planned = settings_changes.change(settings=form.save(commit=False), words=words)
             self.log_change(request, company, f"{_('Booking messages')}: {', '.join(form.changed_data)}")
         text = gettext("Kept for %(name)s. Reminders planned: %(planned)d.")
         notices.success(request, text % {"name": self.describe(company), "planned": planned})

@@ -10,7 +10,7 @@ from config.shared import support
 from config.shared.masking import mask_phone
 from config.shared.support import ReadMostlyAdmin
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
-from marketplace.bookings import storing, wording
+from marketplace.bookings import rows, wording
 from marketplace.bookings.visits import Visit
 from marketplace.models import RecordState
 from whatsapp.models import Message
@@ -55,7 +55,7 @@ class RecordStateAdmin(ReadMostlyAdmin):
     @admin.display(description=_("visit"), ordering="starts_at")
     def visit(self, row: RecordState) -> str:
         """By the salon's clock."""
-        visit = storing.booking_of(row).visit
+        visit = rows.booking_of(row).visit
         return _when(row, visit) if visit else support.NOTHING
 
     @admin.display(description=_("state"), ordering="deleted")
@@ -64,12 +64,12 @@ class RecordStateAdmin(ReadMostlyAdmin):
 
     @admin.display(description=_("staff"))
     def staff(self, row: RecordState) -> str:
-        visit = storing.booking_of(row).visit
+        visit = rows.booking_of(row).visit
         return visit.staff[1] if visit and visit.staff else support.NOTHING
 
     @admin.display(description=_("services"))
     def services(self, row: RecordState) -> str:
-        visit = storing.booking_of(row).visit
+        visit = rows.booking_of(row).visit
         titles = [title for _number, title in (visit.services or ())] if visit else []
         return ", ".join(titles) or support.NOTHING
 
@@ -93,7 +93,7 @@ class RecordStateAdmin(ReadMostlyAdmin):
 def _known(row: RecordState, *, phones: bool) -> str:
     """What each phone knows, a line each; that it is only assumed is said."""
     lines = []
-    for phone, visit in (storing.booking_of(row).told or {}).items():
+    for phone, visit in (rows.booking_of(row).known or {}).items():
         assumed = f" ({gettext('assumed: the booking is older than we know')})"
         lines.append(
             f"{_shown(phone, phones)}: {_when(row, visit)}{assumed if phone == row.assumed_phone else ''}"
@@ -103,12 +103,12 @@ def _known(row: RecordState, *, phones: bool) -> str:
 
 def _said(row: RecordState, *, phones: bool) -> str:
     """The messages whose end was not known when YClients last spoke of the booking, a link each."""
-    said = storing.booking_of(row).said
-    rows = Message.objects.only("status").in_bulk([one.message for one in said])
+    notices = rows.booking_of(row).notices
+    messages = Message.objects.only("status").in_bulk([one.message for one in notices])
     lines = []
-    for one in said:
+    for one in notices:
         words = f"{one.kind.label}, {_shown(one.phone, phones)}: {_when(row, one.visit)}"
-        message = rows.get(one.message)
+        message = messages.get(one.message)
         if message is None:
             lines.append(words)
         else:

@@ -1,6 +1,6 @@
-"""A salon's bookings, told to its clients: made, moved, cancelled, and a reminder before the visit.
+"""A salon's bookings: messages to its clients when one is made, moved or cancelled, and reminders of visits.
 
-`records` reads what YClients says of a booking, `decisions` compares it with what is known already,
-`rendering` writes the text, `messages` and `reminders` put it into the queue, `applying` does all that to one
-webhook in one transaction.
+From a webhook to a message: `processing.apply` reads the webhook (`records.parse`), decides by what is known
+already (`decisions.decide`), and queues messages (`messages.queue`) in the salon's words (`wording.text_of`).
+`rows` stores what is known, `reminders` plans and sends reminders.
 """

@@ -1,4 +1,4 @@
-"""Messages about bookings in the queue: made, looked after, withdrawn. In the caller's transaction.
+"""Messages about bookings in the queue: queued, looked up, withdrawn. In the caller's transaction.
 
 The caller holds the salon's row locked, so that neither a freeze nor an opt-out is slipped past.
 """
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from marketplace.bookings import wording
 from marketplace.bookings.decisions import MessageOutcome
-from marketplace.bookings.visits import Visit
+from marketplace.bookings.visits import NewNotice, SentNotice
 from marketplace.inbound import opt_outs
 from marketplace.models import Company
 from marketplace.models.booking_kinds import Kind
@@ -18,7 +18,7 @@ from whatsapp.messages import message_queue
 from whatsapp.models import Message
 
 SERVED = (Company.Status.ACTIVE, Company.Status.ACTIVATING)
-# News of a booking that is older than this is no news; in any case nothing is said once the visit has begun.
+# What is older than this is not sent any more; in any case nothing is sent once the visit has begun.
 WORTH_SAYING = timedelta(hours=24)
 WORTH_TRYING = timedelta(hours=1)
 SUPERSEDED, CHANGED = "superseded", "the booking has changed since"
@@ -34,7 +34,7 @@ def is_served(company: Company) -> bool:
     return company.status in SERVED and company.session is not None and company.session.is_linked
 
 
-def wants_none(company: Company, phone: str) -> bool:
+def has_opted_out(company: Company, phone: str) -> bool:
     """Whether the client has opted out of messages about bookings, at any salon of the same number."""
     salons = Company.objects.filter(session=company.session_id).values_list("pk", flat=True)
     return opt_outs.opted_out(company_ids=list(salons), phone=phone, everything=True)
@@ -48,56 +48,57 @@ def outcomes(keys: Iterable[int]) -> Mapping[int, MessageOutcome]:
     wanted = list(keys)
     rows = Message.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
     found = {
-        pk: _fate(status, unknowns) for pk, status, unknowns in rows.values_list("pk", "status", "unknowns")
+        pk: _outcome(status, unknowns)
+        for pk, status, unknowns in rows.values_list("pk", "status", "unknowns")
     }
-    return {pk: found.get(pk, MessageOutcome.TOLD) for pk in wanted}
+    return {pk: found.get(pk, MessageOutcome.REACHED) for pk in wanted}
 
 
-def _fate(status: str, unknowns: int) -> MessageOutcome:
+def _outcome(status: str, unknowns: int) -> MessageOutcome:
     if status == Message.Status.QUEUED and not unknowns:
         return MessageOutcome.WAITING
-    return MessageOutcome.LOST if status in LOST else MessageOutcome.TOLD
+    return MessageOutcome.LOST if status in LOST else MessageOutcome.REACHED
 
 
 def withdraw(keys: Iterable[int]) -> int:
-    """Take back what still waits; return how many messages."""
+    """Withdraw what still waits; return how many messages."""
     waiting = Message.objects.filter(pk__in=list(keys))
     return message_queue.finish_waiting(waiting, error_code=SUPERSEDED, error=CHANGED)
 
 
-def make(
+def queue(
     company: Company,
     row: RecordState,
+    notice: NewNotice,
     *,
-    kind: Kind,
-    phone: str,
-    visit: Visit,
     language: str,
     now: datetime,
     expires_at: datetime | None = None,
-) -> int:
-    """Queue one message; return the number of its row. Counts it in `row`, which the caller saves.
+) -> SentNotice:
+    """Queue one message. Counts it in `row`, which the caller saves.
 
     The salon is served (`is_served`).
     """
     if company.session is None:
         raise ValueError(f"salon {company.salon_id} has no session")
+    kind, visit = notice.kind, notice.visit
     row.messages_made += 1
     new = message_queue.NewMessage(
-        phone=phone,
+        phone=notice.phone,
         text=wording.text_of(company, kind=kind, visit=visit, language=language, now=now),
         source=Message.Source.REMINDER if kind == Kind.REMINDER else Message.Source.BOOKING,
         # The count makes every change of a booking one message, also when it is changed back.
         external_id=f"{company.salon_id}:{row.record_id}:{row.messages_made}:{kind}",
         expires_at=expires_at or min(visit.starts_at, now + WORTH_SAYING),
     )
-    return message_queue.queue_message(session=company.session, message=new).pk
+    message = message_queue.queue_message(session=company.session, message=new)
+    return SentNotice(message.pk, kind, notice.phone, visit)
 
 
 def send_test(*, company: Company, kind: Kind, phone: str, name: str, now: datetime) -> Message:
-    """Queue a message about a made-up visit, in the words that are kept, to a phone in any form.
+    """Queue a message about a made-up visit, in the words that are stored, to a phone in any form.
 
-    The same `name` is sent once. Raises NotServed, operator_numbers.NotAPhone.
+    The same `name` is sent once. Raises NotServed, phone_numbers.NotAPhone.
     """
     if not is_served(company) or company.session is None:
         raise NotServed(f"salon {company.salon_id}")

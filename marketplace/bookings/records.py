@@ -1,4 +1,4 @@
-"""Reads what YClients says of a booking. Pure.
+"""Parses what YClients says of a booking. Pure.
 
 The form is that of captured webhooks (YCLIENTS API reference, section "Records"). `data` can be partial: a
 field that is not there, or makes no sense, is not said, and what was known of it stays.
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from marketplace.rendering import one_line
+from marketplace.models.rendering import one_line
 from marketplace.salons.phone_numbers import NotAPhone, digits_of
 
 # A time of change that lies further ahead than clocks differ would silence every later change.
@@ -45,11 +45,13 @@ class RecordChange:
     fields: dict[str, Any]
 
 
-def read(body: Mapping[str, Any], *, heard_at: datetime, zone: ZoneInfo, region: str) -> RecordChange | None:
+def parse(
+    body: Mapping[str, Any], *, received_at: datetime, zone: ZoneInfo, region: str
+) -> RecordChange | None:
     """Return what the webhook says; None when it does not name its booking.
 
     `zone` is the salon's clock, for times without an offset, and `region` its country, for national phone
-    numbers. A body without a usable `last_change_date` counts as changed when it was heard.
+    numbers. A body without a usable `last_change_date` counts as changed when it was received.
     """
     data = body.get("data")
     data = data if isinstance(data, Mapping) else {}
@@ -58,21 +60,21 @@ def read(body: Mapping[str, Any], *, heard_at: datetime, zone: ZoneInfo, region:
         return None
     status = str(body.get("status") or "update").lower()
     changed_at = _moment(data.get("last_change_date"), zone)
-    if changed_at is None or changed_at > heard_at + CLOCKS_DIFFER:
-        changed_at = heard_at
+    if changed_at is None or changed_at > received_at + CLOCKS_DIFFER:
+        changed_at = received_at
     return RecordChange(
         record_id=record_id,
         stamp=Stamp(changed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), RANKS.get(status, 1)),
-        is_create=status == "create" or _unchanged_since_made(data, changed_at, heard_at, zone),
+        is_create=status == "create" or _unchanged_since_made(data, changed_at, received_at, zone),
         fields=_fields(data, status, zone=zone, region=region),
     )
 
 
 def _unchanged_since_made(
-    data: Mapping[str, Any], changed_at: datetime, heard_at: datetime, zone: ZoneInfo
+    data: Mapping[str, Any], changed_at: datetime, received_at: datetime, zone: ZoneInfo
 ) -> bool:
     made_at = _moment(data.get("create_date"), zone)
-    return made_at == changed_at and heard_at - changed_at <= STILL_NEW
+    return made_at == changed_at and received_at - changed_at <= STILL_NEW
 
 
 def _fields(data: Mapping[str, Any], status: str, *, zone: ZoneInfo, region: str) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from config.shared.masking import mask_traceback
 from config.shared.queue import Queue
-from marketplace.bookings import messages, storing, wording
+from marketplace.bookings import messages, rows, wording
 from marketplace.bookings.decisions import MessageOutcome
-from marketplace.bookings.visits import Booking
+from marketplace.bookings.visits import Booking, NewNotice
 from marketplace.models import Company
 from marketplace.models.booking_kinds import Kind
 from marketplace.models.bookings import BookingSettings, RecordState
@@ -63,7 +63,7 @@ def follow(
 
     A reminder that waits in the queue of messages is withdrawn when the visit is another one now.
     """
-    if _reminded_of(before) == _reminded_of(after):
+    if _reminder_of(before) == _reminder_of(after):
         return
     if row.reminder_message is not None:
         if messages.outcomes([row.reminder_message])[row.reminder_message] is MessageOutcome.WAITING:
@@ -75,7 +75,7 @@ def follow(
     plan(company, row, after, settings=settings)
 
 
-def _reminded_of(booking: Booking) -> tuple[object, ...]:
+def _reminder_of(booking: Booking) -> tuple[object, ...]:
     visit = booking.visit
     return (visit.starts_at if visit else None, booking.phone, booking.is_expected)
 
@@ -97,14 +97,14 @@ def plan_all(*, company: Company) -> int:
     """Plan the reminders of all coming visits anew, after the salon's settings have changed; return how many
     are due now or later. In the caller's transaction, the salon's row locked."""
     settings = wording.settings_of(company)
-    rows = RecordState.objects.select_for_update(no_key=True).filter(
+    coming = RecordState.objects.select_for_update(no_key=True).filter(
         company=company, starts_at__gt=timezone.now(), deleted=False
     )
     changed = []
     planned = 0
-    for row in rows.order_by("pk"):
+    for row in coming.order_by("pk"):
         before = row.reminder_at
-        plan(company, row, storing.booking_of(row), settings=settings)
+        plan(company, row, rows.booking_of(row), settings=settings)
         planned += row.reminder_at is not None
         if row.reminder_at != before:
             changed.append(row)
@@ -134,7 +134,7 @@ def send_due(row_id: int) -> bool:
 def _send(company: Company, row: RecordState, *, now: datetime) -> bool:
     due = row.reminder_at or now
     quiet_until = limits.opens_at(now, zone=wording.clock_of(company), opens=QUIET_UNTIL, closes=QUIET_FROM)
-    made = quiet_until is None and _make(company, row, due=due, now=now)
+    queued = quiet_until is None and _queue(company, row, due=due, now=now)
     REMINDERS.finish(
         row,
         reminder_at=quiet_until,
@@ -144,7 +144,7 @@ def _send(company: Company, row: RecordState, *, now: datetime) -> bool:
         messages_made=row.messages_made,
         updated_at=now,
     )
-    return made
+    return queued
 
 
 def _company_of(row_id: int) -> Company | None:
@@ -153,25 +153,24 @@ def _company_of(row_id: int) -> Company | None:
     return salons.filter(records=row_id).first()
 
 
-def _make(company: Company, row: RecordState, *, due: datetime, now: datetime) -> bool:
-    settings, booking = wording.settings_of(company), storing.booking_of(row)
+def _queue(company: Company, row: RecordState, *, due: datetime, now: datetime) -> bool:
+    settings, booking = wording.settings_of(company), rows.booking_of(row)
     visit = booking.visit
     if not (settings.reminder_on and visit and booking.phone and booking.is_expected):
         return False
     if visit.starts_at <= now or not messages.is_served(company):
         return False
-    if messages.wants_none(company, booking.phone):
+    if messages.has_opted_out(company, booking.phone):
         return False
-    row.reminder_message = messages.make(
+    reminder = messages.queue(
         company,
         row,
-        kind=Kind.REMINDER,
-        phone=booking.phone,
-        visit=visit,
+        NewNotice(Kind.REMINDER, booking.phone, visit),
         language=settings.language,
         now=now,
         expires_at=min(visit.starts_at, due + WORTH_SAYING, _quiet_from(company, now)),
     )
+    row.reminder_message = reminder.message
     row.reminded_for = visit.starts_at
     return True
 

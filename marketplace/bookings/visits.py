@@ -1,4 +1,4 @@
-"""A booking as it is known, the visit that a client is told of, and the messages about it. Pure."""
+"""A booking as it is known, the visit that its messages are about, and these messages. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from marketplace.models.booking_kinds import Kind
 CAME, DID_NOT_COME = 1, -1  # `attendance`: 2 is confirmed, 0 waiting
 
 # Each field: [value, time of change, rank of the change within its second].
-Seen = dict[str, list[Any]]
+Fields = dict[str, list[Any]]
 Named = tuple[int | None, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What a client is told of a booking. Staff and services are (id, name) pairs, None while not known."""
+    """What a client learns of a booking. Staff and services are (id, name) pairs, None while not known."""
 
     starts_at: datetime
     services: tuple[Named, ...] | None = None
@@ -52,20 +52,8 @@ def _identity(named: Named) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A message to make."""
-
-    kind: Kind
-    phone: str
-    visit: Visit
-
-    def is_for_the_same(self, said: "SentNotice") -> bool:
-        return self.kind == said.kind and self.phone == said.phone
-
-
-@dataclass(frozen=True, slots=True)
 class SentNotice:
-    """A message that was made; `message` is the number of its row."""
+    """A message that was queued; `message` is the number of its row."""
 
     message: int
     kind: Kind
@@ -74,17 +62,31 @@ class SentNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class NewNotice:
+    """A message to queue."""
+
+    kind: Kind
+    phone: str
+    visit: Visit
+
+    def replaces(self, sent: SentNotice) -> bool:
+        """Whether it says the same kind of thing to the same phone."""
+        return self.kind == sent.kind and self.phone == sent.phone
+
+
+@dataclass(frozen=True, slots=True)
 class Booking:
     """What is known of one booking.
 
-    `told` is what each phone knows of it; None while the making was not seen and nothing could be assumed.
-    `assumed` is the phone of who is taken to know the first state that was seen, because the making was not.
+    `known` is what each phone knows of it; None while the making was not seen and nothing could be assumed.
+    `assumed` is the phone of who is assumed to know the first state that we saw, not having seen the making.
+    `notices` are messages whose end is not settled yet.
     """
 
-    seen: Seen
-    told: Mapping[str, Visit] | None = None
+    fields: Fields
+    known: Mapping[str, Visit] | None = None
     assumed: str = ""
-    said: tuple[SentNotice, ...] = ()
+    notices: tuple[SentNotice, ...] = ()
 
     @property
     def deleted(self) -> bool:
@@ -116,7 +118,7 @@ class Booking:
         return not self.deleted and self._value("attendance") not in (CAME, DID_NOT_COME)
 
     def _value(self, field: str) -> Any:
-        return self.seen[field][0] if field in self.seen else None
+        return self.fields[field][0] if field in self.fields else None
 
 
 def _named(value: Sequence[Any] | None) -> Named | None:

@@ -7,10 +7,9 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 import structlog
 
-from marketplace import rendering
 from marketplace.bookings import texts
 from marketplace.bookings.visits import Visit
-from marketplace.models import Company
+from marketplace.models import Company, rendering
 from marketplace.models.booking_kinds import Language
 from marketplace.models.bookings import BookingSettings, MessageTemplate
 from marketplace.salons.phone_numbers import NotAPhone, digits_of, region_of
@@ -42,7 +41,7 @@ def text_of(company: Company, *, kind: str, visit: Visit, language: str, now: da
     try:
         return rendering.render(template, values)
     except rendering.BadTemplate as error:
-        # Kept before the rules were what they are: the client is to be told all the same.
+        # Stored before the rules were what they are: the client gets his message all the same.
         log.warning("template not usable", salon_id=company.salon_id, kind=kind, cause=str(error))
         return rendering.render(texts.DEFAULTS[language][kind], values)
 

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from marketplace import rendering
+from marketplace.models import rendering
 from marketplace.models.booking_kinds import Kind, Language
 
 LONGEST_LEAD = 168  # hours; a week
@@ -45,7 +45,7 @@ class BookingSettings(models.Model):
     def __str__(self) -> str:
         return str(self.company_id)
 
-    def tells(self, kind: str) -> bool:
+    def sends(self, kind: str) -> bool:
         """Whether messages of this kind are switched on."""
         return bool(getattr(self, f"{kind}_on"))
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from config.shared.masking import mask_traceback
 from config.shared.queue import ClaimLost, Queue
-from marketplace.bookings import applying
+from marketplace.bookings import processing as bookings
 from marketplace.metrics import EFFECTS
 from marketplace.models import InboundWebhook
 from marketplace.salons import details, lifecycle
@@ -71,7 +71,7 @@ def replay(*, webhook: InboundWebhook) -> None:
 def has_effect(*, kind: str, name: str) -> bool:
     """Whether a webhook of this kind and name does anything; the others are stored, and marked so."""
     if kind == InboundWebhook.Kind.ENTITY:
-        return name.partition(".")[0] == applying.RESOURCE or name in details.NAMES
+        return name.partition(".")[0] == bookings.RESOURCE or name in details.NAMES
     return name in EFFECTS_OF
 
 
@@ -97,7 +97,7 @@ def _apply(webhook: InboundWebhook) -> bool:
         return details.refresh(webhook.salon_id)
     if webhook.kind == InboundWebhook.Kind.ENTITY:
         with transaction.atomic():
-            return applying.apply(webhook)
+            return bookings.apply(webhook)
     effect = EFFECTS_OF[webhook.name]
     with transaction.atomic():
         company = lifecycle.locked(webhook.salon_id)

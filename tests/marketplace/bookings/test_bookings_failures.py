@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from marketplace.bookings import messages, reminders, storing, wording
+from marketplace.bookings import messages, reminders, rows, wording
 from marketplace.models import RecordState
 from tests.marketplace.bookings.salon import (
     IVAN,
@@ -67,9 +67,9 @@ def test_a_crash_between_any_two_steps_neither_loses_nor_doubles(monkeypatch: py
     receive("create", 1)
     for target, name in (
         (messages, "withdraw"),
-        (messages, "make"),
+        (messages, "queue"),
         (reminders, "follow"),
-        (storing, "put_into"),
+        (rows, "update"),
         (RecordState, "save"),
     ):
         with monkeypatch.context() as broken:

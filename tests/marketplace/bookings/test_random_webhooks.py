@@ -32,30 +32,30 @@ class InMemoryBookings:
     most_waiting: int = 0
 
     def apply(self, body: Mapping[str, Any]) -> None:
-        change = records.read(body, heard_at=NOW, zone=ZoneInfo("UTC"), region="RU")
+        change = records.parse(body, received_at=NOW, zone=ZoneInfo("UTC"), region="RU")
         assert change is not None
-        booking = self.bookings.get(change.record_id, Booking(seen={}))
+        booking = self.bookings.get(change.record_id, Booking(fields={}))
         clients = self.clients.setdefault(change.record_id, random_webhooks.ClientModel())
         self._send_some(booking, clients, self.sends)
         clients.making_arrived |= body["status"] == "create"
         decision = decisions.decide(booking, change, outcomes=self.outcomes, may=lambda *_any: True, now=NOW)
         made = []
-        for wanted in decision.make:
+        for wanted in decision.queue:
             number = len(self.outcomes) + 1
             self.outcomes[number] = MessageOutcome.WAITING
             made.append(SentNotice(number, wanted.kind, wanted.phone, wanted.visit))
-        said = (*decision.booking.said, *made)
-        self.bookings[change.record_id] = replace(decision.booking, said=said)
-        waiting = [one.phone for one in said if self.outcomes[one.message] is MessageOutcome.WAITING]
+        notices = (*decision.booking.notices, *made)
+        self.bookings[change.record_id] = replace(decision.booking, notices=notices)
+        waiting = [one.phone for one in notices if self.outcomes[one.message] is MessageOutcome.WAITING]
         assert len(waiting) == len(set(waiting)), "two messages wait for one client"
 
     def _send_some(self, booking: Booking, clients: random_webhooks.ClientModel, likely: float) -> None:
-        for one in booking.said:
+        for one in booking.notices:
             if self.outcomes[one.message] is MessageOutcome.WAITING and self.chance.random() < likely:
                 if self.chance.random() < 0.03 and likely < 1:
                     self.outcomes[one.message], clients.misses_some = MessageOutcome.LOST, True
                 else:
-                    self.outcomes[one.message] = MessageOutcome.TOLD
+                    self.outcomes[one.message] = MessageOutcome.REACHED
                     clients.receive(one.kind, one.phone, _belief(one.visit))
 
     def end(self, stream: random_webhooks.WebhookStream) -> None:
@@ -91,7 +91,7 @@ def test_a_booking_stands_the_same_in_whatever_order_its_webhooks_come(seed: int
     for body in reversed(stream.bodies):
         second.apply(body)
     for record_id, booking in first.bookings.items():
-        assert booking.seen == second.bookings[record_id].seen
+        assert booking.fields == second.bookings[record_id].fields
 
 
 @pytest.mark.django_db

@@ -6,14 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from marketplace.bookings.records import RecordChange, Stamp, read
+from marketplace.bookings.records import RecordChange, Stamp, parse
 from tests.payloads import load
 
-HEARD_AT = datetime(2025, 7, 13, 8, 0, tzinfo=UTC)
+RECEIVED_AT = datetime(2025, 7, 13, 8, 0, tzinfo=UTC)
 
 
 def read_record(**body: Any) -> RecordChange | None:
-    return read(body, heard_at=HEARD_AT, zone=ZoneInfo("Asia/Yekaterinburg"), region="RU")
+    return parse(body, received_at=RECEIVED_AT, zone=ZoneInfo("Asia/Yekaterinburg"), region="RU")
 
 
 def fields(**data: Any) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from marketplace import rendering
 from marketplace.bookings import texts, wording
 from marketplace.bookings.visits import Visit
-from marketplace.models import Company
+from marketplace.models import Company, rendering
 from marketplace.models.booking_kinds import Kind, Language
 
 VALUES = {

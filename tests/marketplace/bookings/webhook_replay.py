@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from marketplace.bookings import storing
+from marketplace.bookings import rows
 from marketplace.bookings.visits import SentNotice
 from marketplace.models import InboundWebhook, RecordState
 from marketplace.webhooks import processing
@@ -62,16 +62,16 @@ def _send_one(chance: Random, clients: dict[int, random_webhooks.ClientModel]) -
     message = chance.choice(waiting)
     Message.objects.filter(pk=message.pk).update(status="delivered", wa_message_id=f"WA{message.pk}")
     record_id = int((message.external_id or "").split(":")[1])
-    one = _said_in(message, record_id)
+    one = _notice_of(message, record_id)
     services = tuple(sorted(number or 0 for number, _title in one.visit.services or ()))
     staff = (one.visit.staff and one.visit.staff[0]) or 0
     clients[record_id].receive(one.kind, one.phone, (one.visit.starts_at.isoformat(), staff, services))
     return True
 
 
-def _said_in(message: Message, record_id: int) -> SentNotice:
-    said = storing.booking_of(RecordState.objects.get(record_id=record_id)).said
-    [one] = [one for one in said if one.message == message.pk]
+def _notice_of(message: Message, record_id: int) -> SentNotice:
+    notices = rows.booking_of(RecordState.objects.get(record_id=record_id)).notices
+    [one] = [one for one in notices if one.message == message.pk]
     assert (one.phone, (message.external_id or "").split(":")[3]) == (message.phone, str(one.kind))
     return one
 

@@ -1,4 +1,4 @@
-"""A booking in its row, and out of it."""
+"""A booking as it is stored in its row."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -9,23 +9,24 @@ from marketplace.models.bookings import RecordState
 
 
 def booking_of(row: RecordState) -> Booking:
-    """Return what the row says."""
-    told = None if row.told is None else {phone: _visit(kept) for phone, kept in row.told.items()}
-    said = tuple(
+    """Return what the row holds."""
+    known = None if row.told is None else {phone: _visit(stored) for phone, stored in row.told.items()}
+    notices = tuple(
         SentNotice(each["message"], Kind(each["kind"]), each["phone"], _visit(each["visit"]))
         for each in row.said
     )
-    return Booking(seen=row.seen, told=told, assumed=row.assumed_phone, said=said)
+    return Booking(fields=row.seen, known=known, assumed=row.assumed_phone, notices=notices)
 
 
-def put_into(row: RecordState, booking: Booking) -> None:
+def update(row: RecordState, booking: Booking) -> None:
     """Set the row's columns; the caller saves it."""
-    row.seen = booking.seen
-    row.told = None if booking.told is None else {phone: _kept(each) for phone, each in booking.told.items()}
+    known = booking.known
+    row.seen = booking.fields
+    row.told = None if known is None else {phone: _stored(visit) for phone, visit in known.items()}
     row.assumed_phone = booking.assumed
     row.said = [
-        {"message": one.message, "kind": str(one.kind), "phone": one.phone, "visit": _kept(one.visit)}
-        for one in booking.said
+        {"message": one.message, "kind": str(one.kind), "phone": one.phone, "visit": _stored(one.visit)}
+        for one in booking.notices
     ]
     visit = booking.visit
     row.starts_at = visit.starts_at.astimezone(UTC) if visit else None
@@ -33,7 +34,7 @@ def put_into(row: RecordState, booking: Booking) -> None:
     row.phone = booking.phone
 
 
-def _kept(visit: Visit) -> dict[str, Any]:
+def _stored(visit: Visit) -> dict[str, Any]:
     return {
         "start": visit.starts_at.isoformat(),
         "services": visit.services,
@@ -43,12 +44,12 @@ def _kept(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _visit(kept: dict[str, Any]) -> Visit:
-    services, staff = kept["services"], kept["staff"]
+def _visit(stored: dict[str, Any]) -> Visit:
+    services, staff = stored["services"], stored["staff"]
     return Visit(
-        starts_at=datetime.fromisoformat(kept["start"]),
+        starts_at=datetime.fromisoformat(stored["start"]),
         services=None if services is None else tuple((number, title) for number, title in services),
         staff=None if staff is None else (staff[0], staff[1]),
-        client_id=kept["client_id"],
-        client=kept["client"],
+        client_id=stored["client_id"],
+        client=stored["client"],
     )

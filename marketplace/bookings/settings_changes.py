@@ -1,4 +1,4 @@
-"""What a salon wants its clients to be told of bookings, changed as a whole."""
+"""Which messages about bookings a salon sends, and in which words, changed as a whole."""
 
 from collections.abc import Mapping
 
@@ -21,9 +21,9 @@ def tidy(text: str) -> str:
 
 
 def change(*, settings: BookingSettings, words: Mapping[Kind, str]) -> int:
-    """Keep a salon's settings and words, and plan its reminders anew; return how many are planned.
+    """Store a salon's settings and words, and plan its reminders anew; return how many are planned.
 
-    The default words of any language are not kept as the salon's own, so they follow its language.
+    The default words of any language are not stored as the salon's own, so they follow its language.
     """
     with transaction.atomic():
         # Locked as by webhooks: none of those is applied by the old settings after the new plan.
