@@ -80,8 +80,10 @@ class Link:
         await self.start_engine(path, pairing=True)
 
     async def start_engine(self, path: Path, *, pairing: bool) -> None:
-        """Hand the session to the engine, at the pool's pace."""
-        await self._pacer.wait()
+        """Hand the session to the engine: a linked one at the pool's pace, a pairing attempt at once,
+        because a person waits for its code and the engine bounds how many begin at a time."""
+        if not pairing:
+            await self._pacer.wait()
         if self.context.lease.is_over:
             raise LeaseLost(self.context.session)
         self.context.lease.host = ""

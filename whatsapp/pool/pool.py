@@ -35,7 +35,7 @@ from whatsapp.sessions.leases import Lease
 
 log = structlog.get_logger("pool")
 SWEEP_INTERVAL = 30.0  # seconds
-# Fewer than would be started until the next look: when many are free, every pool gets its share of them.
+# Linked sessions, fewer than are started until the next claim: when many are free, every pool gets its share.
 CLAIMED_AT_ONCE = 20
 FLUSH_TIMEOUT = 1.0  # seconds; a graceful stop has ten in all
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -148,7 +148,8 @@ class SessionPool:
         work = in_thread(
             leases.claim,
             owner=self.name,
-            limit=min(self.settings.capacity - len(self.runners), CLAIMED_AT_ONCE),
+            limit=self.settings.capacity - len(self.runners),
+            linked_limit=CLAIMED_AT_ONCE,
             seconds=self.settings.lease,
             pairing_seconds=self.settings.pairing_lease,
             neighbours=[name for name in alive if name != self.name],

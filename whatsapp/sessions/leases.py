@@ -71,11 +71,15 @@ def claim(
     *,
     owner: str,
     limit: int,
+    linked_limit: int | None = None,
     seconds: float,
     pairing_seconds: float | None = None,
     neighbours: Collection[str] = (),
 ) -> list[Lease]:
-    """Claim up to `limit` due sessions that no living pool holds.
+    """Claim up to `limit` due sessions that no living pool holds, at most `linked_limit` of them linked ones.
+
+    Those without a linked device come first: a person waits for each, and must not wait for the restart of
+    many linked sessions.
 
     A session without a linked device gets a lease of `pairing_seconds`, when that is shorter: somebody waits
     at a page, and there is no device yet that two pools could connect. One that is held by one of the
@@ -91,12 +95,15 @@ def claim(
     if limit <= 0 or not Session.objects.filter(free).exists():
         return []
     with transaction.atomic():
-        rows = list(
+        due = (
             Session.objects.select_for_update(skip_locked=True)
             .filter(free)
             .order_by(F("next_attempt_at").asc(nulls_first=True))
-            .values_list("pk", "lease_token", "jid")[:limit]
+            .values_list("pk", "lease_token", "jid")
         )
+        rows = list(due.filter(jid="")[:limit])
+        left = limit - len(rows)
+        rows += due.exclude(jid="")[: left if linked_limit is None else min(left, linked_limit)]
         claimed = [
             Lease(pk, owner, token + 1, started + length, length)
             for pk, token, jid in rows

@@ -1,62 +1,67 @@
 """A host whose supervisor is paused or has lost its right: the line stays open, but it must end."""
 
+import asyncio
 import os
 import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from whatsapp.engine import EngineSettings
 from whatsapp.engine.commands import Ping
 from whatsapp.engine.protocol import encode
-from whatsapp.engine.supervisor.launch import host_command, host_environment
+from whatsapp.engine.supervisor.child import Child
+from whatsapp.engine.supervisor.fork_server import ForkServer
 
 SILENCE = 2.0  # seconds
 
 
-@contextmanager
-def running_host() -> Iterator[tuple["subprocess.Popen[str]", socket.socket]]:
-    """A host and our end of its line."""
+@dataclass
+class RunningHost:
+    line: socket.socket  # our end
+    printed: int
+    ended: "asyncio.Task[int]"
+
+
+@asynccontextmanager
+async def running_host() -> AsyncIterator[RunningHost]:
+    """A host that nobody pings by itself."""
+    forks = ForkServer(EngineSettings(silence=SILENCE))
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        os.set_inheritable(theirs.fileno(), True)
-        host = subprocess.Popen(
-            host_command(EngineSettings(silence=SILENCE), theirs.fileno()),
-            env=host_environment(EngineSettings()),
-            pass_fds=[theirs.fileno()],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    printed, printing = os.pipe()
+    with ours:
+        ours.setblocking(False)
+        child = Child(await forks.fork(theirs, printing))
+        theirs.close()
+        os.close(printing)
+        ended = asyncio.create_task(child.wait())
         try:
-            yield host, ours
+            yield RunningHost(ours, printed, ended)
         finally:
-            host.kill()
-            host.communicate()
+            child.kill()
+            await ended
+            os.close(printed)
+            await forks.close()
 
 
-def test_a_host_that_hears_nothing_ends_itself() -> None:
+async def test_a_host_that_hears_nothing_ends_itself() -> None:
     """Its pool's leases run out meanwhile, and another pool may link the sessions."""
-    with running_host() as (host, _line):
-        _, errors = host.communicate(timeout=60)
-    assert host.returncode == 1
-    assert "not permitted to go on" in errors
+    async with running_host() as host, asyncio.timeout(60):
+        assert await host.ended == 1
+        assert b"not permitted to go on" in os.read(host.printed, 10_000)
 
 
-def test_a_host_that_is_pinged_and_asked_nothing_goes_on() -> None:
-    with running_host() as (host, line):
-        line.sendall(encode(Ping(1, time.monotonic() + 120)))
-        line.settimeout(60)
-        assert line.recv(1000)
-        try:
-            host.wait(2 * SILENCE)
-        except subprocess.TimeoutExpired:
-            return
-    raise AssertionError(f"it ended with code {host.returncode}")
+async def test_a_host_that_is_pinged_and_asked_nothing_goes_on() -> None:
+    async with running_host() as host, asyncio.timeout(60):
+        host.line.send(encode(Ping(1, time.monotonic() + 120)))
+        assert await asyncio.get_running_loop().sock_recv(host.line, 1000)
+        done, _ = await asyncio.wait({host.ended}, timeout=2 * SILENCE)
+        assert not done
 
 
-def test_a_host_ends_at_the_moment_that_the_last_ping_named() -> None:
-    with running_host() as (host, line):
-        line.sendall(encode(Ping(1, time.monotonic() + 120)))
-        line.sendall(encode(Ping(2, time.monotonic() + 0.1)))
-        assert host.wait(60) == 1
+async def test_a_host_ends_at_the_moment_that_the_last_ping_named() -> None:
+    async with running_host() as host, asyncio.timeout(60):
+        host.line.send(encode(Ping(1, time.monotonic() + 120)))
+        host.line.send(encode(Ping(2, time.monotonic() + 0.1)))
+        assert await host.ended == 1

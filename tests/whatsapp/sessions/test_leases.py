@@ -34,6 +34,15 @@ def test_a_wanted_session_is_claimed_once() -> None:
     assert claim("pool-b") == []
 
 
+def test_who_waits_for_a_code_is_claimed_before_linked_sessions_and_beyond_their_limit() -> None:
+    for number in range(3):
+        wanted_session(jid=f"{number}:1@s.whatsapp.net")
+    waiting = {wanted_session(next_attempt_at=timezone.now()).pk for _ in range(2)}
+    claimed = leases.claim(owner="pool-a", limit=4, linked_limit=1, seconds=30)
+    assert {lease.session_id for lease in claimed[:2]} == waiting
+    assert len(claimed) == 3
+
+
 def test_a_stopped_session_is_not_claimed() -> None:
     wanted_session(wanted=Session.Wanted.STOPPED)
     assert claim() == []

@@ -1,12 +1,10 @@
-"""Entry point of a host: `python -m whatsapp.engine.host --fd N --parent PID …`."""
+"""Entry point of the fork server and of its hosts: `python -m whatsapp.engine.host --fd N --parent PID …`."""
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import queue
-import signal
 import socket
 import sys
 import threading
@@ -15,6 +13,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from whatsapp.engine.commands import Command
+from whatsapp.engine.host import fork_server
+from whatsapp.engine.host.deferred_library import DeferredLibrary, deferred_loading
 from whatsapp.engine.host.line import Line
 from whatsapp.engine.host.permit import Permit
 
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 
 # On another version the library would try to download its compiled part at import.
 LIBRARY_VERSION = "0.5.2"
-PR_SET_PDEATHSIG = 1
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line; a noise root without --sandbox is refused."""
     parser = argparse.ArgumentParser(prog="whatsapp.engine.host")
-    parser.add_argument("--fd", type=int, required=True, help="inherited socket to the supervisor")
+    parser.add_argument("--fd", type=int, required=True, help="inherited socket on which hosts are asked for")
     parser.add_argument("--parent", type=int, required=True, help="process id of the supervisor")
     parser.add_argument("--device-name", required=True, help="what the phone's list of devices shows")
     parser.add_argument("--log-level", default="WARNING")
@@ -42,35 +41,36 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the supervisor dies, however it dies."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit("the supervisor is gone")
-
-
 def main(arguments: Sequence[str]) -> None:
-    """Run until the supervisor hangs up or says Shutdown."""
+    """Import everything, fork a host for each request, and in each host run until the supervisor hangs up
+    or sends Shutdown."""
     options = parse(arguments)
-    threading.excepthook = _fail
-    die_with_parent(options.parent)
+    fork_server.die_with_parent(options.parent)
     os.umask(0o077)  # Key stores are for this user only.
-    commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
-    runner = None
-    permit = Permit(options.silence)
-    line = Line(socket.socket(fileno=options.fd), lambda: runner.count() if runner else 0, permit)
-    # Loading the library takes about a second; the host answers pings meanwhile.
-    threading.Thread(target=_read, args=[line, commands], name="reader", daemon=True).start()
-    threading.Thread(target=permit.end_when_over, name="permit", daemon=True).start()
     if version("neonize") != LIBRARY_VERSION:
         sys.exit(f"neonize {LIBRARY_VERSION} is needed, {version('neonize')} is installed")
+    with deferred_loading(LIBRARY_VERSION) as compiled:
+        from whatsapp.engine.host import library, runner  # noqa: F401
+    connection = fork_server.serve(socket.socket(fileno=options.fd), options.parent)
+    run_host(connection, compiled, options)
+
+
+def run_host(connection: socket.socket, compiled: DeferredLibrary, options: argparse.Namespace) -> None:
+    """One host's life, on the line `connection` to its supervisor."""
     from whatsapp.engine.host import library, trust
     from whatsapp.engine.host.runner import Runner
 
+    threading.excepthook = _fail
+    compiled.load()
     library.set_log_level(options.log_level)
     if options.noise_root is not None:
         trust.replace_noise_root(library.shared_object(), options.noise_root)
+    commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+    permit = Permit(options.silence)
+    line = Line(connection, lambda: runner.count(), permit)
     runner = Runner(device_name=options.device_name, write=line.write)
+    threading.Thread(target=_read, args=[line, commands], name="reader", daemon=True).start()
+    threading.Thread(target=permit.end_when_over, name="permit", daemon=True).start()
     handling = threading.Thread(target=_handle_commands, args=[runner, commands], name="commands")
     handling.start()
     handling.join()

@@ -12,6 +12,7 @@ from whatsapp.engine import RECYCLED, EngineError, EngineSettings, HostInfo
 from whatsapp.engine.commands import Shutdown
 from whatsapp.engine.events import HostExited, HostStarted
 from whatsapp.engine.protocol import Message
+from whatsapp.engine.supervisor.fork_server import ForkServer
 from whatsapp.engine.supervisor.process import HostProcess
 
 logger = logging.getLogger("whatsapp.engine")
@@ -23,8 +24,8 @@ RESPAWN_DELAYS = (1.0, 5.0, 15.0, 60.0)
 
 class Fleet:
     """Spawns hosts and gives them out. A pairing attempt gets a host of its own, because the library
-    cannot end one that waits for a scan; linked sessions share shards. Spare hosts have the library
-    loaded already, so that a QR code appears without waiting for that."""
+    cannot end one that waits for a scan; linked sessions share shards. Hosts are forked from one
+    process that has imported the library; spare ones have been forked already."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Fleet:
         self._on_message = on_message
         self._on_exit = on_exit
         self._on_start = on_start
+        self._forks = ForkServer(settings)
         self._hosts: dict[str, HostProcess] = {}
         self._choosing = asyncio.Lock()
         self._young_deaths = 0
@@ -108,6 +110,7 @@ class Fleet:
         if endings:
             await asyncio.wait(endings, timeout=self._settings.close_timeout)
         await asyncio.gather(*(host.kill("closed") for host in hosts))
+        await self._forks.close()
 
     def _shard_with_room(self) -> HostProcess | None:
         shards = [
@@ -129,7 +132,7 @@ class Fleet:
             raise EngineError("The engine is closing.")
         try:
             host = await HostProcess.spawn(
-                self._settings, self._on_message, self._gone, lambda: self.permitted_until
+                self._settings, self._forks, self._on_message, self._gone, lambda: self.permitted_until
             )
         except OSError as error:
             raise EngineError(f"No engine host could be started: {error.strerror}.") from error

@@ -1,4 +1,4 @@
-"""How a host process is started: its environment and its command line."""
+"""How the fork server is started: its environment, which its hosts inherit, and its command line."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def host_environment(settings: EngineSettings) -> dict[str, str]:
     return environment
 
 
-def host_command(settings: EngineSettings, fd: int) -> list[str]:
-    """The command line of a host whose end of the line is the inherited descriptor `fd`."""
+def fork_server_command(settings: EngineSettings, fd: int) -> list[str]:
+    """The command line of a fork server that is asked for hosts on the inherited descriptor `fd`."""
     command = [sys.executable, "-m", "whatsapp.engine.host", "--fd", str(fd), "--parent", str(os.getpid())]
     command += ["--device-name", settings.device_name, "--log-level", settings.log_level]
     command += ["--silence", str(settings.silence)]

@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Literal
@@ -18,14 +16,13 @@ from whatsapp.engine import EngineSettings, HostInfo
 from whatsapp.engine.commands import Command, Ping
 from whatsapp.engine.events import HostExited, HostStarted, Pong
 from whatsapp.engine.protocol import Message, ProtocolError, decode, encode
-from whatsapp.engine.supervisor.launch import PACKAGE_ROOT, host_command, host_environment
-from whatsapp.engine.supervisor.scrub import scrub
+from whatsapp.engine.supervisor.child import Child
+from whatsapp.engine.supervisor.fork_server import ForkServer
+from whatsapp.engine.supervisor.output import Output
 
 logger = logging.getLogger("whatsapp.engine.host")
 
 LINE_LIMIT = 4 * 1024 * 1024
-LAST_LINES = 15
-TROUBLE = ("Traceback", "Exception ignored", "fatal error", "panic")
 
 _ids = count(1)
 OnMessage = Callable[["HostProcess", Message], Awaitable[None]]
@@ -39,7 +36,7 @@ class HostProcess:
     def __init__(
         self,
         settings: EngineSettings,
-        process: asyncio.subprocess.Process,
+        child: Child,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         permitted_until: Callable[[], float],
@@ -54,9 +51,7 @@ class HostProcess:
         self.threads = 0
         self.ended = asyncio.Event()
         self._settings = settings
-        self._process = process
-        # A signal through it can never reach another process that got the number later.
-        self._handle = os.pidfd_open(process.pid)
+        self._child = child
         self._reader = reader
         self._writer = writer
         self._permitted_until = permitted_until
@@ -65,38 +60,36 @@ class HostProcess:
         self._nonce = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._output = Output(self.id)
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
     async def spawn(
         cls,
         settings: EngineSettings,
+        forks: ForkServer,
         on_message: OnMessage,
         on_exit: OnExit,
         permitted_until: Callable[[], float],
     ) -> HostProcess:
-        """Start a host. It loads the library for about a second; commands wait for it in the line."""
+        """Start a host; commands wait for it in the line. Raises OSError."""
         ours, theirs = socket.socketpair()
+        output, printing = os.pipe()
         with contextlib.ExitStack() as unless_started, theirs:
             unless_started.callback(ours.close)
-            process = await asyncio.create_subprocess_exec(
-                *host_command(settings, theirs.fileno()),
-                pass_fds=[theirs.fileno()] + ([] if settings.held_open is None else [settings.held_open]),
-                env=host_environment(settings),
-                cwd=PACKAGE_ROOT,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                # A Ctrl+C at a terminal is for the pool, which stops its hosts in order.
-                start_new_session=True,
-            )
+            unless_started.callback(os.close, output)
+            try:
+                pid = await forks.fork(theirs, printing)
+            finally:
+                os.close(printing)
+            child = Child(pid)
             unless_started.pop_all()
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_LIMIT)
-        host = cls(settings, process, reader, writer, permitted_until)
+        host = cls(settings, child, reader, writer, permitted_until)
+        printed = await _reading_end(output)
         host._tasks = [
             asyncio.create_task(host._run(on_message, on_exit), name=f"{host.id} line"),
-            asyncio.create_task(host._read_output(), name=f"{host.id} output"),
+            asyncio.create_task(host._output.read(printed), name=f"{host.id} output"),
             asyncio.create_task(host._beat(), name=f"{host.id} heartbeat"),
         ]
         return host
@@ -104,7 +97,7 @@ class HostProcess:
     @property
     def pid(self) -> int:
         """The operating system's process id."""
-        return self._process.pid
+        return self._child.pid
 
     def info(self) -> HostInfo:
         """What the pool may know of this host."""
@@ -130,7 +123,7 @@ class HostProcess:
     async def kill(self, reason: str) -> None:
         """End the process now and return when it is gone and reported."""
         self.expect_exit(reason)
-        self._signal()
+        self._child.kill()
         await self.ended.wait()
 
     def expect_exit(self, reason: str) -> None:
@@ -148,10 +141,8 @@ class HostProcess:
             self.expect_exit("its supervisor was cancelled")
             raise
         finally:
-            self._signal()  # Without its line a host is of no use.
-            code = await self._process.wait()
-            os.close(self._handle)
-            self._handle = -1
+            self._child.kill()  # Without its line a host is of no use.
+            code = await self._child.wait()
             self._writer.close()
             # What it printed last explains an unexpected end; the pipe ends with the process.
             await asyncio.wait({self._tasks[1]}, timeout=1)
@@ -192,7 +183,7 @@ class HostProcess:
             self.send(Ping(self._nonce, self._good_until()))
             if not await self._pong_arrives():
                 self.expect_exit("no heartbeat")
-                self._signal()
+                self._child.kill()
                 return
             await asyncio.sleep(self._settings.ping_interval)
 
@@ -213,34 +204,18 @@ class HostProcess:
                 return False
             await self._idle.wait()
 
-    def _signal(self) -> None:
-        if self._handle >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-
-    async def _read_output(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101  # it was started with a pipe
-        rest = b""
-        while chunk := await self._process.stdout.read(4096):
-            *lines, rest = (rest + chunk).split(b"\n")
-            rest = rest[-4096:]
-            for line in lines:
-                self._log_line(line)
-        if rest:
-            self._log_line(rest)
-
-    def _log_line(self, line: bytes) -> None:
-        text = scrub(line.decode(errors="replace").strip())
-        if text:
-            self._last_lines.append(text)
-            level = logging.WARNING if text.startswith(TROUBLE) else logging.DEBUG
-            logger.log(level, "%s: %s", self.id, text)
-
     def _why(self, code: int) -> str:
         if self._reason is not None:
             return self._reason
-        fatal = next((line for line in self._last_lines if line.startswith(("fatal error", "panic"))), "")
-        last = fatal or (self._last_lines[-1] if self._last_lines else "")
+        last = self._output.cause()
         logger.error("%s (pid %s) ended by itself with code %s: %s", self.id, self.pid, code, last)
         how = f"signal {-code}" if code < 0 else f"code {code}"
         return f"{how}: {last}" if last else how
+
+
+async def _reading_end(descriptor: int) -> asyncio.StreamReader:
+    """A stream of what is written into a pipe."""
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(descriptor, "rb"))
+    return reader
