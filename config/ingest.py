@@ -20,7 +20,7 @@ django.setup(set_prefix=False)  # what follows needs the apps
 
 from config.checks import refuse_bad_start  # noqa: E402
 from config.shared.batches import Batches, Overloaded  # noqa: E402
-from config.shared.database import in_threads, with_connection  # noqa: E402
+from config.shared.database import in_threads, with_kept_connection  # noqa: E402
 from config.shared.endpoints import (  # noqa: E402
     TOO_LARGE,
     Answer,
@@ -112,9 +112,9 @@ async def _answer(endpoint: Endpoint, secret: str, scope: Scope, receive: Receiv
 def _batches_of(endpoint: Endpoint) -> Batches[IngestRequest, Answer]:
     # A commit of many rows costs hardly more than of one: a burst is stored by a few.
     return Batches(
-        with_connection(endpoint.handle),
+        with_kept_connection(endpoint.handle),
         name=endpoint.name,
-        threads=2,
+        threads=2 if endpoint is WEBHOOKS else 1,
         largest=LARGEST_BATCH,
         weigh=lambda request: len(request.body),
         heaviest=HEAVIEST_BATCH,

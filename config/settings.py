@@ -178,10 +178,11 @@ else:
     # Persistent connections under an ASGI server pile up per thread; psycopg's pool keeps them few.
     # Set here: numbers given in a URL would arrive as strings.
     DATABASES["default"]["CONN_MAX_AGE"] = 0
+    # Ingest's three threads keep one each, so that pages cannot take those, nor a burst theirs.
     # A connection whose packets are dropped is given up after 10 s; the system's own patience is 15 minutes.
     _patience = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10}
     DATABASES["default"].setdefault("OPTIONS", {}).update(
-        {"pool": {"min_size": 1, "max_size": 8, "timeout": 10}, **_patience}
+        {"pool": {"min_size": 1, "max_size": 12, "timeout": 10}, **_patience}
     )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

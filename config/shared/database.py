@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from asgiref.sync import sync_to_async
-from django.db import Error, close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 log = structlog.get_logger("database")
 P = ParamSpec("P")
@@ -57,7 +57,7 @@ class DedicatedThread:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `in_thread`, one after the other on this thread."""
-        return await _run(self._threads, _with_kept_connection(function), *args, **kwargs)
+        return await _run(self._threads, with_kept_connection(function), *args, **kwargs)
 
     def close(self) -> None:
         """Give the connection back and end the thread when its last work has ended; does not wait for it."""
@@ -65,14 +65,31 @@ class DedicatedThread:
         self._threads.shutdown(wait=False)
 
 
-def _with_kept_connection(function: Callable[P, T]) -> Callable[P, T]:
+def on_live_connection(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `function`, and once more when the kept connection proves to be lost: the server was restarted.
+
+    `function` must bear to be called twice.
+    """
+    was_open = connection.connection is not None
+    try:
+        return function(*args, **kwargs)
+    except (OperationalError, InterfaceError):
+        if not was_open or connection.in_atomic_block:
+            raise
+        connection.close()
+        return function(*args, **kwargs)
+
+
+def with_kept_connection(function: Callable[P, T]) -> Callable[P, T]:
+    """Let work in a thread of ours keep the thread's connection, and open it anew after an error of it."""
+
     @functools.wraps(function)
     def work(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
-        except Error:
-            connection.close()
-            raise
+        finally:
+            if connection.errors_occurred:
+                connection.close()
 
     return work
 

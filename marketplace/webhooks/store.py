@@ -1,13 +1,13 @@
 """Storing webhooks: each in the database once, however often and in how many processes at once it arrives."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from django.db import DatabaseError, DataError, IntegrityError, connection
-from django.db.models import Max
 from django.utils import timezone
 
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
@@ -36,16 +36,33 @@ OWN_EFFECTS: dict[str, tuple[str, ...]] = {
 }
 
 TABLE, SALONS = InboundWebhook._meta.db_table, Company._meta.db_table
-# The same on both databases. A new row's `repeats` is one less than the times it arrived in this statement,
-# that of a row which was there is not.
+EVENTS = MarketplaceEvent._meta.db_table
+# The rows travel as one JSON parameter: ten for each row cost more than the insertion itself.
+GIVEN = {
+    "postgresql": """jsonb_to_recordset(%s) AS given(
+        kind text, dedupe_key text, salon_id bigint, name text, body jsonb, state text, repeats integer,
+        next_attempt_at timestamptz, received_at timestamptz)""",
+    "sqlite": """(SELECT value->>'kind' AS kind, value->>'dedupe_key' AS dedupe_key,
+        value->>'salon_id' AS salon_id, value->>'name' AS name, value->'body' AS body,
+        value->>'state' AS state, value->>'repeats' AS repeats,
+        value->>'next_attempt_at' AS next_attempt_at, value->>'received_at' AS received_at
+        FROM json_each(%s)) AS given""",
+}
+# A new row's `repeats` is one less than the times it arrived in this statement; one that was there has more.
 INSERT = f"""
     INSERT INTO {TABLE} (kind, dedupe_key, salon_id, company_id, name, body, state, repeats, attempts,
-                         next_attempt_at, last_error, received_at)
-    VALUES %s
+        next_attempt_at, last_error, received_at)
+    SELECT given.kind, given.dedupe_key, given.salon_id, salon.id, given.name, given.body, given.state,
+        given.repeats, 0, given.next_attempt_at, '', given.received_at
+    FROM %s LEFT JOIN {SALONS} AS salon ON salon.salon_id = given.salon_id
+    WHERE true
     ON CONFLICT (dedupe_key) DO UPDATE SET repeats = {TABLE}.repeats + excluded.repeats + 1
     RETURNING id, dedupe_key, state, repeats
 """  # noqa: S608  names of our own tables
-ROW = f"(%s, %s, %s, (SELECT id FROM {SALONS} WHERE salon_id = %s), %s, %s, %s, %s, 0, %s, '', %s)"  # noqa: S608
+LAST_CHANGES = f"""
+    SELECT salon_id, event_type, max(id) FROM {EVENTS}
+    WHERE salon_id IN (%s) AND event_type IN (%s) GROUP BY salon_id, event_type
+"""  # noqa: S608
 
 
 class Outcome(StrEnum):
@@ -91,35 +108,39 @@ def store_all(webhooks: list[VerifiedWebhook]) -> list[StoredWebhook | DatabaseE
 
 def _insert(webhooks: dict[str, VerifiedWebhook], keys: list[str]) -> dict[str, tuple[int, str, bool]]:
     """Return by its key the row's id, its state, and whether it is new."""
+    times = Counter(keys)
     now = timezone.now()
-    parameters: list[Any] = []
-    times = {key: keys.count(key) for key in webhooks}
-    for key in sorted(webhooks):  # in one order, or two processes with the same repeats could deadlock
-        parameters += _parameters(webhooks[key], key, times[key] - 1, now)
+    written, taken_over = _written(now), _written(now + TAKEOVER)
+    # In one order, or two processes with the same repeats could deadlock.
+    rows = [
+        {**_row(webhooks[key], written, taken_over), "dedupe_key": key, "repeats": times[key] - 1}
+        for key in sorted(webhooks)
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(INSERT % ", ".join([ROW] * len(webhooks)), parameters)
+        cursor.execute(INSERT % GIVEN[connection.vendor], [json.dumps(rows)])
         return {
             key: (id_, state, repeats == times[key] - 1) for id_, key, state, repeats in cursor.fetchall()
         }
 
 
-def _parameters(webhook: VerifiedWebhook, key: str, repeats: int, now: datetime) -> tuple[Any, ...]:
+def _row(webhook: VerifiedWebhook, now: str, later: str) -> dict[str, Any]:
     due_at = None
     if processing.has_effect(kind=webhook.kind, name=webhook.name):
-        due_at = now if webhook.kind == Kind.ENTITY else now + TAKEOVER
-    moment = connection.ops.adapt_datetimefield_value
-    return (
-        webhook.kind.value,
-        key,
-        webhook.salon_id,
-        webhook.salon_id,
-        webhook.name,
-        json.dumps(webhook.body),
-        (State.RECEIVED if due_at else State.IGNORED).value,
-        repeats,
-        moment(due_at),
-        moment(now),
-    )
+        due_at = now if webhook.kind == Kind.ENTITY else later
+    return {
+        "kind": webhook.kind,
+        "salon_id": webhook.salon_id,
+        "name": webhook.name,
+        "body": webhook.body,
+        "state": State.RECEIVED if due_at else State.IGNORED,
+        "next_attempt_at": due_at,
+        "received_at": now,
+    }
+
+
+def _written(moment: datetime) -> str:
+    """A time as the database writes it."""
+    return str(connection.ops.adapt_datetimefield_value(moment))
 
 
 def _dedupe_keys(webhooks: list[VerifiedWebhook]) -> list[str]:
@@ -145,8 +166,10 @@ def _last_changes(salon_ids: set[int]) -> dict[int, dict[str, int]]:
     """Return for each salon the id of its last event of each type that changes its status."""
     if not salon_ids:
         return {}
-    events = MarketplaceEvent.objects.filter(salon_id__in=salon_ids, event_type__in=STATUS_CHANGES).order_by()
+    places = [", ".join(["%s"] * len(values)) for values in (salon_ids, STATUS_CHANGES)]
     found: dict[int, dict[str, int]] = {}
-    for salon_id, event_type, last in events.values_list("salon_id", "event_type").annotate(Max("id")):
-        found.setdefault(salon_id, {})[event_type] = last
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_CHANGES % tuple(places), [*salon_ids, *STATUS_CHANGES])
+        for salon_id, event_type, last in cursor.fetchall():
+            found.setdefault(salon_id, {})[event_type] = last
     return found

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import OperationalError, connection
 
-from config.shared.database import in_thread
+from config.shared.database import in_thread, on_live_connection
 
 # The threads keep connections of earlier tests, and look at them.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,3 +56,44 @@ async def test_what_fails_after_its_caller_was_cancelled_is_logged(caplog: pytes
     async with asyncio.timeout(PATIENCE):
         while "too late" not in caplog.text:
             await asyncio.sleep(0.01)
+
+
+def lose_connection() -> None:
+    """What a restart of the database does to a connection that is kept."""
+    connection.ensure_connection()
+    with connection.cursor() as cursor, contextlib.suppress(OperationalError):
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def one() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="a file cannot hang up")
+def test_work_on_a_connection_that_was_lost_meanwhile_is_done_on_a_new_one() -> None:
+    lose_connection()
+    with pytest.raises(OperationalError):
+        one()
+    assert on_live_connection(one) == 1
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="a file cannot hang up")
+def test_work_that_fails_on_a_new_connection_is_not_tried_for_ever() -> None:
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        lose_connection()
+        one()
+
+    connection.close()
+    with pytest.raises(OperationalError):
+        on_live_connection(fail)
+    assert len(calls) == 1
+    connection.ensure_connection()
+    with pytest.raises(OperationalError):
+        on_live_connection(fail)
+    assert len(calls) == 3
+    connection.close()
