@@ -8,7 +8,7 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        from config import checks  # noqa: F401  (registers the system checks)
+        from config import checks, sessions  # noqa: F401  (register the system checks and a signal)
 
         post_migrate.connect(_make_support_group, dispatch_uid="support group")
 

@@ -160,6 +160,9 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
     if len(settings.JWT_SECRET) < MIN_SECRET_LENGTH:
         hint = "Set JWT_SECRET to at least 32 random characters, or leave it out."
         found.append(Error("JWT_SECRET is too short.", hint=hint, id="deploy.E001"))
+    if not settings.STAFF_TOTP_REQUIRED:
+        hint = "Leave STAFF_TOTP_REQUIRED out."
+        found.append(Warning("Staff sign in by a password alone.", hint=hint, id="deploy.W001"))
     database = settings.DATABASES["default"]
     encrypted = database.get("OPTIONS", {}).get("sslmode") in ("require", "verify-ca", "verify-full")
     if not settings.SQLITE and not encrypted and not _is_this_machine(database["HOST"]):

@@ -38,5 +38,7 @@ def unit_environment(*, database_url: str, redis_url: str, data_dir: Path) -> di
         # Port 9 (discard) answers nobody: a test that forgot to start a server fails at once.
         "YCLIENTS_API_URL": "http://127.0.0.1:9",
         "WHATSAPP_ENGINE": "simulated",
+        # Tests of the pages sign staff in at once; those of the sign-in turn it on.
+        "STAFF_TOTP_REQUIRED": "false",
         "LOG_LEVEL": "INFO",
     }

@@ -9,11 +9,9 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Group, Permission, User
-from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
-from pytest_django import Settings
 
 from config.shared.operations import MOST_AT_ONCE
 from config.support_group import make_support_group
@@ -420,17 +418,3 @@ def test_the_overview_counts_and_links(salon: SimpleNamespace, support: Client) 
     html = support.get("/admin/").content.decode()
     assert "/admin/whatsapp/session/?status__exact=connected" in html
     assert "/admin/marketplace/inboundwebhook/?state__exact=failed" in html
-
-
-def test_ten_wrong_passwords_a_minute_close_the_door(support_user: User, settings: Settings) -> None:
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    support_user.set_password("pw-of-anna-123")
-    support_user.save()
-    cache.clear()
-    client = Client(REMOTE_ADDR="203.0.113.9")
-    wrong = {"username": "anna", "password": "wrong"}
-    right = {"username": "anna", "password": "pw-of-anna-123"}
-    assert {client.post("/admin/login/", wrong).status_code for _ in range(10)} == {200}
-    assert client.post("/admin/login/", right).status_code == 429
-    assert Client(REMOTE_ADDR="203.0.113.10").post("/admin/login/", right).status_code == 302

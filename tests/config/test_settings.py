@@ -152,12 +152,14 @@ def postgres(**options: Any) -> dict[str, Any]:
         ({"REDIS_URL": "rediss://:pw@redis.example.com:6379/0"}, set()),
         ({"REDIS_URL": "redis://[::1]:6379/0"}, set()),
         ({"REDIS_URL": ""}, set()),
+        ({"STAFF_TOTP_REQUIRED": False}, {"W001"}),
     ],
 )
 def test_what_a_deployment_lacks_is_told(
     changes: dict[str, Any], said: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sound = {**postgres(host="localhost"), "REDIS_URL": "redis://127.0.0.1:6379/0", "JWT_SECRET": "x" * 40}
+    sound["STAFF_TOTP_REQUIRED"] = True
     monkeypatch.setattr(checks, "settings", SimpleNamespace(**{**sound, **changes}))
     assert {str(each.id).removeprefix("deploy.") for each in checks.check_deployment()} == said
 
