@@ -1,7 +1,7 @@
 """Parses what YClients says of a booking. Pure.
 
 The form is that of captured webhooks (YCLIENTS API reference, section "Records"). `data` can be partial: a
-field that is not there, or makes no sense, is not said, and what was known of it stays.
+field that is missing, or makes no sense, is left out, and what was known of it stays.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ RANKS = {"create": 0, "update": 1, "delete": 2}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Stamp:
-    """When a field was said to be so: the record's `last_change_date` in UTC as sortable text; within one
+    """As of when a field is so: the record's `last_change_date` in UTC as sortable text; within one
     second a deletion is later than a change, and that later than the making."""
 
     at: str
@@ -35,8 +35,8 @@ class Stamp:
 class RecordChange:
     """One webhook about a booking.
 
-    `fields` has those that were said, ready for JSON: `start` (ISO 8601 with offset), `staff` and `services`
-    ([id, name] and a list of such), `client` ([id, name, phone digits] or None), `attendance`, `deleted`.
+    `fields` has those that the webhook has, ready for JSON: `start` (ISO 8601 with offset), `staff` ([id,
+    name]), `services` (a list of such), `client` ([id, name, phone digits] or None), `attendance`, `deleted`.
     """
 
     record_id: int

@@ -48,7 +48,7 @@ def text_of(company: Company, *, kind: str, visit: Visit, language: str, now: da
 
 def values_of(company: Company, *, visit: Visit, language: str, now: datetime) -> Mapping[str, str]:
     """What the names in a template stand for."""
-    # The visit's own offset is the salon's, if YClients has not told us the zone.
+    # The visit's own offset is the salon's, where we do not know the zone.
     clock = clock_of(company) if company.timezone_name else None
     local = visit.starts_at.astimezone(clock) if clock else visit.starts_at
     year = now.astimezone(local.tzinfo).year

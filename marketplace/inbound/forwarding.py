@@ -118,12 +118,12 @@ def _deliver_all(address: Forwarding, started: float) -> int:
     while time.monotonic() < ends and (row := _next(address)) is not None:
         outcome = _post(row)
         if not outcome.cause:
-            _note_delivered(row)
+            _record_delivered(row)
             delivered, refused = delivered + 1, 0
             continue
         refused += 1
         rest = outcome.rest or refused >= REFUSALS_IN_A_ROW
-        _note_failure(row, outcome, rest=rest)
+        _record_failure(row, outcome, rest=rest)
         if rest:
             break
     return delivered
@@ -144,7 +144,7 @@ def _post(row: ForwardedMessage) -> Outcome:
         return Outcome(mask_text(repr(error)))
 
 
-def _note_delivered(row: ForwardedMessage) -> None:
+def _record_delivered(row: ForwardedMessage) -> None:
     now = timezone.now()
     FORWARDED.finish(row, state=State.DELIVERED, delivered_at=now)
     Forwarding.objects.filter(pk=row.forwarding_id).update(
@@ -153,7 +153,7 @@ def _note_delivered(row: ForwardedMessage) -> None:
     FORWARDINGS.labels("delivered").inc()
 
 
-def _note_failure(row: ForwardedMessage, outcome: Outcome, *, rest: bool) -> None:
+def _record_failure(row: ForwardedMessage, outcome: Outcome, *, rest: bool) -> None:
     """Postpone the message; with `rest` every other one for this address too. What is older than a day is
     given up with it."""
     cause = outcome.cause[:300]

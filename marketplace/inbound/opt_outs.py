@@ -71,9 +71,9 @@ def opt_out(
     said_at: datetime | None = None,
     scope: str = OptOut.Scope.EVERYTHING,
 ) -> bool:
-    """Note that the client wants no more messages and end those that wait; True when that is news.
+    """Note that the client wants no more messages and end those that wait; True when that changes something.
 
-    `said_by` is empty for the client himself. A word older than the last one known changes nothing.
+    `said_by` is empty for the client himself. A wish older than the last one known changes nothing.
     """
     return _change(
         company_ids=company_ids, phone=phone, said_by=said_by, said_at=said_at, scope=OptOut.Scope(scope)
@@ -83,7 +83,7 @@ def opt_out(
 def opt_in(
     *, company_ids: Sequence[int], phone: str, said_by: str = "", said_at: datetime | None = None
 ) -> bool:
-    """Note that the client wants messages again; True when that is news. Parameters as in `opt_out`."""
+    """Note that the client wants messages again; parameters and result as in `opt_out`."""
     return _change(company_ids=company_ids, phone=phone, said_by=said_by, said_at=said_at, scope=None)
 
 
@@ -101,7 +101,7 @@ def _change(
         changed = [
             company
             for company in companies
-            if _note(company, phone=phone, said_by=said_by[:150], said_at=said_at, scope=scope)
+            if _record(company, phone=phone, said_by=said_by[:150], said_at=said_at, scope=scope)
         ]
         ended = _end_waiting(changed, phone=phone, scope=scope) if scope else 0
     if changed:
@@ -122,10 +122,10 @@ def _locked(company_ids: Sequence[int]) -> list[Company]:
     return list(rows.only("pk", "salon_id", "session_id").order_by("pk"))
 
 
-def _note(
+def _record(
     company: Company, *, phone: str, said_by: str, said_at: datetime, scope: OptOut.Scope | None
 ) -> bool:
-    """Write the client's word down; True when it changes what he gets."""
+    """Record what the client wants; True when it changes what he gets."""
     row = row_of(company, phone)
     held = row.scope if row and row.holds else None
     if row is None and scope is None:

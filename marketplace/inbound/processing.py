@@ -88,12 +88,12 @@ def _process(message: Message) -> None:
 
 
 def _apply_word(word: Word, message: Message, companies: Sequence[Company]) -> None:
-    """Opt the client out or in, for every salon of the number, and confirm it when it was news."""
+    """Opt the client out or in, for every salon of the number, and confirm it when that changed something."""
     change = opt_outs.opt_out if word is Word.STOP else opt_outs.opt_in
-    news = change(
+    changed = change(
         company_ids=[company.pk for company in companies], phone=message.phone, said_at=message.created_at
     )
-    if not news:
+    if not changed:
         return
     now = timezone.now()
     answered = Message.objects.filter(

@@ -108,8 +108,10 @@ def _fresh() -> QuerySet[Company]:
 
 def _was_welcomed(phone: str) -> bool:
     """Whether the number was welcomed for another salon, on this session or an earlier one."""
-    told = Message.objects.filter(phone=phone, source=Message.Source.WELCOME)
-    return told.exists() or Company.objects.filter(welcomed_at__isnull=False, session__phone=phone).exists()
+    welcomes = Message.objects.filter(phone=phone, source=Message.Source.WELCOME)
+    return (
+        welcomes.exists() or Company.objects.filter(welcomed_at__isnull=False, session__phone=phone).exists()
+    )
 
 
 def _names(company: Company) -> str:

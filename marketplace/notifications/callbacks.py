@@ -24,7 +24,7 @@ ABOUT_ADDRESS = (401, 403, 405, 410)
 TRANSIENT = (408, 425, 429)
 
 
-DELIVERED = Outcome("told", weight=0)
+DELIVERED = Outcome("reported", weight=0)
 
 
 def deliver(_message_id: int = 0) -> int:

@@ -24,11 +24,11 @@ OPERATOR_MESSAGES = Counter(
 )
 CALLBACKS = Counter(
     "marketplace_callbacks_total",
-    "Reports of statuses by outcome (told, refused, unavailable, unreachable, forbidden, busy).",
+    "Reports of statuses by outcome (reported, refused, unavailable, unreachable, forbidden, busy).",
     ["outcome"],
 )
 CALLBACK_STATUSES = Counter(
-    "marketplace_callback_statuses_total", "Statuses that were told, by YClients' number.", ["status"]
+    "marketplace_callback_statuses_total", "Statuses that were reported, by YClients' number.", ["status"]
 )
 
 

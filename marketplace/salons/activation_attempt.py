@@ -128,7 +128,7 @@ class Attempt:
             raise self._postponed(str(error)) from error
 
     def _settled(self, installation: Installation) -> ActivationResult | None:
-        """End the attempt where YClients' word is enough for it; None when the key has to be sent."""
+        """End the attempt where YClients' answer settles it; None when the key has to be sent."""
         if installation.status in ("active", "freezed") and self.company.api_key and self.company.key_offered:
             return self._activated(installation)
         if not installation.wants_us:
@@ -180,13 +180,13 @@ class Attempt:
             self._fail(FOREIGN_KEY if installation.status == "active" else REFUSED, error)
         return None
 
-    def _activated(self, said: Activation | Installation) -> ActivationResult:
-        location = said.location if isinstance(said, Activation) else ""
+    def _activated(self, answer: Activation | Installation) -> ActivationResult:
+        location = answer.location if isinstance(answer, Activation) else ""
         try:
             with transaction.atomic():
                 self._move(
                     to=Status.ACTIVE,
-                    # Whoever withdrew or destroyed the key meanwhile has the last word.
+                    # Not when somebody has withdrawn or destroyed the key meanwhile.
                     only_if=Q(api_key_digest=self.company.api_key_digest),
                     activated_at=timezone.now(),
                     activation_error="",
@@ -195,10 +195,10 @@ class Attempt:
                     redirect_url=safe_redirect(location),
                 )
                 self.company.note(
-                    MarketplaceEvent.Type.INTEGRATION_ACTIVATED, by=self.cause, yclients=str(said.status)
+                    MarketplaceEvent.Type.INTEGRATION_ACTIVATED, by=self.cause, yclients=str(answer.status)
                 )
                 clock.follow(self.company)
-                if said.status == "freezed":
+                if answer.status == "freezed":
                     lifecycle.freeze(self.company, by="yclients status")
         except WrongStatus as error:
             if self.company.status != Status.ACTIVE:
@@ -207,8 +207,8 @@ class Attempt:
             self.company.refresh_from_db()
         else:
             ACTIVATIONS.labels("active").inc()
-            log.info("salon active", salon_id=self.company.salon_id, by=self.cause, yclients=said.status)
-        return ActivationResult(self.company, self.company.redirect_url, {"status": said.status})
+            log.info("salon active", salon_id=self.company.salon_id, by=self.cause, yclients=answer.status)
+        return ActivationResult(self.company, self.company.redirect_url, {"status": answer.status})
 
     def _fail(self, message: str, error: YClientsError | None = None) -> NoReturn:
         self._end(message, error, **Company.WITHOUT_SECRETS)
@@ -222,12 +222,12 @@ class Attempt:
             ACTIVATIONS.labels("gave_up").inc()
             return ActivationRefused(GAVE_UP)
         QUEUE.retry(self.claimed, error=UNCLEAR)
-        lifecycle.tell_pages(self.company)
+        lifecycle.notify_pages(self.company)
         log.warning("activation postponed", salon_id=self.company.salon_id, cause=cause)
         return ActivationUnfinished(UNCLEAR)
 
     def _end(self, message: str, error: YClientsError | None = None, **changes: Any) -> None:
-        said = {"http_status": error.status, "yclients_message": error.message} if error else {}
+        details = {"http_status": error.status, "yclients_message": error.message} if error else {}
         try:
             with transaction.atomic():
                 self._move(
@@ -238,12 +238,12 @@ class Attempt:
                     **changes,
                 )
                 self.company.note(
-                    MarketplaceEvent.Type.ACTIVATION_FAILED, by=self.cause, reason=message, **said
+                    MarketplaceEvent.Type.ACTIVATION_FAILED, by=self.cause, reason=message, **details
                 )
         except WrongStatus as lost:
             raise NotAwaiting(NOT_AWAITING) from lost
         log.warning(
-            "activation failed", salon_id=self.company.salon_id, by=self.cause, reason=message, **said
+            "activation failed", salon_id=self.company.salon_id, by=self.cause, reason=message, **details
         )
 
     def _move(self, *, to: str, only_if: Q, **changes: Any) -> None:
@@ -253,4 +253,4 @@ class Attempt:
             only_if=only_if,
             **changes,
         )
-        lifecycle.tell_pages(self.company)
+        lifecycle.notify_pages(self.company)

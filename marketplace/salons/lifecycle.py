@@ -133,7 +133,7 @@ def freeze(company: Company, *, by: str) -> bool:
     CompanyCheck.objects.update_or_create(company=company, defaults={"next_at": now + CHECK_FROZEN_EVERY})
     company.note(MarketplaceEvent.Type.FROZEN, by=by)
     settle_sending(company)
-    tell_pages(company)
+    notify_pages(company)
     return True
 
 
@@ -149,7 +149,7 @@ def unfreeze(company: Company, *, by: str) -> bool:
     company.move(to=Status.ACTIVE, sources=[Status.FROZEN], frozen_at=None, activation_next_at=None)
     company.note(MarketplaceEvent.Type.UNFROZEN, by=by)
     settle_sending(company)
-    tell_pages(company)
+    notify_pages(company)
     return True
 
 
@@ -163,7 +163,7 @@ def settle_sending(company: Company) -> None:
     change(session=session, reason=f"salon {company.salon_id} is {company.status}")
 
 
-def tell_pages(company: Company) -> None:
+def notify_pages(company: Company) -> None:
     """After the commit: let the salon's open pages read again."""
     if company.session is not None:
         services.mark_changed(session=company.session)

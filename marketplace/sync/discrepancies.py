@@ -14,22 +14,22 @@ OF_ONE_SALON = (Kind.PENDING_THERE, Kind.MISSING_THERE)
 OF_THE_LIST = (Kind.UNKNOWN_HERE, Kind.NOT_ACTIVATED)
 
 
-def show(
+def record(
     kind: Discrepancy.Kind, *, salon_id: int, company: Company | None, there: str, title: str = ""
 ) -> bool:
-    """Keep the difference for support staff; True when it is new, or open again."""
+    """Store the difference for support staff; True when it is new, or open again."""
     now = timezone.now()
     row, made = Discrepancy.objects.get_or_create(
         salon_id=salon_id, kind=kind, defaults={"first_seen_at": now, "last_seen_at": now}
     )
-    news = made or row.resolved_at is not None
-    if news:
+    is_new = made or row.resolved_at is not None
+    if is_new:
         row.first_seen_at = now
     row.company, row.there, row.title = company, there, title[:255]
     row.here = company.status if company else ""
     row.last_seen_at, row.resolved_at = now, None
     row.save()
-    return news
+    return is_new
 
 
 def resolve(*, salon_id: int, kinds: Collection[str]) -> None:

@@ -155,7 +155,7 @@ def _repair(
         lifecycle.unfreeze(company, by="reconciliation")
     if wanted == "show":
         # The application was removed and is being connected again: the owner's visit to our page settles it.
-        discrepancies.show(Kind.PENDING_THERE, salon_id=company.salon_id, company=company, there=there)
+        discrepancies.record(Kind.PENDING_THERE, salon_id=company.salon_id, company=company, there=there)
         return "shown to support", _interval(company)
     discrepancies.resolve(salon_id=company.salon_id, kinds=discrepancies.OF_ONE_SALON)
     return {"freeze": "frozen", "unfreeze": "unfrozen"}.get(wanted, wanted), _interval(company)
@@ -178,7 +178,7 @@ def _missing(
         if there == ABSENT and (first_look or waited < apart):
             return ASKED_AGAIN, SECOND_LOOK - waited
         if too_many_are_missing(besides=company):
-            if discrepancies.show(
+            if discrepancies.record(
                 Kind.MISSING_THERE, salon_id=company.salon_id, company=company, there=there
             ):
                 log.error("many salons gone at once, nothing destroyed", salon_id=company.salon_id)

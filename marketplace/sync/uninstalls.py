@@ -46,7 +46,7 @@ def check(request_id: int) -> None:
     company = row.company
     try:
         with YClients() as yclients:
-            said = yclients.installation(company.salon_id).status
+            status = yclients.installation(company.salon_id).status
     except YClientsError as error:
         _handle_failure(row, error)
         return
@@ -55,8 +55,8 @@ def check(request_id: int) -> None:
         if current is None or _moved_on(current, company):
             REQUESTS.finish(row, next_at=timezone.now() + timedelta(seconds=5))
             return
-        action = _settle(row, current, said)
-    log.info("uninstall checked", salon_id=company.salon_id, installation=said, did=action)
+        action = _settle(row, current, status)
+    log.info("uninstall checked", salon_id=company.salon_id, installation=status, did=action)
 
 
 def _moved_on(current: Company, asked_about: Company) -> bool:
@@ -64,18 +64,20 @@ def _moved_on(current: Company, asked_about: Company) -> bool:
     return (current.status, current.registered_at) != (asked_about.status, asked_about.registered_at)
 
 
-def _settle(row: UninstallRequest, company: Company, said: str) -> str:
+def _settle(row: UninstallRequest, company: Company, status: str) -> str:
     """Do what YClients' word calls for; return what was done."""
-    if said == ABSENT:
+    if status == ABSENT:
         return _settle_missing(row, company)
-    if said == "uninstalled" or (said == "pending" and company.status in SERVED):
-        return _uninstall(company, said)
-    lifecycle.deny_uninstall(company, by=BY, said=said)
-    if said != "pending":
-        discrepancies.show(
-            Discrepancy.Kind.UNINSTALL_DENIED, salon_id=company.salon_id, company=company, there=said
+    if status == "uninstalled" or (status == "pending" and company.status in SERVED):
+        return _uninstall(company, status)
+    lifecycle.deny_uninstall(company, by=BY, said=status)
+    if status != "pending":
+        discrepancies.record(
+            Discrepancy.Kind.UNINSTALL_DENIED, salon_id=company.salon_id, company=company, there=status
         )
-        log.error("an uninstall was sent that YClients denies", salon_id=company.salon_id, installation=said)
+        log.error(
+            "an uninstall was sent that YClients denies", salon_id=company.salon_id, installation=status
+        )
     return "denied"
 
 
@@ -87,15 +89,15 @@ def _settle_missing(row: UninstallRequest, company: Company) -> str:
         return "asked again later"
     if reconciliation.too_many_are_missing(besides=company):
         kind = Discrepancy.Kind.MISSING_THERE
-        if discrepancies.show(kind, salon_id=company.salon_id, company=company, there=ABSENT):
+        if discrepancies.record(kind, salon_id=company.salon_id, company=company, there=ABSENT):
             log.error("many salons gone at once, nothing destroyed", salon_id=company.salon_id)
         REQUESTS.finish(row, next_at=now + HELD_BACK, failing_since=None)
         return "held back"
     return _uninstall(company, ABSENT)
 
 
-def _uninstall(company: Company, said: str) -> str:
-    lifecycle.uninstall(company, by=BY, yclients=said)
+def _uninstall(company: Company, status: str) -> str:
+    lifecycle.uninstall(company, by=BY, yclients=status)
     discrepancies.resolve(
         salon_id=company.salon_id, kinds=(*discrepancies.OF_ONE_SALON, Discrepancy.Kind.UNINSTALL_DENIED)
     )

@@ -82,7 +82,7 @@ def _apply_claimed(webhook: InboundWebhook) -> None:
     except ClaimLost as error:
         log.warning("webhook took longer than its claim", webhook=webhook.pk, cause=str(error))
     except Exception as error:  # noqa: BLE001  whatever it is, support staff sees it, and it is tried again
-        _note_failure(webhook, error)
+        _record_failure(webhook, error)
     else:
         EFFECTS.labels(state).inc()
         log.info(
@@ -104,7 +104,7 @@ def _apply(webhook: InboundWebhook) -> bool:
         return effect(company, by="yclients webhook") if company else False
 
 
-def _note_failure(webhook: InboundWebhook, error: Exception) -> None:
+def _record_failure(webhook: InboundWebhook, error: Exception) -> None:
     given_up = WEBHOOKS.retry(webhook, error=mask_traceback(error, most=MAX_TRACEBACK))
     EFFECTS.labels(State.DEAD if given_up else State.FAILED).inc()
     log.warning(

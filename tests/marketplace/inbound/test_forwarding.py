@@ -290,7 +290,7 @@ def test_a_worker_that_died_after_its_post_repeats_the_same_delivery(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as dying:
-        dying.setattr(forwarding, "_note_delivered", dies)
+        dying.setattr(forwarding, "_record_delivered", dies)
         with pytest.raises(KeyboardInterrupt):
             deliver()
     time_passes(minutes=5)
