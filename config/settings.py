@@ -97,6 +97,7 @@ FORWARDING_SECOND_APPROVER = env.bool("FORWARDING_SECOND_APPROVER", default=Fals
 # --- Doors --------------------------------------------------------------------------------------
 API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=120)
 WS_CONNECTS_PER_MINUTE = env.int("WS_CONNECTS_PER_MINUTE", default=5)
+ARRIVALS_PER_MINUTE = env.int("ARRIVALS_PER_MINUTE", default=120)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 HEALTH_CHECK_TOKEN = env.str("HEALTH_CHECK_TOKEN", default="")
 # Of a pool or worker process, which has no HTTP of its own; port 0 serves none.
@@ -150,6 +151,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "csp.middleware.CSPMiddleware",
+    "config.view_threads.ViewThreadsMiddleware",  # last: it calls the view
 ]
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
@@ -169,6 +171,8 @@ TEMPLATES = [
     }
 ]
 
+# At least as many as a web process has threads that use the database (config/shared/thread_budgets.py).
+POOL_OF_CONNECTIONS = 28
 DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(DATABASE_URL)}
 if SQLITE:
     Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +190,7 @@ else:
     # A connection whose packets are dropped is given up after 10 s; the system's own patience is 15 minutes.
     _patience = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10}
     DATABASES["default"].setdefault("OPTIONS", {}).update(
-        {"pool": {"min_size": 1, "max_size": 12, "timeout": 10}, **_patience}
+        {"pool": {"min_size": 1, "max_size": POOL_OF_CONNECTIONS, "timeout": 10}, **_patience}
     )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

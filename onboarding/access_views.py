@@ -5,6 +5,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.csrf import csrf_exempt
 
+from config.shared.thread_budgets import waits_for_yclients
 from marketplace.salons import access
 from marketplace.yclients.api import YClients
 from marketplace.yclients.call_errors import YClientsError
@@ -58,6 +59,7 @@ def use_link(request: HttpRequest) -> HttpResponse:
     )
 
 
+@waits_for_yclients
 @page
 def pay(request: HttpRequest) -> HttpResponse:
     """Lead the owner of a suspended salon to YClients' payment page, else to our card there."""

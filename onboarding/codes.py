@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from channels.db import database_sync_to_async
-
+from config.shared.database import in_thread
 from onboarding import page_actions, token_scope
 from onboarding.endpoints import ApiError
 from onboarding.tokens import Registrant
@@ -51,7 +50,7 @@ async def fresh_qr(registrant: Registrant, *, renew: bool) -> tuple[str, int]:
 
         return check
 
-    asked = await database_sync_to_async(_ask_qr)(registrant, renew)
+    asked = await in_thread(_ask_qr, registrant, renew)
     return await _wait(registrant, asked, ready(asked))
 
 
@@ -74,7 +73,7 @@ async def pairing_code(registrant: Registrant, *, phone: str) -> tuple[str, int]
     Raises ApiError: 400 for no phone number, 409 when a device is linked, 429 when asked a moment ago for
     another number, 502 when WhatsApp refuses, 503 without a pool or a code in time.
     """
-    digits, asked = await database_sync_to_async(_ask_pairing_code)(registrant, phone)
+    digits, asked = await in_thread(_ask_pairing_code, registrant, phone)
 
     def check(shown: Snapshot) -> tuple[str, int] | None:
         if shown.linked:
@@ -119,7 +118,7 @@ def _before(registrant: Registrant) -> tuple[Snapshot, Session]:
 async def _wait(registrant: Registrant, asked: Asked, check: Callable[[Snapshot], T | None]) -> T:
     deadline = time.monotonic() + PATIENCE
     while True:
-        found = check(await database_sync_to_async(_shown)(registrant))
+        found = check(await in_thread(_shown, registrant))
         if found is not None:
             return found
         if time.monotonic() > deadline:

@@ -69,6 +69,11 @@ ERRORS = {
         gettext_lazy("Too many salons are connecting at this moment"),
         gettext_lazy("Nothing is lost. Wait half a minute, then press “Connect” in YClients again."),
     ),
+    "too_many": (
+        429,
+        gettext_lazy("Too many visits within a minute"),
+        gettext_lazy("Nothing is lost. Wait a minute, then press “Connect” in YClients again."),
+    ),
     "link_ended": (
         403,
         gettext_lazy("The link has run out"),

@@ -8,9 +8,19 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.utils.translation import get_language
 
+from config.shared.thread_budgets import waits_for_yclients
 from marketplace.salons import ownership, registration
 from marketplace.yclients.signing import BadSignature, is_placeholder_token
-from onboarding import page_actions, page_texts, pages, redirect_params, refusals, token_scope, tokens
+from onboarding import (
+    arrival_limits,
+    page_actions,
+    page_texts,
+    pages,
+    redirect_params,
+    refusals,
+    token_scope,
+    tokens,
+)
 from onboarding.endpoints import ApiError
 from onboarding.pages import page
 
@@ -19,6 +29,7 @@ log = structlog.get_logger("onboarding")
 JSON_PATHS = ("/marketplace/api/", "/marketplace/activate", "/webhook/", "/yclients/")
 
 
+@waits_for_yclients
 @page
 def arrive(request: HttpRequest) -> HttpResponse:
     """A salon owner comes from the marketplace: register the salons, go on to their page."""
@@ -26,12 +37,24 @@ def arrive(request: HttpRequest) -> HttpResponse:
         return pages.method_not_allowed("GET")
     if is_placeholder_token(settings.YCLIENTS_PARTNER_TOKEN):
         return _refuse("not_configured")
+    try:
+        arrival_limits.count_address(request)
+        return _register(request)
+    except arrival_limits.TooManyArrivals as error:
+        response = _refuse("too_many", reason=str(error))
+        response["Retry-After"] = str(error.retry_after)
+        return response
+
+
+def _register(request: HttpRequest) -> HttpResponse:
     if len(request.META.get("QUERY_STRING", "")) > redirect_params.MAX_QUERY:
         return _refuse("bad_link", reason="query too long")
     try:
         arrival = redirect_params.read(request.GET, partner_token=settings.YCLIENTS_PARTNER_TOKEN)
         if settings.YCLIENTS_REQUIRE_SIGNATURE and not arrival.signed:
             return _refuse("bad_signature", reason="not signed", salon_ids=arrival.salon_ids)
+        visitor = ownership.Visitor(arrival.user, arrival.signed)
+        arrival_limits.count_user(visitor)
         registered = registration.start_registration(
             salon_ids=arrival.salon_ids, user=arrival.user, signed=arrival.signed
         )
@@ -52,7 +75,6 @@ def arrive(request: HttpRequest) -> HttpResponse:
         response = _refuse("busy", reason=str(error))
         response["Retry-After"] = str(error.retry_after)
         return response
-    visitor = ownership.Visitor(arrival.user, arrival.signed)
     token = tokens.issue(company=registered.primary, companies=registered.companies, holder=visitor.holder)
     return HttpResponseRedirect(pages.onboarding_address(token))
 
@@ -106,6 +128,11 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def server_error(request: HttpRequest) -> HttpResponse:
     """handler500"""
     return _problem(request, "server_error")
+
+
+def busy(request: HttpRequest) -> HttpResponse:
+    """503: all threads of this class of requests are at work."""
+    return _problem(request, "unavailable")
 
 
 @page

@@ -15,14 +15,19 @@ def link_salon(system: Deployment, *, salon: int, phone: str, title: str = "Са
     """Installs, scans the code with the salon's own phone, and waits until the integration is active."""
     system.yclients.add_salon(salon, title=title)
     system.whatsapp.add_phone(phone, title)
-    arrival = requests.get(system.yclients.press_connect(salon), allow_redirects=False, timeout=PATIENCE)
-    token = parse_qs(urlsplit(arrival.headers["Location"]).query)["token"][0]
+    token = link_token(system.yclients.press_connect(salon))
     wait_until(
         lambda: _scanned(system, token, phone),
         f"the phone of salon {salon} took a code",
         seconds=PATIENCE,
     )
     wait_until(lambda: is_active(system, salon), f"salon {salon} is active", seconds=PATIENCE)
+
+
+def link_token(link: str) -> str:
+    """Opens the marketplace's link and returns the token that it leads to."""
+    arrival = requests.get(link, allow_redirects=False, timeout=PATIENCE)
+    return parse_qs(urlsplit(arrival.headers["Location"]).query)["token"][0]
 
 
 def _scanned(system: Deployment, token: str, phone: str) -> bool:
