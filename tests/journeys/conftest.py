@@ -72,6 +72,7 @@ def deployment(make_database: Callable[[], str]) -> Iterator[Deployment]:
             POOL_LEASE_SECONDS="6",
             SENDING_PACED="false",
             WS_CONNECTS_PER_MINUTE="1000",
+            ARRIVALS_PER_MINUTE="1000",
         )
         system.redis = redis
         closing.callback(system.close)

@@ -5,16 +5,18 @@ given back by one in twenty of them would already stop the process.
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
-from tests.deployments import Deployment
+from tests.deployments import Deployment, production_deployment
 from tests.linking import link_token
 from tests.processes import wait_until
+from tests.server import temporary_folder
+from tests.servers import Redis
 
 pytestmark = pytest.mark.journey
 
@@ -23,12 +25,20 @@ SALON, PATIENCE = 501, 30.0
 
 
 @pytest.fixture
-def system(make_deployment: Callable[..., Deployment]) -> Deployment:
-    """A web process, and a YClients that takes half a minute for each answer."""
-    system = make_deployment(ARRIVALS_PER_MINUTE="100000")
-    system.start("web")
-    system.yclients.add_salon(SALON, title="Салон Анны")
-    return system
+def system(make_database: Callable[[], str], own_redis: Redis) -> Iterator[Deployment]:
+    """A web process and a YClients."""
+    system = production_deployment(
+        folder=temporary_folder("yclients-whatsapp-abandoned"),
+        database_url=make_database(),
+        redis_url=own_redis.url,
+        ARRIVALS_PER_MINUTE="100000",
+    )
+    try:
+        system.start("web")
+        system.yclients.add_salon(SALON, title="Салон Анны")
+        yield system
+    finally:
+        system.close()
 
 
 def hang_up(system: Deployment, request: str) -> None:
