@@ -87,6 +87,22 @@ def test_rooms_of_whatsapp_import_only_lower_ones() -> None:
     assert offenders(source_files("whatsapp/engine"), outside) == []
 
 
+# `notifications` and `bookings` do not know each other; none of these knows `admin` and `api`.
+ROOMS_OF_MARKETPLACE = (
+    "models", "yclients", "salons", "inbound", "notifications", "bookings", "webhooks", "sync", "worker",
+)  # fmt: skip
+
+
+def test_rooms_of_the_marketplace_import_only_lower_ones() -> None:
+    rooms = ROOMS_OF_MARKETPLACE
+    for place, room in enumerate(rooms):
+        above = (*rooms[place + 1 :], "admin", "api", "management")
+        higher = re.compile(rf"marketplace\.({'|'.join(above)})(\.|$)")
+        assert offenders(source_files(f"marketplace/{room}"), higher) == []
+    siblings = re.compile(r"marketplace\.notifications(\.|$)")
+    assert offenders(source_files("marketplace/bookings"), siblings) == []
+
+
 def module_graph(files: list[Path]) -> dict[str, set[str]]:
     """The modules of these files, each with those of them that it imports, for type checking too."""
     names = {

@@ -22,7 +22,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from marketplace.webhooks.bodies import UNSTORABLE
+from config.shared.storable import UNSTORABLE
 from marketplace.yclients import safe_http
 
 MAX_BYTES = 4 * 1024 * 1024

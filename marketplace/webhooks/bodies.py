@@ -7,16 +7,15 @@ business in a stored body.
 import hashlib
 import json
 import math
-import re
 from functools import lru_cache
 from typing import Any
 
 from config.shared.masking import is_secret_name
+from config.shared.storable import UNSTORABLE
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 HIDDEN = "[removed]"
-UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class BadBody(ValueError):

@@ -6,7 +6,8 @@ Plain functions: a serializer's fields cost more than everything else that is do
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketplace.webhooks.bodies import UNSTORABLE, BadBody
+from config.shared.storable import UNSTORABLE
+from marketplace.webhooks.bodies import BadBody
 
 MAX_ID = 2**63 - 1
 MAX_DIGITS = 19
