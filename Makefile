@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast journeys lint types check rehearse ci clean
+.PHONY: help setup demo test fast journeys lint types check rehearse sbom audit ci clean
 MANAGE := .venv/bin/python manage.py
 PYTEST := .venv/bin/python -m pytest
 # One process more than the two cores of a small machine: the journeys, all in one of them, mostly wait.
@@ -37,6 +37,13 @@ types: setup ## mypy --strict
 check: lint types ## Everything but the tests
 	$(ANY_SETTINGS) $(MANAGE) makemigrations --check --dry-run
 	scripts/check-production
+
+sbom: ## docs/sbom.json: what the product is made of (CycloneDX)
+	@.venv/bin/python -m scripts.sbom
+
+audit: ## Known vulnerabilities of the pinned packages; says where to get the advisories
+	@.venv/bin/python -m scripts.sbom --check
+	@.venv/bin/python -m scripts.audit
 
 ci: ## What the build server runs
 	.ci/run

@@ -45,7 +45,7 @@ _SECRETS = (
         ),
         rf"\1\2{HIDDEN}",
     ),
-    (re.compile(r"/webhook/yclients/[\w-]{8,}+"), f"/webhook/yclients/{HIDDEN}"),
+    (re.compile(r"(?i)(/webhook/yclients/++)(?!\[hidden\])[^\s\"'?&]++"), rf"\1{HIDDEN}"),
     (
         re.compile(r"(://[^:/@\s]*+:)[^\s/'\"]+@"),
         rf"\1{HIDDEN}@",

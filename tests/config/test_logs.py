@@ -100,6 +100,8 @@ def test_the_phone_in_a_whatsapp_address_is_masked(text: str) -> None:
         (f"FIELD_ENCRYPTION_KEYS={FERNET_KEY},{FERNET_KEY}", FERNET_KEY),
         (f"row {Fernet(FERNET_KEY).encrypt(b'x').decode()}", "gAAAA"),
         ("POST /webhook/yclients/AbCdEf_123-456 500", "AbCdEf_123-456"),
+        ("POST /webhook/yclients//AbCdEf_123-456 404", "AbCdEf_123-456"),
+        ("POST /Webhook/YClients/~AbCdEf_123-456/ 404", "AbCdEf_123-456"),
         ("https://wa.me/settings/linked_devices#2@abc/def+g,key=,id=,adv=", "abc/def"),
         ("QR 2@W9kq0aTzQk3bX1lVn8Yp,Zm9vYmFyYmF6,aWRlbnRpdHk=,YWR2 shown", "W9kq0aTzQk3bX1lVn8Yp"),
         ("pairing code ABCD-1234", "ABCD-1234"),
