@@ -20,7 +20,7 @@ def _replay(row: ForwardedMessage, _cause: str) -> None:
 def _why_not_replay(row: ForwardedMessage) -> Text:
     if row.state != ForwardedMessage.State.DEAD:
         return _("It was not given up.")
-    if row.message.pruned_at is not None:
+    if row.message is not None and row.message.pruned_at is not None:
         return _("Its text was removed, as its time was over.")
     return "" if row.forwarding.enabled else _("The forwarding is switched off.")
 
@@ -48,7 +48,7 @@ class ForwardedMessageAdmin(OperableAdmin):
         *(f"forwarding__company__{name}" for name in COMPANY_SECRETS),
     )
     operations = (REPLAY,)
-    list_display = ("created", "salon_link", "state_word", "tries", "error", "message_link")
+    list_display = ("created", "salon_link", "event_word", "state_word", "tries", "error", "message_link")
     list_filter = (
         ("state", support.titled(_("State"))),
         ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
@@ -56,11 +56,13 @@ class ForwardedMessageAdmin(OperableAdmin):
     list_select_related = ("forwarding__company", "message")
     search_fields = ("=forwarding__company__salon_id", "forwarding__company__title", "=delivery_id")
     fieldsets = [
-        (None, {"fields": ["salon_link", "message_link", "delivery", "state_word", "created", "delivered"]}),
+        (None, {"fields": ["salon_link", "event_word", "message_link", "delivery"]}),
+        (_("Delivery"), {"fields": ["state_word", "created", "delivered"]}),
         (_("Attempts"), {"fields": ["tries", "next_attempt", "error"]}),
     ]
 
     delivery = support.plain_column("delivery_id", _("delivery id"))
+    event_word = support.state_column("event", _("event"), {})
     state_word = support.state_column("state", _("state"), FORWARDED_TONES)
     tries = support.plain_column("attempts", _("attempts"))
     created = support.moment_column("created_at", _("time"))
@@ -74,7 +76,8 @@ class ForwardedMessageAdmin(OperableAdmin):
 
     @admin.display(description=_("message"))
     def message_link(self, row: ForwardedMessage) -> str:
-        return support.link(row.message, f"#{row.message_id}") if row.message_id else support.NOTHING
+        return support.link(row.message, f"#{row.message_id}") if row.message else support.NOTHING
 
     def describe(self, row: ForwardedMessage) -> str:
-        return f"{salon_name(row.forwarding.company)}, #{row.message_id}"
+        what = f"#{row.message_id}" if row.message_id else row.get_event_display()
+        return f"{salon_name(row.forwarding.company)}, {what}"

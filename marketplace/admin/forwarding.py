@@ -34,7 +34,7 @@ class AddressForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Forwarding
-        fields = ("url", "enabled")
+        fields = ("url", "enabled", "sends_statuses", "sends_session_changes")
         labels = {"enabled": _("Switched on")}
 
     def clean_url(self) -> str:

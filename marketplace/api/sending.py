@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from marketplace.api.errors import Problem
 from marketplace.inbound import opt_outs
-from marketplace.models import Company
+from marketplace.models import Company, Forwarding
 from marketplace.salons import phone_numbers
 from whatsapp.messages import limits, message_queue
 from whatsapp.models import Message, SendingLimits, Session
@@ -55,6 +55,7 @@ def send(
             category=category,
             not_before=send_at,
             expires_at=max(expires_at, send_at) if send_at else expires_at,
+            reports=Forwarding.objects.filter(company=company, enabled=True, sends_statuses=True).exists(),
         )
         return message_queue.queue_message(session=session, message=new), True
 

@@ -8,6 +8,7 @@ from marketplace.api.documentation import documentation_policy
 from marketplace.api.messages import InboundView, MessagesView, MessageView
 from marketplace.api.opt_outs import OptOutsView, OptOutView
 from marketplace.api.sessions import SessionsView
+from marketplace.api.webhook import DeliveriesView, ReplayView, WebhookView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/messages", MessagesView.as_view()),
@@ -16,6 +17,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/sessions", SessionsView.as_view()),
     path("v1/opt-outs", OptOutsView.as_view()),
     path("v1/opt-outs/<str:phone>", OptOutView.as_view()),
+    path("v1/webhook", WebhookView.as_view()),
+    path("v1/webhook/deliveries", DeliveriesView.as_view()),
+    path("v1/webhook/deliveries/<uuid:delivery_id>/replay", ReplayView.as_view()),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path(
         "docs/",

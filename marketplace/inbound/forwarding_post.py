@@ -70,24 +70,26 @@ def post(row: ForwardedMessage) -> Outcome:
 
 
 def _payload(row: ForwardedMessage, company: Company) -> dict[str, Any]:
-    """What the receiver gets; times in ISO 8601 with their zone. `from.phone` is null while WhatsApp hides
-    it."""
+    """What the receiver gets; times in ISO 8601 with their zone."""
+    envelope = {"delivery_id": str(row.delivery_id), "event": row.event, "salon_id": company.salon_id}
+    if row.event == ForwardedMessage.Event.MESSAGE_RECEIVED:
+        return {**envelope, "message": _received_message(row.message_id)}
+    return {**envelope, **(row.details or {})}
+
+
+def _received_message(message_id: int | None) -> dict[str, Any]:
+    """What a client wrote; `from.phone` is null while WhatsApp hides it."""
     message = (
         Message.objects.select_related("session")
         .defer("callback_url", "session__qr", "session__pairing_code")
-        .get(pk=row.message_id)
+        .get(pk=message_id or 0)
     )
     return {
-        "delivery_id": str(row.delivery_id),
-        "event": "message.received",
-        "salon_id": company.salon_id,
-        "message": {
-            "id": str(message.pk),
-            "from": {"phone": message.phone or None, "lid": message.lid or None},
-            "to": message.session.phone or None,
-            "text": message.text,
-            "note": message.note or None,
-            "sent_at": message.sent_at.isoformat() if message.sent_at else None,
-            "received_at": message.created_at.isoformat(),
-        },
+        "id": str(message.pk),
+        "from": {"phone": message.phone or None, "lid": message.lid or None},
+        "to": message.session.phone or None,
+        "text": message.text,
+        "note": message.note or None,
+        "sent_at": message.sent_at.isoformat() if message.sent_at else None,
+        "received_at": message.created_at.isoformat(),
     }

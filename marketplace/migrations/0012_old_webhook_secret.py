@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='company',
             name='old_webhook_secret',
-            field=whatsapp.crypto.encryption.EncryptedTextField(blank=True, default='', editable=False),
+            field=whatsapp.crypto.encryption.EncryptedTextField(blank=True, db_default='', default='', editable=False),
         ),
         migrations.AddField(
             model_name='company',

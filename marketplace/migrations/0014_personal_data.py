@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='optout',
             name='phone_hash',
-            field=models.CharField(blank=True, default='', help_text='stands for an erased phone', max_length=64),
+            field=models.CharField(blank=True, db_default='', default='', help_text='stands for an erased phone', max_length=64),
         ),
         migrations.AlterField(
             model_name='optout',

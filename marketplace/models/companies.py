@@ -48,7 +48,7 @@ class Company(models.Model):
         max_length=64, null=True, blank=True, unique=True, editable=False
     )
     # Its address before the last change, which works for some days more.
-    old_webhook_secret = EncryptedTextField(blank=True, default="", editable=False)
+    old_webhook_secret = EncryptedTextField(blank=True, default="", db_default="", editable=False)
     old_webhook_secret_digest = models.CharField(
         max_length=64, null=True, blank=True, unique=True, editable=False
     )

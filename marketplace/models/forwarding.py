@@ -15,6 +15,13 @@ class Forwarding(models.Model):
 
     company = models.OneToOneField("marketplace.Company", on_delete=models.CASCADE, related_name="forwarding")
     enabled = models.BooleanField(default=True)
+    # What clients write is always forwarded; these two come beside it.
+    sends_statuses = models.BooleanField(
+        _("states of messages sent over the API"), default=False, db_default=False
+    )
+    sends_session_changes = models.BooleanField(
+        _("WhatsApp linked or logged out"), default=False, db_default=False
+    )
     # Addresses of bots often hold a token.
     url = EncryptedTextField(help_text=_("an https address that takes POST"))
     secret = EncryptedTextField(blank=True, default="", editable=False)
@@ -76,7 +83,12 @@ class ForwardingChange(models.Model):
 
 
 class ForwardedMessage(models.Model):
-    """One message from a client on its way to a salon's address."""
+    """One event on its way to a salon's address: mostly a message from a client."""
+
+    class Event(models.TextChoices):
+        MESSAGE_RECEIVED = "message.received", _("a client wrote")
+        MESSAGE_STATUS = "message.status", _("state of a message")
+        SESSION_CHANGED = "session.changed", _("WhatsApp linked or logged out")
 
     class State(models.TextChoices):
         DUE = "due", _("to be delivered")
@@ -84,7 +96,18 @@ class ForwardedMessage(models.Model):
         DEAD = "dead", _("given up")
 
     forwarding = models.ForeignKey(Forwarding, on_delete=models.CASCADE, related_name="messages")
-    message = models.ForeignKey("whatsapp.Message", on_delete=models.CASCADE, related_name="forwarded")
+    message = models.ForeignKey(
+        "whatsapp.Message", null=True, blank=True, on_delete=models.CASCADE, related_name="forwarded"
+    )
+    event = models.CharField(
+        max_length=24,
+        choices=Event.choices,
+        default=Event.MESSAGE_RECEIVED,
+        db_default=Event.MESSAGE_RECEIVED.value,
+    )
+    # Names the event among those of its kind: the state of a message, the number of a marketplace event.
+    subject = models.CharField(max_length=32, blank=True, default="", db_default="")
+    details = models.JSONField(null=True, blank=True, help_text=_("what it says, but no client's text"))
     # The receiver knows a repeat by it.
     delivery_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     state = models.CharField(max_length=12, choices=State.choices, default=State.DUE)
@@ -100,7 +123,14 @@ class ForwardedMessage(models.Model):
         verbose_name_plural = _("forwarded messages")
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(fields=["forwarding", "message"], name="forwarded_once"),
+            models.UniqueConstraint(
+                fields=["forwarding", "message", "event", "subject"], name="forwarded_event_once"
+            ),
+            models.UniqueConstraint(
+                fields=["forwarding", "event", "subject"],
+                condition=Q(message=None),
+                name="forwarded_session_event_once",
+            ),
             models.CheckConstraint(
                 condition=Q(state__in=["due", "delivered", "dead"]), name="forwarded_state_known"
             ),

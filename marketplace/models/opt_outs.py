@@ -23,7 +23,7 @@ class OptOut(models.Model):
     company = models.ForeignKey("marketplace.Company", on_delete=models.CASCADE, related_name="opt_outs")
     phone = models.CharField(max_length=20, blank=True, help_text=_("digits only; empty when erased"))
     phone_hash = models.CharField(
-        max_length=64, blank=True, default="", help_text=_("stands for an erased phone")
+        max_length=64, blank=True, default="", db_default="", help_text=_("stands for an erased phone")
     )
     scope = models.CharField(max_length=12, choices=Scope.choices, default=Scope.EVERYTHING)
     said_at = models.DateTimeField(default=timezone.now, help_text=_("when the client last said so"))

@@ -6,6 +6,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
 from config.shared.masking import mask_phone, mask_text
+from marketplace.inbound import outgoing_events
 from marketplace.models import Company, MarketplaceEvent
 from whatsapp.models import Session
 
@@ -33,13 +34,13 @@ def record(company_id: int) -> None:
         if session.is_connected and company.whatsapp_noted_at != (session.paired_at or session.created_at):
             company.whatsapp_noted_at = session.paired_at or session.created_at
             phone = mask_phone(session.phone)
-            company.note(
+            event = company.note(
                 MarketplaceEvent.Type.WHATSAPP_CONNECTED, by="phone", session=str(session.pk), phone=phone
             )
         elif company.whatsapp_noted_at is not None and not session.is_linked:
             company.whatsapp_noted_at = None
             reason = mask_text(session.last_error)[:300]
-            company.note(
+            event = company.note(
                 MarketplaceEvent.Type.WHATSAPP_LOGGED_OUT,
                 by=session.status,
                 session=str(session.pk),
@@ -47,5 +48,6 @@ def record(company_id: int) -> None:
             )
         else:
             return
+        outgoing_events.queue_session_change(company=company, event=event)
         Company.objects.filter(pk=company_id).update(whatsapp_noted_at=company.whatsapp_noted_at)
     log.info("whatsapp link noted", salon_id=company.salon_id, linked=company.whatsapp_noted_at is not None)

@@ -9,7 +9,7 @@ from typing import Any
 from config.shared.backoff import backoff
 from config.shared.queue import Queue
 from marketplace.bookings import reminders
-from marketplace.inbound import forwarding, processing, welcome
+from marketplace.inbound import forwarding, outgoing_events, processing, welcome
 from marketplace.notifications import callback_queue, callbacks
 from marketplace.salons import activation, activation_attempt, registration_checks
 from marketplace.sync import channels, connections, listing, reconciliation, uninstalls
@@ -35,6 +35,7 @@ QUEUES: tuple[Queue[Any], ...] = (
     listing.LISTINGS,
     callback_queue.CALLBACKS,
     processing.INBOUND,
+    outgoing_events.STATUSES,
     forwarding.ADDRESSES,
     forwarding.FORWARDED,
     retention.ROUNDS,
@@ -100,6 +101,7 @@ def all_jobs() -> list[Job]:
         Job("listing", listing.due, listing.read_next, at_once=1, interval=SLOW_INTERVAL),
         Job("callbacks", callback_queue.CALLBACKS.due, callbacks.deliver, at_once=2),
         Job("inbound", processing.INBOUND.due, processing.process, at_once=2),
+        Job("statuses", outgoing_events.STATUSES.due, outgoing_events.queue_status, at_once=2),
         Job("forwarding", forwarding.due, forwarding.deliver, at_once=2),
         Job("retention", retention.due, retention.prune_due, at_once=1, interval=SLOW_INTERVAL),
         Job("welcome", welcome.due, welcome.send, at_once=1, interval=MEDIUM_INTERVAL),

@@ -70,6 +70,8 @@ def check_public(url: str) -> Target:
     here = settings.WHATSAPP_SANDBOX and host in LOOPBACK
     if scheme != "https" and not here:
         raise AddressRefused("it is not an https address")
+    if not here and _is_private_literal(host):
+        raise AddressRefused("its host lies in a private network")
     return Target(scheme, host, port, path, own_network=here)
 
 
@@ -85,6 +87,15 @@ def _parsed(url: str) -> tuple[str, str, int, str]:
         raise AddressRefused("it is not a plain http or https address")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return scheme, authority["host"], int(authority["port"] or PORTS[scheme]), path
+
+
+def _is_private_literal(host: str) -> bool:
+    """An IP address instead of a name, and one of a private network; names are judged when they are resolved."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return not is_public(host.strip("[]"))
 
 
 def is_public(address: str) -> bool:

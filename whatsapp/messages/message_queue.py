@@ -46,6 +46,7 @@ class NewMessage:
     external_id: str
     category: str = Category.SERVICE
     callback_url: str = ""
+    reports: bool = False  # without a callback address: each change of its status makes it due for a report
     not_before: datetime | None = None
     expires_at: datetime | None = None
 
@@ -100,7 +101,7 @@ def _row(*, session: Session, new: NewMessage, linked: bool, now: datetime) -> M
         not_before=new.not_before or now,
         expires_at=new.expires_at,
         callback_url=new.callback_url,
-        callback_state=CallbackState.DUE if new.callback_url else CallbackState.NONE,
+        callback_state=_first_callback_state(new),
         callback_next_at=now if new.callback_url else None,
         created_at=now,
         status=Status.QUEUED if linked else Status.FAILED,
@@ -108,6 +109,12 @@ def _row(*, session: Session, new: NewMessage, linked: bool, now: datetime) -> M
         error="" if linked else NO_DEVICE,
         finished_at=None if linked else now,
     )
+
+
+def _first_callback_state(new: NewMessage) -> str:
+    if new.callback_url:
+        return CallbackState.DUE
+    return CallbackState.DONE if new.reports else CallbackState.NONE
 
 
 def _rows_of(*, session: Session, messages: list[NewMessage]) -> dict[tuple[str, str], Message]:

@@ -1,0 +1,89 @@
+"""Further events for a salon's own address: states of its messages, and its WhatsApp linked or logged out.
+
+They are rows of the same queue as what clients write, so they are signed, retried and replayed alike.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from config.shared import hints
+from config.shared.queue import Queue
+from marketplace.models import Company, MarketplaceEvent
+from marketplace.models.forwarding import ForwardedMessage, Forwarding
+from whatsapp.models import Message
+
+State = Message.CallbackState
+Event = ForwardedMessage.Event
+# Messages of the API whose status has changed since it was last put into the queue of deliveries.
+STATUSES = Queue(
+    name="api_statuses",
+    model=Message,
+    where=Q(source=Message.Source.API, direction=Message.Direction.OUT),
+    state="callback_state",
+    fresh=State.DUE,
+    dead=State.DEAD,
+    due_at="callback_next_at",
+    attempts="callback_attempts",
+    error="callback_error",
+    defer=("callback_url",),
+    lease=timedelta(seconds=60),
+)
+
+
+def queue_status(message_id: int) -> bool:
+    """Queue the message's present status for its salon's address; False when another worker does it."""
+    with transaction.atomic():
+        message = STATUSES.lock(message_id)
+        if message is None:
+            return False
+        salon_id = (message.external_id or "").partition(":")[0]
+        wanting = Forwarding.objects.filter(company__salon_id=salon_id, enabled=True, sends_statuses=True)
+        _queue(
+            wanting.values_list("pk", flat=True),
+            message=message,
+            event=Event.MESSAGE_STATUS,
+            subject=message.status,
+            details={"message": _status_of(message)},
+        )
+        # Locked until the commit: a status that changes later makes the row due again.
+        Message.objects.filter(pk=message.pk).update(callback_state=State.DONE, callback_next_at=None)
+    return True
+
+
+def queue_session_change(*, company: Company, event: MarketplaceEvent) -> None:
+    """Queue that the salon's WhatsApp was linked or has gone, in the caller's transaction."""
+    wanting = Forwarding.objects.filter(company=company, enabled=True, sends_session_changes=True)
+    linked = event.event_type == MarketplaceEvent.Type.WHATSAPP_CONNECTED
+    session = {"linked": linked, "reason": None if linked else event.event_data.get("by")}
+    _queue(
+        wanting.values_list("pk", flat=True),
+        message=None,
+        event=Event.SESSION_CHANGED,
+        subject=str(event.pk),
+        details={"session": {**session, "at": event.created_at.isoformat()}},
+    )
+
+
+def _queue(addresses: Any, **fields: Any) -> None:
+    rows = [ForwardedMessage(forwarding_id=pk, **fields) for pk in addresses]
+    ForwardedMessage.objects.bulk_create(rows, ignore_conflicts=True)
+    if rows:
+        hints.wake_workers()
+
+
+def _status_of(message: Message) -> dict[str, Any]:
+    times = {
+        name: getattr(message, name).isoformat() if getattr(message, name) else None
+        for name in ("sent_at", "delivered_at", "read_at")
+    }
+    return {
+        "id": str(message.pk),
+        "status": message.status,
+        "error": message.error_code or None,
+        "changed_at": timezone.now().isoformat(),
+        **times,
+    }
