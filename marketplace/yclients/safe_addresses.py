@@ -90,7 +90,7 @@ def _parsed(url: str) -> tuple[str, str, int, str]:
 
 
 def _is_private_literal(host: str) -> bool:
-    """An IP address instead of a name, and one of a private network; names are judged when they are resolved."""
+    """A private IP address instead of a name; names are judged when they are resolved."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
