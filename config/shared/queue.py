@@ -20,6 +20,7 @@ from config.shared.backoff import backoff
 from config.shared.counting import bounded_count
 
 Row = TypeVar("Row", bound=Model)
+NEVER_FINISHED = "given up: every worker that tried it was interrupted"
 
 
 class ClaimLost(Exception):
@@ -94,6 +95,9 @@ class Queue(Generic[Row]):
         row = self._all().defer(*self.defer).filter(pk=pk).first()
         if row is not None:
             setattr(row, self._claim_column, until)
+            if self.state and 0 < self.max_attempts < getattr(row, self.attempts):
+                self.retry(row, error=NEVER_FINISHED, give_up=True)
+                return None
         return row
 
     def claim_batch(self, limit: int) -> tuple[datetime, list[Any]]:

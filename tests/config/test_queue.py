@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from config.shared import hints
-from config.shared.queue import ClaimLost, Queue
+from config.shared.queue import NEVER_FINISHED, ClaimLost, Queue
 from marketplace.models import Company, CompanyCheck, InboundWebhook
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -155,6 +155,16 @@ def test_a_failed_row_waits_and_is_given_up_at_last() -> None:
     assert list(WEBHOOKS.given_up()) == [row]
     assert WEBHOOKS.replay(WEBHOOKS.given_up()) == 1
     assert claimed(row).attempts == 1
+
+
+def test_a_row_that_its_workers_die_of_is_given_up() -> None:
+    row = webhook()
+    for _worker in range(WEBHOOKS.max_attempts):
+        claimed(row)
+        let_claim_run_out(row)
+    assert WEBHOOKS.claim(row.pk) is None
+    row.refresh_from_db()
+    assert (row.state, row.last_error) == ("dead", NEVER_FINISHED)
 
 
 def test_a_pause_that_was_asked_for_is_kept() -> None:
