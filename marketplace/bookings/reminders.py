@@ -139,6 +139,7 @@ def _send(company: Company, row: RecordState, *, now: datetime) -> bool:
         row,
         reminder_at=quiet_until,
         reminder_attempts=0,
+        reminder_error="" if queued else row.reminder_error,  # why there was none in time stays to be seen
         reminder_message=row.reminder_message,
         reminded_for=row.reminded_for,
         messages_made=row.messages_made,

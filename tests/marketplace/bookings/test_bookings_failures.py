@@ -1,5 +1,6 @@
 """What fails on the way to a message is kept and tried again, and nothing is lost or doubled by it."""
 
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -52,6 +53,17 @@ def test_a_reminder_that_fails_until_the_visit_begins_is_given_up(monkeypatch: p
     remind()
     assert the_record().reminder_at is None
     assert the_record().reminder_error
+
+
+def test_why_there_was_no_reminder_is_still_shown_when_the_visit_has_begun() -> None:
+    open_salon(reminder_on=True)
+    receive("create", 1, start=timezone.now() - timedelta(minutes=1))
+    RecordState.objects.update(
+        reminder_at=timezone.now(), reminder_error="Broken", starts_at=timezone.now() + timedelta(minutes=1)
+    )
+    assert remind() == []
+    row = the_record()
+    assert (row.reminder_at, row.reminder_error) == (None, "Broken")
 
 
 class Broken(Exception):
