@@ -7,6 +7,7 @@ from marketplace.models.channels import Channel
 from marketplace.models.companies import Company, MarketplaceEvent, WrongStatus
 from marketplace.models.forwarding import ForwardedMessage, Forwarding, ForwardingChange
 from marketplace.models.opt_outs import OptOut, PhoneHashKey
+from marketplace.models.payments import Payment
 from marketplace.models.privacy import ClientDataRequest
 from marketplace.models.rate_limit import CallSlot
 from marketplace.models.reconciliation import CompanyCheck, Discrepancy, Listing
@@ -34,6 +35,7 @@ __all__ = [
     "MarketplaceEvent",
     "MessageTemplate",
     "OptOut",
+    "Payment",
     "PhoneHashKey",
     "RecordState",
     "RegistrationCheck",

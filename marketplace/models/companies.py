@@ -175,6 +175,8 @@ class MarketplaceEvent(models.Model):
         UNINSTALLED = "uninstalled", _("uninstalled")
         PAYMENT_NOTIFIED = "payment_notified", _("payment notified")
         REFUND_NOTIFIED = "refund_notified", _("refund notified")
+        PAYMENT_REFUSED = "payment_refused", _("YClients refused a payment or its refund")
+        PAYMENT_RECEIVED = "payment_received", _("YClients reported a payment")
         FORWARDING_CHANGED = "forwarding_changed", _("forwarding address changed")
         WEBHOOK_ADDRESS_CHANGED = "webhook_address_changed", _("webhook address changed")
         CHANNEL_DOWN = "channel_down", _("YClients was told that WhatsApp is down")

@@ -153,6 +153,14 @@ def unfreeze(company: Company, *, by: str) -> bool:
     return True
 
 
+def record_payment(company: Company, *, by: str) -> bool:
+    """YClients says that the salon has paid: a frozen one is served again, of an active one it is noted."""
+    if company.status == Status.ACTIVE:
+        company.note(MarketplaceEvent.Type.PAYMENT_RECEIVED, by=by)
+        return True
+    return unfreeze(company, by=by)
+
+
 def settle_sending(company: Company) -> None:
     """Hold back what waits to be sent while every salon of the number is frozen, and let it go after that."""
     session = company.session

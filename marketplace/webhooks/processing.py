@@ -40,7 +40,7 @@ Effect = Callable[..., bool]
 EFFECTS_OF: dict[str, Effect] = {
     "uninstall": lifecycle.request_uninstall,
     "freeze": lifecycle.freeze,
-    "payment": lifecycle.unfreeze,
+    "payment": lifecycle.record_payment,
 }
 
 

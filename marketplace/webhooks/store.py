@@ -1,6 +1,7 @@
 """Storing webhooks: each in the database once, however often and in how many processes at once it arrives."""
 
 import json
+import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from django.utils import timezone
 
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
 from marketplace.webhooks import processing
-from marketplace.webhooks.verification import VerifiedWebhook
+from marketplace.webhooks.verification import REPEAT_WINDOW, VerifiedWebhook
 
 Kind = InboundWebhook.Kind
 State = InboundWebhook.State
@@ -157,7 +158,9 @@ def _dedupe_keys(webhooks: list[VerifiedWebhook]) -> list[str]:
             continue
         own = OWN_EFFECTS.get(webhook.name, ())
         others = [last for kind, last in changes.get(webhook.salon_id, {}).items() if kind not in own]
-        since = max(others, default=0)
+        since = f"{max(others, default=0)}"
+        if webhook.name == "payment":  # the next month's has the same words
+            since += f".{int(time.time()) // REPEAT_WINDOW}"
         keys.append(f"lifecycle:{webhook.salon_id}:{webhook.name}:{since}:{webhook.digest}")
     return keys
 

@@ -73,33 +73,34 @@ class YClients:
     def company(self, salon_id: int) -> dict[str, str]:
         """Return the salon's title, phone, email, address and timezone_name; missing ones are left out."""
         answer = self._http.call("company", "GET", f"{settings.YCLIENTS_API_URL}/api/v1/company/{salon_id}")
-        data = _data(answer)
+        data = object_of(answer)
         return {
-            name: text[:limit] for name, limit in COMPANY_FIELDS.items() if (text := _line(data.get(name)))
+            name: text[:limit] for name, limit in COMPANY_FIELDS.items() if (text := line_of(data.get(name)))
         }
 
     def installation(self, salon_id: int) -> Installation:
         """Return our installation in this salon. Raises YClientsError, also for a status it does not know."""
         try:
-            answer = self._http.call("install_status", "GET", _installed(salon_id))
+            answer = self._http.call("install_status", "GET", installed_url(salon_id))
         except YClientsError as error:
             if error.status == 404:
                 return Installation(ABSENT)
             raise
-        data = _data(answer)
+        data = object_of(answer)
         status = _status(data)
         if status not in STATUSES:
             raise YClientsError(Kind.MALFORMED, "YClients named no known installation status", status=200)
         return Installation(status, *_last_payment(data.get("payments")))
 
-    def payment_link(self, salon_id: int) -> str:
+    def payment_link(self, salon_id: int, *, discount: int = 0) -> str:
         """Return where the salon's owner pays for our application; empty without an address.
 
-        Raises YClientsError, with status 404 when the application has no tariffs.
+        `discount` is in percent. Raises YClientsError, with status 404 when the application has no tariffs.
         """
         query = {"salon_id": salon_id, "application_id": settings.YCLIENTS_APPLICATION_ID}
+        query |= {"discount": discount} if discount else {}
         url = f"{settings.YCLIENTS_MARKETPLACE_URL}/application/payment_link"
-        return _line(_data(self._http.call("payment_link", "GET", url, query=query)).get("url"))
+        return line_of(object_of(self._http.call("payment_link", "GET", url, query=query)).get("url"))
 
     def activate(self, *, salon_id: int, api_key: str, webhook_urls: list[str]) -> Activation:
         """Tell YClients that the salon works and hand over its key; sent once, never repeated here.
@@ -126,12 +127,12 @@ class YClients:
                 outcome_unknown=True,
             )
         if answer.status != 301:
-            _refuse_failure(answer)
+            refuse_failure(answer)
         return Activation(answer.status, answer.location if answer.status == 301 else "")
 
     def uninstall(self, salon_id: int) -> None:
         """Remove our application from the salon. Raises YClientsError."""
-        self._http.call("uninstall", "POST", f"{_installed(salon_id)}/uninstall", body={})
+        self._http.call("uninstall", "POST", f"{installed_url(salon_id)}/uninstall", body={})
 
     def update_channel(self, salon_id: int, *, available: bool) -> None:
         """Tell YClients whether the salon's WhatsApp can be used now. Raises YClientsError."""
@@ -149,7 +150,7 @@ class YClients:
         application = quote(str(settings.YCLIENTS_APPLICATION_ID))
         url = f"{settings.YCLIENTS_MARKETPLACE_URL}/application/{application}/salons"
         answer = self._http.call("salons", "GET", url, query={"page": page, "count": count})
-        rows = _json(answer)
+        rows = json_of(answer)
         rows = rows.get("data", []) if isinstance(rows, dict) else rows
         if not isinstance(rows, list):
             raise YClientsError(Kind.MALFORMED, "YClients listed no salons", status=answer.status)
@@ -167,7 +168,7 @@ def listed_salon(row: dict[str, Any]) -> ListedSalon | None:
     if not 0 < number < 2**63:
         return None
     status = _status(row)
-    return ListedSalon(number, _line(row.get("title")), status if status in STATUSES else "")
+    return ListedSalon(number, line_of(row.get("title")), status if status in STATUSES else "")
 
 
 def _status(data: dict[str, Any]) -> str:
@@ -180,20 +181,22 @@ def _status(data: dict[str, Any]) -> str:
 def _last_payment(payments: Any) -> tuple[str, str]:
     """The last paid day and the sum of the payment that bought it, of those that were not given back."""
     rows = [row for row in payments if isinstance(row, dict)] if isinstance(payments, list) else []
-    kept = [row for row in rows if not row.get("is_refunded") and _line(row.get("period_to"))]
+    kept = [row for row in rows if not row.get("is_refunded") and line_of(row.get("period_to"))]
     if not kept:
         return "", ""
-    last = max(kept, key=lambda row: _line(row["period_to"]))
-    paid = f"{_line(str(last.get('payment_sum', '')))} {_line(last.get('currency_iso'))}".strip()
-    return _line(last["period_to"])[:10], paid[:40]
+    last = max(kept, key=lambda row: line_of(row["period_to"]))
+    paid = f"{line_of(str(last.get('payment_sum', '')))} {line_of(last.get('currency_iso'))}".strip()
+    return line_of(last["period_to"])[:10], paid[:40]
 
 
-def _installed(salon_id: int) -> str:
+def installed_url(salon_id: int) -> str:
+    """The address of our installation in a salon."""
     application = settings.YCLIENTS_APPLICATION_ID
     return f"{settings.YCLIENTS_MARKETPLACE_URL}/salon/{salon_id}/application/{application}"
 
 
-def _json(answer: Answer) -> Any:
+def json_of(answer: Answer) -> Any:
+    """Return the answer's JSON. Raises YClientsError."""
     try:
         return json.loads(answer.body)
     except (ValueError, RecursionError) as error:
@@ -202,17 +205,17 @@ def _json(answer: Answer) -> Any:
         ) from error
 
 
-def _data(answer: Answer) -> dict[str, Any]:
+def object_of(answer: Answer) -> dict[str, Any]:
     """Return the answer's `data`, or the answer itself where YClients leaves that level out."""
-    _refuse_failure(answer)
-    said = _json(answer)
+    refuse_failure(answer)
+    said = json_of(answer)
     data = said.get("data", said) if isinstance(said, dict) else None
     if not isinstance(data, dict):
         raise YClientsError(Kind.MALFORMED, "YClients answered without an object", status=answer.status)
     return data
 
 
-def _refuse_failure(answer: Answer) -> None:
+def refuse_failure(answer: Answer) -> None:
     """Raise for `{"success": false}` under a good HTTP status; an empty or other body is no failure."""
     try:
         said = json.loads(answer.body)
@@ -222,7 +225,7 @@ def _refuse_failure(answer: Answer) -> None:
         raise YClientsError(Kind.REFUSED, answer.message, status=answer.status)
 
 
-def _line(value: Any) -> str:
+def line_of(value: Any) -> str:
     """Return a value of YClients as one line of printable text; empty for anything but text and numbers."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
