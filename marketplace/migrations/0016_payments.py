@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketplace', '0014_personal_data'),
+        ('marketplace', '0015_outgoing_events'),
     ]
 
     operations = [
