@@ -44,8 +44,11 @@ class Pools:
 
     # --- processes -----------------------------------------------------------------------------
 
-    def add(self, name: str, **settings: str) -> Process:
-        """Make a pool known, with a store folder and a proxy to PostgreSQL of its own; not started."""
+    def add(self, name: str, *, machine: str = "", **settings: str) -> Process:
+        """Make a pool known, with a line to PostgreSQL of its own; not started.
+
+        Pools of one `machine` share their folder of key stores; else it has a machine of its own.
+        """
         url = self.system.environment["DATABASE_URL"]
         there = urlsplit(url)
         tcp_proxy = self.proxies[name] = self._closing.enter_context(
@@ -56,7 +59,7 @@ class Pools:
             [sys.executable, "manage.py", "run_session_pool"],
             ready=lambda process: self._beats(process),
             DATABASE_URL=tcp_proxy.url_through(url),
-            WHATSAPP_STORE_DIR=str(self.system.folder / f"{name}-stores"),
+            WHATSAPP_STORE_DIR=str(self.system.folder / f"{machine or name}-stores"),
             **settings,
         )
 

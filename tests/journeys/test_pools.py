@@ -74,6 +74,23 @@ def test_a_killed_pools_salons_are_linked_elsewhere_within_two_leases(pools: Poo
     assert taken_over(pools, held, heir) < 2 * LEASE
 
 
+def test_a_killed_pools_salons_are_linked_by_one_on_its_machine_without_waiting_for_leases(
+    pools: Pools,
+) -> None:
+    together = ("east-1", "east-2")
+    for name in together:
+        pools.add(name, machine="east", POOL_LEASE_SECONDS="600")
+    pools.system.start(*together)
+    for name in NAMES:
+        pools.system.terminate(name)
+    pools.wait_linked(pools.phones)
+    victim, heir = sorted(together, key=lambda name: -len(pools.held_by(name)))
+    held = pools.held_by(victim)
+    pools.system.kill(victim)
+    taken_over(pools, held, heir)
+    pools.system.terminate(heir)
+
+
 def test_a_pool_told_to_stop_hands_over_within_seconds(pools: Pools) -> None:
     victim, heir = busier(pools)
     held = pools.held_by(victim)

@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--salons", type=int, default=6)
     parser.add_argument("--lease", type=int, default=6, help="seconds")
+    parser.add_argument("--one-machine", action="store_true", help="all pools share the key stores")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
@@ -155,7 +156,7 @@ def main() -> None:
         closing.callback(system.close)
         system.manage("migrate")
         for name in NAMES:
-            pools.add(name)
+            pools.add(name, machine="together" if options.one_machine else "")
         system.start(*NAMES)
         pools.link(options.salons)
         faults = PoolFaults(pools, lease=options.lease, seed=options.seed)
