@@ -61,7 +61,7 @@ class DedicatedThread:
 
     def close(self) -> None:
         """Give the connection back and end the thread when its last work has ended; does not wait for it."""
-        self._threads.submit(connection.close)
+        self._threads.submit(lambda: connection.close())  # the connection of that thread, not of this one
         self._threads.shutdown(wait=False)
 
 

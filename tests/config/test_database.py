@@ -6,9 +6,9 @@ import threading
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 
-from config.shared.database import in_thread, on_live_connection
+from config.shared.database import DedicatedThread, in_thread, on_live_connection
 
 # The threads keep connections of earlier tests, and look at them.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,6 +37,22 @@ async def test_a_cancellation_during_a_push_is_neither_swallowed_nor_ends_the_wo
     assert not ended.is_set()
     let_go.set()
     assert await asyncio.to_thread(ended.wait, PATIENCE)
+
+
+async def test_a_dedicated_thread_keeps_its_connection_until_it_is_closed() -> None:
+    thread = DedicatedThread("test")
+
+    def opened() -> int:
+        connection.ensure_connection()
+        return id(connection.connection)
+
+    first = await thread.run(opened)
+    assert await thread.run(opened) == first
+    kept = await thread.run(lambda: connections["default"])
+    thread.close()
+    async with asyncio.timeout(PATIENCE):
+        while kept.connection is not None:
+            await asyncio.sleep(0.01)
 
 
 async def test_what_fails_after_its_caller_was_cancelled_is_logged(caplog: pytest.LogCaptureFixture) -> None:

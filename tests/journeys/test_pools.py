@@ -88,6 +88,7 @@ def test_a_killed_pools_salons_are_linked_by_one_on_its_machine_without_waiting_
     held = pools.held_by(victim)
     pools.system.kill(victim)
     taken_over(pools, held, heir)
+    pools.system.start(*NAMES)
     pools.system.terminate(heir)
 
 

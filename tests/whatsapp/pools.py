@@ -41,7 +41,12 @@ class Running:
 
 @asynccontextmanager
 async def running_pool(
-    *, pace: float = 0.05, lease: float = 30.0, pairing_lease: float = 30.0, capacity: int = 50
+    *,
+    pace: float = 0.05,
+    lease: float = 30.0,
+    pairing_lease: float = 30.0,
+    capacity: int = 50,
+    poll: float = 0.05,
 ) -> AsyncIterator[Running]:
     """Run a pool; `pace` scales the engine's times (0.05: the first code lasts 3 s). A busy machine must not
     lose leases: only tests of their end make them short."""
@@ -52,7 +57,7 @@ async def running_pool(
             capacity=capacity,
             lease=lease,
             pairing_lease=pairing_lease,
-            poll=0.05,
+            poll=poll,
             heartbeat=0.5,
             start_interval=0.0,
         ),

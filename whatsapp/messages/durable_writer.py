@@ -6,13 +6,13 @@ more waits too, and at last the engine's hosts are not read.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
-from config.shared.database import in_thread
+from config.shared.database import DedicatedThread, in_thread
 from whatsapp.engine.events import Incoming, Receipt, Sent
 from whatsapp.messages import inbox, outbox
 from whatsapp.messages.early_receipts import EarlyReceipts
@@ -49,6 +49,7 @@ class DurableWriter:
         self._added = self._written = 0
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []  # who waits for which number of events
         self._early = EarlyReceipts()
+        self._thread = DedicatedThread("durable writer")
         self._tasks: set[asyncio.Task[Any]] = set()
         self._retrying = 0
 
@@ -83,7 +84,9 @@ class DurableWriter:
 
     def start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Task[T]":
         """Begin other database work that must be done; goes on whatever becomes of the caller."""
-        task = asyncio.create_task(self._until_done(function, *args, **kwargs), name="durable write")
+        task = asyncio.create_task(
+            self._until_done(lambda: in_thread(function, *args, **kwargs)), name="durable write"
+        )
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -100,9 +103,13 @@ class DurableWriter:
             log.error("not everything was written", events=self._added - self._written)
             events.cancel()
 
+    def close(self) -> None:
+        """Give the connection back."""
+        self._thread.close()
+
     async def _record(self, batch: Sequence[MessageEvent]) -> None:
         try:
-            unknown = await self._until_done(record_events, batch)
+            unknown = await self._until_done(lambda: self._thread.run(record_events, batch))
         except Exception as error:  # noqa: BLE001  one event that the database refuses must not take others along
             if len(batch) == 1:
                 log.error("event not written", event_type=type(batch[0]).__name__, error=repr(error))
@@ -116,9 +123,9 @@ class DurableWriter:
         if early := [receipt for message_id in sent for receipt in self._early.pop(message_id)]:
             await self._record(early)
 
-    async def _until_done(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _until_done(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
-            return await in_thread(function, *args, **kwargs)
+            return await work()
         except (OperationalError, InterfaceError) as error:
             log.warning("database unavailable", task="messages", error=str(error).partition("\n")[0])
         self._retrying += 1
@@ -126,7 +133,7 @@ class DurableWriter:
             while True:
                 await asyncio.sleep(RETRY)
                 try:
-                    return await in_thread(function, *args, **kwargs)
+                    return await work()
                 except (OperationalError, InterfaceError) as error:
                     log.debug("database still unavailable", task="messages", error=repr(error))
         finally:

@@ -1,6 +1,7 @@
 """Which phone numbers have WhatsApp, as WhatsApp has said within the last day."""
 
 import uuid
+from collections.abc import Collection
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -19,6 +20,13 @@ def _fresh() -> Q:
 def known(phone: str) -> KnownNumber | None:
     """What WhatsApp said of the number within the last day."""
     return KnownNumber.objects.filter(_fresh(), phone=phone).first()
+
+
+def known_of(phones: Collection[str]) -> dict[str, KnownNumber]:
+    """What WhatsApp said of these numbers within the last day, by phone."""
+    if not phones:
+        return {}
+    return {row.phone: row for row in KnownNumber.objects.filter(_fresh(), phone__in=phones)}
 
 
 def unchecked(session_id: uuid.UUID, *, limit: int) -> list[str]:

@@ -25,7 +25,7 @@ from whatsapp.messages.message_queue import finish_waiting
 from whatsapp.messages.status_changes import callback_due
 from whatsapp.models import Message, Session
 from whatsapp.sessions.leases import Lease, LeaseLost
-from whatsapp.sessions.policy import CHECK_BATCH, SEND_FAILURES_MOST
+from whatsapp.sessions.policy import SEND_FAILURES_MOST
 
 Status = Message.Status
 ACKNOWLEDGED = (Status.SENT, Status.DELIVERED, Status.READ)
@@ -43,26 +43,25 @@ class RateUsage:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What a session does next: send `message` (committed as sending) to `address`, or ask about the numbers
-    `to_check` first. With neither, nothing may go now; `held` says that only advertising waits for its hours.
-    """
+class HeldSession:
+    """A session of a pool: the version of its row, and whether it may send now and has service messages or
+    advertising due."""
 
-    limits: Limits
-    message: Message | None = None
-    address: str = ""
-    to_check: tuple[str, ...] = ()
-    held: bool = False
+    session_id: uuid.UUID
+    version: int
+    service_due: bool
+    adds_due: bool
 
 
-def with_due_messages(*, owner: str) -> list[tuple[uuid.UUID, bool]]:
-    """The connected sessions of this pool for which messages are due, and whether any of them is a service
-    message. One query, whatever the number of sessions."""
+def read_held(*, owner: str) -> list[HeldSession]:
+    """What the pool must know again and again of all its sessions, in one query whatever their number."""
     due = Message.objects.filter(session=OuterRef("pk"), status=Status.QUEUED, not_before__lte=timezone.now())
-    mine = Session.objects.filter(
-        lease_owner=owner, status=Session.Status.CONNECTED, sending_paused=False
-    ).annotate(service=Exists(due.filter(priority=0)), adds=Exists(due.filter(priority__gt=0)))
-    return list(mine.filter(Q(service=True) | Q(adds=True)).values_list("pk", "service"))
+    sends = Q(status=Session.Status.CONNECTED, sending_paused=False)
+    rows = Session.objects.filter(lease_owner=owner).annotate(
+        service=Case(When(sends, then=Exists(due.filter(priority=0))), default=Value(False)),
+        adds=Case(When(sends, then=Exists(due.filter(priority__gt=0))), default=Value(False)),
+    )
+    return [HeldSession(*row) for row in rows.values_list("pk", "version", "service", "adds")]
 
 
 def _locked(lease: Lease) -> Session:
@@ -104,50 +103,6 @@ def rate_usage(lease: Lease) -> RateUsage:
         session_id=lease.session_id, sending_at__gte=now - timedelta(seconds=limits.gap * limits.burst)
     )
     return RateUsage(limits, sent.count() if limits.cap else 0, lately.count() if limits.paced else 0)
-
-
-def claim(lease: Lease, *, unchecked_too: bool) -> Step:
-    """Decide what the session does next, and commit it. Raises LeaseLost.
-
-    With `unchecked_too` a message goes out although nothing is known of its number: WhatsApp was asked and
-    did not answer.
-    """
-    now = timezone.now()
-    with transaction.atomic():
-        session = _locked(lease)
-        limits = _limits(session, now)
-        if session.wanted != Session.Wanted.LINKED or session.sending_paused or not session.is_linked:
-            return Step(limits)
-        return _next_of(session, limits, now, unchecked_too=unchecked_too)
-
-
-def _next_of(session: Session, limits: Limits, now: datetime, *, unchecked_too: bool) -> Step:
-    queue = _due(session, now)
-    night = limits.adds_wait_until(now) is not None
-    allowed = queue.filter(category=Message.Category.SERVICE) if night else queue
-    while (head := allowed.first()) is not None:
-        number = numbers.known(head.phone)
-        if number is None and not unchecked_too:
-            ahead = [head.phone, *numbers.unchecked(session.pk, limit=CHECK_BATCH)]
-            return Step(limits, to_check=tuple(dict.fromkeys(ahead))[:CHECK_BATCH])
-        if number is not None and not number.on_whatsapp:
-            fail_without_whatsapp(session_id=session.pk)
-            continue
-        head.attempts += 1
-        head.sending_at = now
-        claimed = Message.objects.filter(pk=head.pk, status=Status.QUEUED).update(
-            status=Status.SENDING, attempts=head.attempts, sending_at=now
-        )
-        if claimed:  # not withdrawn or too late at this very moment
-            address = number.jid.partition("@")[0] if number and number.jid else head.phone
-            return Step(limits, message=head, address=address)
-    return Step(limits, held=night and queue.exists())
-
-
-def _due(session: Session, now: datetime) -> QuerySet[Message]:
-    in_time = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
-    waiting = Message.objects.filter(in_time, session=session, status=Status.QUEUED, not_before__lte=now)
-    return waiting.order_by("priority", "not_before", "id").defer("callback_url")
 
 
 def fail_without_whatsapp(*, session_id: uuid.UUID) -> int:

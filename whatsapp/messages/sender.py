@@ -16,6 +16,7 @@ from django.utils import timezone
 from whatsapp import metrics
 from whatsapp.engine import EngineError, events
 from whatsapp.messages import numbers, outbox
+from whatsapp.messages.claims import ClaimBatches, ClaimRequest
 from whatsapp.messages.durable_writer import DurableWriter
 from whatsapp.messages.limits import Limits
 from whatsapp.messages.pacing import TokenBucket
@@ -24,6 +25,7 @@ from whatsapp.sessions import policy
 from whatsapp.sessions.context import SessionContext
 from whatsapp.sessions.leases import LeaseLost
 
+CLAIM_AGAIN = 0.02  # seconds until the next claim after a row was locked by somebody else
 ANSWERS = (events.Sent, events.SendFailed, events.NumbersChecked)
 
 
@@ -45,8 +47,9 @@ class InFlight:
 class Sender:
     """One for each runner; every method is called in the runner's task."""
 
-    def __init__(self, context: SessionContext, writer: DurableWriter) -> None:
+    def __init__(self, context: SessionContext, writer: DurableWriter, claims: ClaimBatches) -> None:
         self._context = context
+        self._claims = claims
         self._writer = writer
         self._in_flight: InFlight | None = None
         self._limits: Limits | None = None
@@ -165,7 +168,8 @@ class Sender:
             self._next_at = now + wait
             return
         unchecked_too = self._check_failures >= policy.CHECK_FAILURES_MOST
-        step = await self._context.database(outbox.claim, self._context.lease, unchecked_too=unchecked_too)
+        request = ClaimRequest(self._context.lease, unchecked_too)
+        step = await self._context.retried(lambda: self._claims.claim(request))
         self._limits = step.limits
         if step.message:
             # After an unanswered question each message asks once more.
@@ -173,6 +177,8 @@ class Sender:
             await self._send(step.message, step.address)
         elif step.to_check:
             await self._ask(list(step.to_check))
+        elif step.again:
+            self._next_at = time.monotonic() + CLAIM_AGAIN
         else:
             self._wanted = False
             self._held_until = now + policy.HOLD_RECHECK if step.held else 0.0

@@ -23,7 +23,9 @@ from config.shared.database import in_thread
 from whatsapp import metrics
 from whatsapp.engine import RECYCLED, Engine, events
 from whatsapp.messages import message_queue, outbox
+from whatsapp.messages.claims import ClaimBatches
 from whatsapp.messages.durable_writer import MESSAGE_EVENTS, DurableWriter, MessageEvent
+from whatsapp.messages.outbox import HeldSession
 from whatsapp.messages.pacing import Pacer
 from whatsapp.models import Pool
 from whatsapp.pool.dead_pools import locks_folder, release_dead_pools
@@ -35,6 +37,8 @@ from whatsapp.sessions.leases import Lease
 
 log = structlog.get_logger("pool")
 SWEEP_INTERVAL = 30.0  # seconds
+MIN_BETWEEN_LOOKS = 0.02  # seconds
+BETWEEN_CLAIMS = 0.5  # seconds, while there is more to claim
 # Linked sessions, fewer than are started until the next claim: when many are free, every pool gets its share.
 CLAIMED_AT_ONCE = 20
 FLUSH_TIMEOUT = 1.0  # seconds; a graceful stop has ten in all
@@ -51,7 +55,7 @@ class PoolSettings:
     pairing_lease: float = 4.0
     poll: float = 1.0
     heartbeat: float = 5.0
-    start_interval: float = 0.05
+    start_interval: float = 0.03
     stop_timeout: float = 9.0
 
 
@@ -70,7 +74,9 @@ class SessionPool:
         self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._pacer = Pacer(settings.start_interval)
         self.writer = DurableWriter(self._message_event_written)
-        self._swept_at = 0.0
+        self.claims = ClaimBatches()
+        self._ended_late_at = self._swept_at = 0.0  # monotonic
+        self._neighbours: tuple[str, ...] = ()  # living pools of this machine
         self._claiming: asyncio.Future[list[Lease]] | None = None
         self._listener = hints.Listener(hints.POOLS)
 
@@ -95,10 +101,11 @@ class SessionPool:
                     group.create_task(self._claim_and_watch(), name="claims"),
                     group.create_task(self._dispatch_events(), name="events"),
                     group.create_task(self.writer.run(), name="durable writer"),
+                    group.create_task(self.claims.run(), name="message claims"),
                     group.create_task(self._heartbeat(), name="heartbeat"),
                 ]
                 await stop.wait()
-                for task in (side[3], side[6]):
+                for task in (side[3], side[7]):
                     task.cancel()
                 await self._stop_runners()
                 for task in side:
@@ -106,7 +113,8 @@ class SessionPool:
             polite = True
         finally:
             await self.engine.close()
-            watch.close()
+            for kept in (watch, self.writer, self.claims):
+                kept.close()
             await self._sign_off(release=polite)
             self.lock.close()
             log.info("pool stopped", pool=self.name)
@@ -114,37 +122,36 @@ class SessionPool:
     # --- side tasks ----------------------------------------------------------------------------
 
     async def _claim_and_watch(self) -> None:
-        """Claim due sessions, and notify runners whose rows were changed."""
+        """Notify runners of due messages and of rows that others changed, and claim due sessions."""
         while True:
+            started, claimed = time.monotonic(), 0
             try:
-                for session_id, version in (await in_thread(leases.versions, owner=self.name)).items():
-                    self._notify_runner(session_id, version)
-                await self._notify_of_messages()
-                await self._claim()
+                for held in await in_thread(outbox.read_held, owner=self.name):
+                    if runner := self.runners.get(held.session_id):
+                        _notify(runner, held)
+                if started - self._ended_late_at >= self.settings.poll:
+                    self._ended_late_at = started
+                    await self._end_late_messages()
+                    self._neighbours = await in_thread(release_dead_pools)
+                claimed = await self._claim()
             except DatabaseError as error:
                 log.warning("database unavailable", task="claims", error=str(error).partition("\n")[0])
-            await self._listener.wait(self.settings.poll)
+            more = claimed >= CLAIMED_AT_ONCE
+            await self._listener.wait(min(BETWEEN_CLAIMS, self.settings.poll) if more else self.settings.poll)
+            # Hints of single messages that come in a row are answered together.
+            await asyncio.sleep(max(0.0, started + MIN_BETWEEN_LOOKS - time.monotonic()))
 
-    def _notify_runner(self, session_id: uuid.UUID, version: int) -> None:
-        runner = self.runners.get(session_id)
-        # A runner's own writes come back here too, once.
-        if runner and version > runner.context.seen_version:
-            runner.row_changed()
-
-    async def _notify_of_messages(self) -> None:
-        """Wake the runners that have messages to send, and end what waits in vain, of any session."""
-        for session_id, service in await in_thread(outbox.with_due_messages, owner=self.name):
-            if runner := self.runners.get(session_id):
-                runner.messages_due(service=service)
+    async def _end_late_messages(self) -> None:
+        """End what waits in vain, of any session."""
         await in_thread(message_queue.expire_due)
         if time.monotonic() - self._swept_at > SWEEP_INTERVAL:
             self._swept_at = time.monotonic()
             await in_thread(message_queue.fail_unlinked)
 
-    async def _claim(self) -> None:
+    async def _claim(self) -> int:
+        """Claim sessions and start their runners; returns how many."""
         if self.writer.is_behind:
-            return  # acknowledgements must be written before their messages could be taken for unsent
-        alive = await in_thread(release_dead_pools)
+            return 0  # acknowledgements must be written before their messages could be taken for unsent
         work = in_thread(
             leases.claim,
             owner=self.name,
@@ -152,15 +159,23 @@ class SessionPool:
             linked_limit=CLAIMED_AT_ONCE,
             seconds=self.settings.lease,
             pairing_seconds=self.settings.pairing_lease,
-            neighbours=[name for name in alive if name != self.name],
+            neighbours=[name for name in self._neighbours if name != self.name],
         )
         # A claim goes on in its thread when this task is cancelled: the end waits for it, and releases it.
         self._claiming = asyncio.ensure_future(work)
-        for lease in await asyncio.shield(self._claiming):
+        claimed = await asyncio.shield(self._claiming)
+        for lease in claimed:
             self._start_runner(lease)
+        return len(claimed)
 
     def _start_runner(self, lease: Lease) -> None:
-        runner = SessionRunner(lease=lease, engine=self.engine, pacer=self._pacer, writer=self.writer)
+        runner = SessionRunner(
+            lease=lease,
+            engine=self.engine,
+            pacer=self._pacer,
+            writer=self.writer,
+            claims=self.claims,
+        )
         self.runners[lease.session_id] = runner
         former = self._tasks.get(lease.session_id)
         task = asyncio.create_task(self._run(runner, former), name=f"session:{lease.session_id}")
@@ -265,6 +280,14 @@ class SessionPool:
             await in_thread(Pool.objects.filter(name=self.name).delete)
         except DatabaseError as error:
             log.warning("database unavailable", task="sign off", error=str(error).partition("\n")[0])
+
+
+def _notify(runner: SessionRunner, held: HeldSession) -> None:
+    # A runner's own writes come back here too, once.
+    if held.version > runner.context.seen_version:
+        runner.row_changed()
+    if held.service_due or held.adds_due:
+        runner.messages_due(service=held.service_due)
 
 
 def new_name() -> str:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from whatsapp import metrics
 from whatsapp.engine import Engine
 from whatsapp.engine.events import ConnectFailed, SessionEvent
+from whatsapp.messages.claims import ClaimBatches
 from whatsapp.messages.durable_writer import DurableWriter
 from whatsapp.messages.pacing import Pacer
 from whatsapp.messages.sender import Sender
@@ -39,9 +40,11 @@ class InboxFull(Exception):
 class SessionRunner:
     """Cares for one leased session until it is lost, released, or at rest."""
 
-    def __init__(self, *, lease: Lease, engine: Engine, pacer: Pacer, writer: DurableWriter) -> None:
+    def __init__(
+        self, *, lease: Lease, engine: Engine, pacer: Pacer, writer: DurableWriter, claims: ClaimBatches
+    ) -> None:
         self.context = SessionContext(lease=lease, engine=engine)
-        self.sender = Sender(self.context, writer)
+        self.sender = Sender(self.context, writer, claims)
         self.link = Link(self.context, self.sender, pacer)
         self._task: asyncio.Task[None] | None = None
         self._overrun = False

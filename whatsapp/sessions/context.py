@@ -5,7 +5,7 @@ not know each other's owner.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
 import structlog
@@ -61,9 +61,13 @@ class SessionContext:
 
         Raises LeaseLost after that: what cannot be written down is not kept up.
         """
+        return await self.retried(lambda: in_thread(function, *args, **kwargs))
+
+    async def retried(self, call: Callable[[], Awaitable[T]]) -> T:
+        """As `database`, for a call that does its database work elsewhere."""
         while True:
             try:
-                return await in_thread(function, *args, **kwargs)
+                return await call()
             except (OperationalError, InterfaceError) as error:
                 self.log.warning("database unavailable", error=str(error).partition("\n")[0])
                 await asyncio.sleep(DATABASE_RETRY)
@@ -75,7 +79,7 @@ class SessionContext:
         self.row_changed = False
         self.row = await self.database(Session.objects.get, pk=self.lease.session_id)
         self.seen_version = self.row.version
-        if self.row.lease_token != self.lease.token or self.row.lease_owner != self.lease.owner:
+        if not self.lease.holds(self.row):
             raise LeaseLost(self.session)
 
     async def write(

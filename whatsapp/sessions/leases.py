@@ -37,6 +37,10 @@ class Lease:
     seconds: float = field(default=30.0, compare=False)  # its length when it was last renewed
     host: str = field(default="", compare=False)  # the engine host that last held the session
 
+    def holds(self, row: Session) -> bool:
+        """The row, as it was read, is leased by this lease and no later one."""
+        return row.lease_owner == self.owner and row.lease_token == self.token
+
     @property
     def is_over(self) -> bool:
         return time.monotonic() >= self.deadline
@@ -162,8 +166,3 @@ def write(
             )
         hints.session_changed(lease.session_id)
     return True
-
-
-def versions(*, owner: str) -> dict[uuid.UUID, int]:
-    """The version of each session of this pool: whoever changes a row for others to see raises it."""
-    return dict(Session.objects.filter(lease_owner=owner).values_list("pk", "version"))

@@ -55,6 +55,7 @@ async def running_writer() -> AsyncIterator[tuple[DurableWriter, list[MessageEve
     yield writer, written
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    writer.close()
 
 
 def incoming(number: int, text: str = "Hello") -> Incoming:

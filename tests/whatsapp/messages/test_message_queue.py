@@ -10,6 +10,7 @@ from django.utils import timezone
 from tests.whatsapp.outgoing import CLIENT, new
 from whatsapp.engine.events import NumberResult, Receipt, Sent
 from whatsapp.messages import inbox, message_queue, numbers, outbox
+from whatsapp.messages.claims import ClaimRequest, claim
 from whatsapp.models import KnownNumber, Message, Session
 from whatsapp.sessions.leases import Lease, LeaseLost
 
@@ -41,7 +42,7 @@ def one(session: Session, **fields: object) -> Message:
 
 def claimed(lease: Lease, session: Session, **fields: object) -> Message:
     message = one(session, **fields)
-    step = outbox.claim(lease, unchecked_too=True)
+    step = claim(ClaimRequest(lease, unchecked_too=True))
     assert step.message == message
     return step.message
 
@@ -111,14 +112,14 @@ class TestClaiming:
         message = one(session)
         lease.token = 2
         with pytest.raises(LeaseLost):
-            outbox.claim(lease, unchecked_too=True)
+            claim(ClaimRequest(lease, unchecked_too=True))
         message.refresh_from_db()
         assert message.status == Status.QUEUED
 
     def test_unknown_numbers_are_asked_about_first_and_ahead(self, session: Session, lease: Lease) -> None:
         one(session, phone="79990000010")
         one(session, phone="79990000011")
-        step = outbox.claim(lease, unchecked_too=False)
+        step = claim(ClaimRequest(lease, unchecked_too=False))
         assert step.message is None
         assert step.to_check == ("79990000010", "79990000011")
 
@@ -128,14 +129,14 @@ class TestClaiming:
         KnownNumber.objects.update(checked_at=timezone.now() - timedelta(hours=25))
         assert numbers.known(CLIENT) is None
         one(session)
-        assert outbox.claim(lease, unchecked_too=False).to_check == (CLIENT,)
+        assert claim(ClaimRequest(lease, unchecked_too=False)).to_check == (CLIENT,)
 
     def test_a_number_that_whatsapp_knows_by_another_name_is_written_to_there(
         self, session: Session, lease: Lease
     ) -> None:
         numbers.record([answer("5511987654321", jid="551187654321@s.whatsapp.net")])
         one(session, phone="5511987654321")
-        assert outbox.claim(lease, unchecked_too=False).address == "551187654321"
+        assert claim(ClaimRequest(lease, unchecked_too=False)).address == "551187654321"
 
     def test_a_lid_outlives_an_answer_without_one(self) -> None:
         numbers.pair(phone=CLIENT, lid="123@lid")
@@ -155,7 +156,7 @@ class TestTruth:
     ) -> None:
         message = claimed(lease, session)
         outbox.settle_previous(lease)
-        assert outbox.claim(lease, unchecked_too=True).message == message
+        assert claim(ClaimRequest(lease, unchecked_too=True)).message == message
         assert not acknowledge(message, attempt=1, name="A")
         assert acknowledge(message, attempt=2, name="B")
 
@@ -163,7 +164,7 @@ class TestTruth:
         message = claimed(lease, session)
         outbox.settle_previous(lease)
         assert acknowledge(message, attempt=1, name="A")
-        assert outbox.claim(lease, unchecked_too=True).message is None
+        assert claim(ClaimRequest(lease, unchecked_too=True)).message is None
 
     def test_an_unknown_number_of_refusals_ends_in_failure(self, session: Session, lease: Lease) -> None:
         message = claimed(lease, session)
@@ -173,7 +174,7 @@ class TestTruth:
             )
             if attempt < 5:
                 assert status == Status.QUEUED
-                outbox.claim(lease, unchecked_too=True)
+                claim(ClaimRequest(lease, unchecked_too=True))
         assert status == Status.FAILED
 
     def test_what_may_have_gone_out_is_not_called_expired(self, session: Session, lease: Lease) -> None:

@@ -267,12 +267,12 @@ async def test_an_idle_session_asks_the_database_nothing(django_assert_num_queri
 
     from whatsapp.messages import outbox
 
-    def look() -> list[str]:
+    def asked() -> list[str]:
         with CaptureQueriesContext(connection) as seen:
-            outbox.with_due_messages(owner="nobody")
+            outbox.read_held(owner="nobody")
         return [query["sql"] for query in seen.captured_queries]
 
-    assert len(await in_thread(look)) == 1
+    assert len(await in_thread(asked)) == 1
 
 
 async def test_services_find_a_session_by_its_device() -> None:
