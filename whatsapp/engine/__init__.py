@@ -53,7 +53,8 @@ class EngineSettings:
     `proxy_url` and `ca_file` lead the library to WhatsApp through a proxy or to another server that
     speaks the protocol; `noise_root` (64 hex digits) replaces the root key that the library trusts and is
     accepted only with `sandbox`. A host that gets no ping for `silence`
-    seconds ends itself. Every host inherits the descriptor `held_open`, and has it open until it ends.
+    seconds ends itself. Every process of the engine inherits the descriptor `held_open`, and has it
+    open until it ends.
     """
 
     shard_size: int = 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -68,6 +69,33 @@ async def make(tmp_path: Path, sandbox: SandboxWhatsApp) -> AsyncIterator[Callab
 async def test_two_processes_are_never_linked_at_once(real: RealHarness) -> None:
     await real.link(ONE)
     assert real.sandbox.state()["most_at_once"] == {f"{SALON}:1": 1}
+
+
+async def test_a_lock_that_the_engine_was_given_is_held_until_its_last_host_is_gone(
+    make: Callable[..., RealHarness], tmp_path: Path
+) -> None:
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    harness = make(held_open=lock)
+    await harness.linked(ONE)
+    os.close(lock)  # as the end of the pool's own process would
+
+    def can_be_taken() -> bool:
+        other = os.open(tmp_path / "lock", os.O_RDWR)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(other)
+        return True
+
+    assert not can_be_taken()
+    hosts = [host.pid for host in harness.engine.hosts()]
+    assert hosts
+    await harness.engine.close()
+    await until(can_be_taken)
+    assert not any(map(runs, hosts))
 
 
 async def test_messages_given_during_the_move_are_sent_from_the_shard(

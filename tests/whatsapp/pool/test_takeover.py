@@ -192,12 +192,13 @@ async def test_an_added_pool_takes_nothing_that_another_one_has_room_for() -> No
                 assert (row.lease_owner, row.lease_token) == (first.pool.name, session.lease_token)
 
 
-async def test_pools_that_find_many_free_sessions_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pools_that_find_many_linked_sessions_free_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whatsapp.pool.pool.CLAIMED_AT_ONCE", 2)
-    sessions = [await new_session() for _ in range(12)]
+    async with running_pool() as former:
+        sessions = [await linked_session(former, f"7999000000{number}") for number in range(8)]
     async with running_pool() as first, running_pool() as second:
         for session in sessions:
-            await until(session, lambda row: row.qr)
+            await until(session, lambda row: row.status == Status.CONNECTED)
         assert min(len(first.pool.runners), len(second.pool.runners)) >= 2
 
 

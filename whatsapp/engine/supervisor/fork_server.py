@@ -72,7 +72,7 @@ class ForkServer:
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
                 *fork_server_command(self._settings, theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
+                pass_fds=[fd for fd in (theirs.fileno(), self._settings.held_open) if fd is not None],
                 env=host_environment(self._settings),
                 cwd=PACKAGE_ROOT,
                 stdin=asyncio.subprocess.DEVNULL,
