@@ -165,15 +165,23 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
         found.append(Warning("Staff sign in by a password alone.", hint=hint, id="deploy.W001"))
     database = settings.DATABASES["default"]
     encrypted = database.get("OPTIONS", {}).get("sslmode") in ("require", "verify-ca", "verify-full")
-    if not settings.SQLITE and not encrypted and not _is_this_machine(database["HOST"]):
+    if not settings.SQLITE and not encrypted:
         hint = "Add ?sslmode=verify-full&sslrootcert=… to DATABASE_URL (sslmode=require encrypts only)."
-        said = "PostgreSQL on another machine is reached without TLS."
-        found.append(Error(said, hint=hint, id="deploy.E002"))
+        found += _without_tls("PostgreSQL", database["HOST"], number="002", hint=hint)
     redis = urlsplit(settings.REDIS_URL)
-    if redis.scheme == "redis" and not _is_this_machine(redis.hostname or ""):
-        hint = "Use a rediss:// address in REDIS_URL."
-        found.append(Error("Redis on another machine is reached without TLS.", hint=hint, id="deploy.E003"))
+    if redis.scheme == "redis":
+        found += _without_tls("Redis", redis.hostname or "", number="003", hint="Use a rediss:// REDIS_URL.")
     return found
+
+
+def _without_tls(what: str, host: str, *, number: str, hint: str) -> list[CheckMessage]:
+    """An error for another machine; a warning for a bare name, which is a container on this one as a rule."""
+    if _is_this_machine(host):
+        return []
+    said = f"{what} is reached without TLS."
+    if "." in host or ":" in host:
+        return [Error(said, hint=hint, id=f"deploy.E{number}")]
+    return [Warning(said, hint=f"{hint} A container on this machine needs none.", id=f"deploy.W{number}")]
 
 
 def _is_this_machine(host: str) -> bool:

@@ -148,6 +148,8 @@ def postgres(**options: Any) -> dict[str, Any]:
         (postgres(host="127.0.0.1"), set()),
         (postgres(host="/run/postgresql"), set()),
         (postgres(host="10.0.0.5"), {"E002"}),
+        (postgres(host="db"), {"W002"}),
+        ({"REDIS_URL": "redis://redis:6379/0"}, {"W003"}),
         ({"REDIS_URL": "redis://:pw@redis.example.com:6379/0"}, {"E003"}),
         ({"REDIS_URL": "rediss://:pw@redis.example.com:6379/0"}, set()),
         ({"REDIS_URL": "redis://[::1]:6379/0"}, set()),
