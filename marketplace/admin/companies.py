@@ -14,7 +14,7 @@ from config.shared.support import ReadMostlyAdmin
 from marketplace.admin.booking_page import PAGE, WithBookingMessages
 from marketplace.admin.comparison import COMPARE, TELL_CHANNEL, WithComparison
 from marketplace.admin.messages import SalonMessageAdmin
-from marketplace.admin.operations import REPLAY_WEBHOOK, RETRY_ACTIVATION
+from marketplace.admin.operations import REMOVE, REPLAY_WEBHOOK, RETRY_ACTIVATION
 from marketplace.admin.sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
 from marketplace.models import AccessRequest, Company, InboundWebhook, MarketplaceEvent, OptOut, RecordState
 from whatsapp.admin.long_lists import LongListAdmin
@@ -32,7 +32,8 @@ EVENT_TONES = {
     "integration_activated": "good", "whatsapp_connected": "good", "unfrozen": "good",
     "registration_started": "busy", "frozen": "waiting", "activation_failed": "bad",
     "whatsapp_logged_out": "bad", "uninstall_requested": "waiting", "uninstall_denied": "bad",
-    "uninstalled": "bad", "channel_down": "bad", "channel_up": "good",
+    "uninstalled": "bad", "payment_notified": "good", "refund_notified": "waiting",
+    "payment_received": "good", "payment_refused": "bad", "channel_down": "bad", "channel_up": "good",
     "ownership_disputed": "bad", "ownership_decided": "good", "access_requested": "waiting",
     "access_approved": "good", "access_link_sent": "busy", "access_link_used": "good",
 }  # fmt: skip
@@ -49,7 +50,7 @@ class CompanyAdmin(WithBookingMessages, WithComparison):
     """Salons and how far their integration has come."""
 
     hidden = (*COMPANY_SECRETS, *SESSION_SECRETS)
-    operations = (RETRY_ACTIVATION, COMPARE, TELL_CHANNEL)
+    operations = (RETRY_ACTIVATION, COMPARE, TELL_CHANNEL, REMOVE)
     list_display = ("salon", "status_word", "whatsapp", "phone_masked", "error", "registered", "activated")
     list_filter = (
         ("status", support.titled(_("Status"))),

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from config.shared.operations import Operation, Refused
 from config.shared.support import Text
 from marketplace.models import Company, InboundWebhook
-from marketplace.salons import activation
+from marketplace.salons import activation, lifecycle
 from marketplace.webhooks import processing
 
 
@@ -19,6 +19,16 @@ def _retry(company: Company, cause: str) -> None:
 
 def _replay(webhook: InboundWebhook, _cause: str) -> None:
     processing.replay(webhook=webhook)
+
+
+def _remove(company: Company, cause: str) -> None:
+    current = lifecycle.locked(company.salon_id)
+    if current is None or not lifecycle.request_removal(current, by=cause):
+        raise Refused(gettext("The salon is uninstalled already."))
+
+
+def _why_not_remove(company: Company) -> Text:
+    return _("The salon is uninstalled already.") if company.status == Company.Status.UNINSTALLED else ""
 
 
 def _why_not_retry(company: Company) -> Text:
@@ -46,6 +56,17 @@ RETRY_ACTIVATION = Operation(
     ),
     perform=_retry,
     refusal=_why_not_retry,
+)
+REMOVE = Operation(
+    name="remove",
+    label=_("Remove the application from the salon"),
+    consequence=_(
+        "Sending stops at once, and a worker has YClients remove the application from the salon. Then the "
+        "device is unlinked and all keys are destroyed. Only the salon's owner can install it again."
+    ),
+    perform=_remove,
+    refusal=_why_not_remove,
+    destructive=True,
 )
 REPLAY_WEBHOOK = Operation(
     name="replay",

@@ -1,4 +1,4 @@
-"""Salons that are said to have removed the application; the row is the queue of the questions to YClients."""
+"""Salons that have removed the application, or that we remove it from; the row is the queue of the calls."""
 
 from django.db import models
 from django.utils import timezone
@@ -6,10 +6,13 @@ from django.utils.translation import gettext_lazy as _
 
 
 class UninstallRequest(models.Model):
-    """A webhook said "uninstall"; the salon is frozen until YClients itself has said what is so."""
+    """A webhook or support staff said "uninstall"; the salon is frozen until YClients has said what is so."""
 
     company = models.OneToOneField(
         "marketplace.Company", on_delete=models.CASCADE, related_name="uninstall_request"
+    )
+    remove_there = models.BooleanField(
+        default=False, db_default=False, help_text=_("YClients is to remove the application from the salon")
     )
     requested_at = models.DateTimeField(default=timezone.now)
     next_at = models.DateTimeField(default=timezone.now, help_text=_("YClients is not asked before"))

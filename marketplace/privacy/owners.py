@@ -7,9 +7,9 @@ to anybody but YClients.
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from marketplace.models import Company
+from marketplace.models import AccessRequest, Company
 from whatsapp.messages.retention import BATCH, Batch, Kind, Rows
 
 # The salon's own contacts are often the owner's; YClients tells them anew when the salon comes back.
@@ -24,7 +24,7 @@ FORGOTTEN: dict[str, Any] = {
 
 def old_owners(before: datetime) -> Rows:
     """Salons that were uninstalled before, and of which something is still known."""
-    known = Q()
+    known = Q(Exists(AccessRequest.objects.filter(company=OuterRef("pk"))))
     for name in FORGOTTEN:
         known |= ~Q(**{name: ""})
     return Company.objects.filter(known, status=Company.Status.UNINSTALLED, uninstalled_at__lt=before)
@@ -35,7 +35,10 @@ def forget_owners(before: datetime, after: int) -> Batch:
     page = old_owners(before).filter(pk__gt=after).order_by("pk")
     keys = list(page.values_list("pk", flat=True)[:BATCH])
     # Asked again in the update: a salon may have come back meanwhile.
-    changed = old_owners(before).filter(pk__in=keys).update(**FORGOTTEN)
+    AccessRequest.objects.filter(company__in=old_owners(before).filter(pk__in=keys)).delete()
+    changed = Company.objects.filter(
+        pk__in=keys, status=Company.Status.UNINSTALLED, uninstalled_at__lt=before
+    ).update(**FORGOTTEN)
     return Batch(changed, keys[-1] if len(keys) == BATCH else None)
 
 

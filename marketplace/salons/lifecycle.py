@@ -47,11 +47,29 @@ def request_uninstall(company: Company, *, by: str) -> bool:
     _row, made = UninstallRequest.objects.get_or_create(company=company)
     if not made:
         return False
+    _begin_uninstall(company, by=by)
+    return True
+
+
+def request_removal(company: Company, *, by: str) -> bool:
+    """Stop serving the salon, and let a worker remove the application from it at YClients; then uninstall.
+
+    Returns False when the salon is uninstalled already.
+    """
+    if company.status == Status.UNINSTALLED:
+        return False
+    UninstallRequest.objects.update_or_create(
+        company=company, defaults={"remove_there": True, "next_at": timezone.now(), "missing_since": None}
+    )
+    _begin_uninstall(company, by=by)
+    return True
+
+
+def _begin_uninstall(company: Company, *, by: str) -> None:
     company.note(MarketplaceEvent.Type.UNINSTALL_REQUESTED, by=by, status_before=company.status)
     if company.status == Status.ACTIVE:
         freeze(company, by=f"{by}, uninstall requested")
     hints.wake_workers()
-    return True
 
 
 def deny_uninstall(company: Company, *, by: str, said: str) -> bool:

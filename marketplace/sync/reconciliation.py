@@ -18,7 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from config.shared.queue import Queue
-from marketplace.models import Company, CompanyCheck, Discrepancy, MarketplaceEvent
+from marketplace.models import Company, CompanyCheck, Discrepancy, MarketplaceEvent, UninstallRequest
 from marketplace.salons import lifecycle
 from marketplace.sync import discrepancies
 from marketplace.yclients.api import ABSENT, YClients
@@ -146,6 +146,8 @@ def _repair(
 ) -> tuple[str, timedelta]:
     """Do what YClients' word calls for; return what was done and when to ask again."""
     wanted = _wanted(company.status, there)
+    if UninstallRequest.objects.filter(company=company, remove_there=True).exists():
+        return "being removed", _interval(company)
     if wanted == "uninstall":
         return _missing(row, company, there, confirmed=confirmed, apart=apart)
     row.missing_since = None

@@ -1,5 +1,7 @@
 """Settles uninstalls that a webhook has announced: YClients itself is asked before anything is destroyed.
 
+Those that support staff asked for are settled here too: YClients is told to remove the application first.
+
 The webhook proves only that its sender knows the partner token. "uninstalled" is YClients' word and is
 believed at once. That it knows of no installation (404) must be said twice, a minute apart, and never of many
 salons at once without a person's word, because a wrong application id would look the same. A salon that was
@@ -46,6 +48,7 @@ def check(request_id: int) -> None:
     company = row.company
     try:
         with YClients() as yclients:
+            refused = _remove(yclients, company) if row.remove_there else None
             status = yclients.installation(company.salon_id).status
     except YClientsError as error:
         _handle_failure(row, error)
@@ -55,8 +58,35 @@ def check(request_id: int) -> None:
         if current is None or _moved_on(current, company):
             REQUESTS.finish(row, next_at=timezone.now() + timedelta(seconds=5))
             return
-        action = _settle(row, current, status)
+        action = _settle_removal(row, current, status, refused) if row.remove_there else ""
+        action = action or _settle(row, current, status)
     log.info("uninstall checked", salon_id=company.salon_id, installation=status, did=action)
+
+
+def _remove(yclients: YClients, company: Company) -> YClientsError | None:
+    """Have YClients remove the application; return its refusal, which it gives too when that is done already.
+
+    Raises YClientsError when it could not be asked.
+    """
+    try:
+        yclients.uninstall(company.salon_id)
+    except YClientsError as error:
+        if not error.permanent:
+            raise
+        return error
+    return None
+
+
+def _settle_removal(
+    row: UninstallRequest, company: Company, status: str, refused: YClientsError | None
+) -> str:
+    """What is special when we remove the application: a 404 is no surprise, and "active" only a delay."""
+    if status == ABSENT:
+        return _uninstall(company, status)
+    if status in ("active", "freezed") and refused is None:
+        REQUESTS.retry(row, error="YClients has not removed the application yet")
+        return "asked again later"
+    return ""
 
 
 def _moved_on(current: Company, asked_about: Company) -> bool:

@@ -1,8 +1,11 @@
 """An uninstall is announced by a webhook, and is done only when YClients says so too."""
 
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.utils import timezone
 
 from marketplace.models import Company, Discrepancy, InboundWebhook, UninstallRequest
@@ -307,3 +310,54 @@ def test_an_uninstall_during_an_activation_is_asked_about(yclients: LocalYClient
     assert status(EKATERINBURG) == "activating"
     ask_yclients()
     assert status(EKATERINBURG) == "uninstalled"
+
+
+def remove(company: Company) -> None:
+    """Support staff ask for the removal."""
+    with transaction.atomic():
+        current = lifecycle.locked(company.salon_id)
+        assert current is not None
+        lifecycle.request_removal(current, by="support: olga")
+
+
+def test_support_removes_the_application_there_and_here(moscow: Company, yclients: LocalYClients) -> None:
+    remove(moscow)
+    assert status() == "frozen"
+    ask_yclients()
+    assert (status(), yclients.installation(MOSCOW).status.value) == ("uninstalled", "uninstalled")
+    assert Session.objects.get().wanted == "unlinked"
+    assert not UninstallRequest.objects.exists()
+
+
+@pytest.mark.parametrize("fault", ["500", "drop_after", "drop_before", "503"])
+def test_a_removal_survives_a_lost_answer(moscow: Company, yclients: LocalYClients, fault: str) -> None:
+    yclients.fault(fault, endpoint="uninstall")
+    remove(moscow)
+    ask_yclients()
+    ask_yclients()
+    assert (status(), yclients.installation(MOSCOW).status.value) == ("uninstalled", "uninstalled")
+
+
+def test_a_removal_that_yclients_refuses_ends_with_the_salon_served_again(
+    moscow: Company, yclients: LocalYClients
+) -> None:
+    yclients.fault("422", endpoint="uninstall")
+    remove(moscow)
+    ask_yclients()
+    assert status() == "active"
+    assert Discrepancy.objects.get().kind == "uninstall_denied"
+
+
+def test_a_comparison_does_not_undo_a_removal(moscow: Company) -> None:
+    remove(moscow)
+    moscow.refresh_from_db()
+    reconciliation.check_now(moscow)
+    assert status() == "frozen"
+    assert UninstallRequest.objects.exists()
+
+
+def test_the_command_removes_a_salon(moscow: Company, yclients: LocalYClients) -> None:
+    call_command("uninstall_salon", str(MOSCOW), stdout=StringIO())
+    assert (status(), yclients.installation(MOSCOW).status.value) == ("uninstalled", "uninstalled")
+    with pytest.raises(CommandError):
+        call_command("uninstall_salon", "5")
