@@ -18,6 +18,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django_otp.oath import TOTP
+from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from pytest_django import Settings
 
@@ -198,6 +199,19 @@ def test_a_recovery_code_lets_in_once(anna: User) -> None:
     assert give(client, codes[0].upper()) == 302
     assert client.get("/admin/").status_code == 200
     assert give(signed_in(), codes[0]) == 200
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_recovery_code_outlives_the_secret_key_and_is_not_in_the_database(
+    anna: User, settings: Settings
+) -> None:
+    settings.SECRET_KEY = "the-old-secret-key-" + "0" * 20
+    code, *_others = enrol(signed_in())
+    stored = set(StaticToken.objects.values_list("token", flat=True))
+    assert not stored & {code, code.replace("-", "")}
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the-new-secret-key-" + "1" * 20
+    assert give(signed_in(), code) == 302
 
 
 @pytest.mark.usefixtures("strict")
