@@ -231,7 +231,8 @@ SESSION_SAVE_EVERY_REQUEST = True
 
 # --- Language and time --------------------------------------------------------------------------
 LANGUAGE_CODE = _platform.language
-LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
+# Another one: a catalog in locale/ with the sentences of onboarding/ and templates/, and a word here.
+LANGUAGES = [("ru", _("Russian")), ("en", _("English")), ("es", _("Spanish"))]
 # Sentences that name the platform come from its own catalog first; scripts/compile-translations makes it.
 LOCALE_PATHS = [
     *([BASE_DIR / "locale_altegio"] if PLATFORM == "altegio" else []),

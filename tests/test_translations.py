@@ -13,14 +13,15 @@ from tests.environment import ROOT
 from tests.test_architecture import source_files
 
 FOLDER = ROOT / "locale" / "ru" / "LC_MESSAGES"
+OTHER_LANGUAGES = ("es",)
 MARKERS = {"gettext", "gettext_lazy", "gettext_noop", "pgettext", "ngettext", "ngettext_lazy"}
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}|</?b>")
 ENTRY = re.compile(r'^msgid ((?:"(?:.*)"\n)+)msgstr ((?:"(?:.*)"(?:\n|\Z))+)', re.MULTILINE)
 
 
-def entries() -> dict[str, str]:
-    """The text file: msgid to its Russian sentence, the header left out."""
-    text = (FOLDER / "django.po").read_text()
+def entries(language: str = "ru") -> dict[str, str]:
+    """The text file: msgid to its sentence in the language, the header left out."""
+    text = (ROOT / "locale" / language / "LC_MESSAGES" / "django.po").read_text()
     found = {_joined(entry.group(1)): _joined(entry.group(2)) for entry in ENTRY.finditer(text)}
     found.pop("")
     return found
@@ -77,10 +78,11 @@ def test_no_translation_is_left_of_a_sentence_that_is_gone() -> None:
     assert sorted(entries().keys() - said()) == []
 
 
-def test_the_compiled_file_is_that_of_the_text_file() -> None:
-    with (FOLDER / "django.mo").open("rb") as compiled:
+@pytest.mark.parametrize("language", ["ru", *OTHER_LANGUAGES])
+def test_the_compiled_file_is_that_of_the_text_file(language: str) -> None:
+    with (ROOT / "locale" / language / "LC_MESSAGES" / "django.mo").open("rb") as compiled:
         catalog = gettext.GNUTranslations(compiled)
-    for msgid, russian in entries().items():
+    for msgid, russian in entries(language).items():
         assert catalog.gettext(msgid) == russian
 
 
@@ -88,9 +90,47 @@ def test_no_entry_is_doubtful() -> None:
     assert "fuzzy" not in (FOLDER / "django.po").read_text()
 
 
+def owner_sentences() -> set[str]:
+    """What pages say to salon owners: these exist in every language."""
+    found = {msgid for path in source_files("onboarding") for msgid in _in_python(path)}
+    for folder in ("onboarding", "templates"):
+        for path in (ROOT / folder).rglob("*.html"):
+            found |= set(_in_template(path))
+    return found
+
+
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_owners_are_spoken_to_in_every_language(language: str) -> None:
+    known = {msgid for msgid, said in entries(language).items() if said}
+    assert sorted(owner_sentences() - known) == []
+    assert sorted(known - said()) == []
+
+
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_every_language_has_its_plural_forms(language: str) -> None:
+    assert "Plural-Forms: nplurals=" in (ROOT / "locale" / language / "LC_MESSAGES" / "django.po").read_text()
+
+
+@pytest.mark.parametrize("brand", ["ru", "en", *OTHER_LANGUAGES])
+def test_the_other_brands_sentences_are_made_of_ours(brand: str) -> None:
+    source = entries("ru" if brand == "en" else brand)
+    wanted = {
+        msgid: (msgid if brand == "en" else said)
+        .replace("YClients", "Altegio")
+        .replace("YCLIENTS", "Altegio")
+        for msgid, said in source.items()
+        if "yclients" in (msgid + said).lower()
+    }
+    folder = ROOT / "locale_altegio" / brand / "LC_MESSAGES"
+    with (folder / "django.mo").open("rb") as compiled:
+        catalog = gettext.GNUTranslations(compiled)
+    assert {msgid: catalog.gettext(msgid) for msgid in wanted} == wanted
+
+
+@pytest.mark.parametrize("language", ["ru", *OTHER_LANGUAGES])
 @pytest.mark.parametrize("sign", ["%", "{", "<"])
-def test_placeholders_survive_the_translation(sign: str) -> None:
-    for msgid, russian in entries().items():
+def test_placeholders_survive_the_translation(sign: str, language: str) -> None:
+    for msgid, russian in entries(language).items():
         expected = sorted(name for name in PLACEHOLDER.findall(msgid) if name.startswith(sign))
         assert sorted(name for name in PLACEHOLDER.findall(russian) if name.startswith(sign)) == expected, (
             msgid
