@@ -8,7 +8,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 
 
 def choose(*, wanted: str, accept_language: str) -> str:
-    """Return a language of the settings: the wanted one, else one that the browser prefers, else the first."""
+    """Return a language of the settings: the wanted one, one that the browser prefers, or the first."""
     for name in [wanted, *(code for code, _weight in parse_accept_lang_header(accept_language[:500]))]:
         try:
             return get_supported_language_variant(name)
