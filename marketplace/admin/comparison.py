@@ -10,7 +10,7 @@ from config.shared import hints, support
 from config.shared.operations import OperableAdmin, Operation
 from config.shared.support import ReadMostlyAdmin, Text
 from marketplace.models import Channel, Company, CompanyCheck, Discrepancy, UninstallRequest
-from marketplace.sync import channels, discrepancies, reconciliation
+from marketplace.sync import channels, discrepancies, reconciliation, repairs
 
 CHANNEL_TONES = {"settled": "good", "due": "busy", "refused": "bad"}
 KIND_TONES = {
@@ -33,7 +33,7 @@ def _tell(company: Company, _cause: str) -> None:
 
 
 def _why_not_compare(company: Company) -> Text:
-    if company.status in reconciliation.COMPARED:
+    if company.status in repairs.COMPARED:
         return ""
     return _("Only active and frozen salons are compared.")
 

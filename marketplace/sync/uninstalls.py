@@ -18,7 +18,7 @@ from django.utils import timezone
 from config.shared.queue import Queue
 from marketplace.models import Company, Discrepancy, UninstallRequest
 from marketplace.salons import lifecycle
-from marketplace.sync import discrepancies, reconciliation
+from marketplace.sync import discrepancies, repairs
 from marketplace.yclients.api import ABSENT, YClients
 from marketplace.yclients.call_errors import Kind, YClientsError
 
@@ -95,7 +95,7 @@ def _moved_on(current: Company, asked_about: Company) -> bool:
 
 
 def _settle(row: UninstallRequest, company: Company, status: str) -> str:
-    """Do what YClients' word calls for; return what was done."""
+    """Do what YClients' answer calls for; return what was done."""
     if status == ABSENT:
         return _settle_missing(row, company)
     if status == "uninstalled" or (status == "pending" and company.status in SERVED):
@@ -117,7 +117,7 @@ def _settle_missing(row: UninstallRequest, company: Company) -> str:
     if now - since < SECOND_QUESTION:
         REQUESTS.finish(row, next_at=since + SECOND_QUESTION, missing_since=since, failing_since=None)
         return "asked again later"
-    if reconciliation.too_many_are_missing(besides=company):
+    if repairs.too_many_are_missing(besides=company):
         kind = Discrepancy.Kind.MISSING_THERE
         if discrepancies.record(kind, salon_id=company.salon_id, company=company, there=ABSENT):
             log.error("many salons gone at once, nothing destroyed", salon_id=company.salon_id)

@@ -9,7 +9,7 @@ from typing import Any
 from config.shared.backoff import backoff
 from config.shared.queue import Queue
 from marketplace.billing import notifying
-from marketplace.bookings import reminders
+from marketplace.bookings import reminder_sending as reminders
 from marketplace.inbound import forwarding, outgoing_events, processing, welcome
 from marketplace.notifications import callback_queue, callbacks
 from marketplace.salons import activation, activation_attempt, registration_checks

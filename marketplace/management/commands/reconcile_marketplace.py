@@ -10,7 +10,7 @@ from django.db.models import F, QuerySet
 
 from config.shared.progress import with_progress
 from marketplace.models import Company
-from marketplace.sync import discrepancies, listing, reconciliation
+from marketplace.sync import discrepancies, listing, reconciliation, repairs
 from marketplace.sync.reconciliation import Finding
 from marketplace.yclients.call_errors import YClientsError
 
@@ -60,7 +60,7 @@ class Command(BaseCommand):
             raise CommandError("Differences are left, see above.", returncode=DIFFERENCES_LEFT)
 
     def _chosen(self, salon: int | None) -> "QuerySet[Company]":
-        rows = Company.objects.filter(status__in=reconciliation.COMPARED)
+        rows = Company.objects.filter(status__in=repairs.COMPARED)
         if salon is None:
             return rows.order_by(F("check_row__checked_at").asc(nulls_first=True), "pk")
         if not Company.objects.filter(salon_id=salon).exists():
@@ -80,7 +80,7 @@ class Command(BaseCommand):
             if self.failures >= FAILURES_MOST:
                 break
             finding = self._compared(company, dry=dry, **how)
-            if finding and finding.action == reconciliation.ASKED_AGAIN:
+            if finding and finding.action == repairs.ASKED_AGAIN:
                 unsure.append(company)
             elif finding:
                 self._say(finding)

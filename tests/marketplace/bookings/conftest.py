@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_quiet_hours(monkeypatch: pytest.MonkeyPatch) -> None:
-    from marketplace.bookings import reminders
+    from marketplace.bookings import reminder_sending
 
-    monkeypatch.setattr(reminders, "QUIET_FROM", time(0))
-    monkeypatch.setattr(reminders, "QUIET_UNTIL", time(0))
+    monkeypatch.setattr(reminder_sending, "QUIET_FROM", time(0))
+    monkeypatch.setattr(reminder_sending, "QUIET_UNTIL", time(0))

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from marketplace.bookings import reminders
+from marketplace.bookings import reminder_sending
 from marketplace.models import BookingSettings, Company, InboundWebhook, RecordState
 from marketplace.webhooks import processing
 from tests.marketplace.salons_data import make_active
@@ -96,8 +96,8 @@ def the_record() -> RecordState:
 
 def remind() -> list[str]:
     """Do what a worker does with due reminders; what waits then."""
-    for pk in reminders.REMINDERS.due(limit=10):
-        reminders.send_due(pk)
+    for pk in reminder_sending.REMINDERS.due(limit=10):
+        reminder_sending.send_due(pk)
     return kinds()
 
 

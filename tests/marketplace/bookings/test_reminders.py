@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from marketplace.bookings import reminders
+from marketplace.bookings import reminder_sending, reminders
 from marketplace.bookings.reminders import due_at
 from marketplace.inbound import opt_outs
 from marketplace.models import BookingSettings, Company, RecordState
@@ -177,8 +177,8 @@ def night(monkeypatch: pytest.MonkeyPatch) -> datetime:
     """By Moscow's clock it is two hours into the quiet hours; returns their end."""
     now = timezone.now().astimezone(MOSCOW)
     ends = (now + timedelta(hours=1)).replace(second=0, microsecond=0)
-    monkeypatch.setattr(reminders, "QUIET_FROM", (now - timedelta(hours=2)).time())
-    monkeypatch.setattr(reminders, "QUIET_UNTIL", ends.time())
+    monkeypatch.setattr(reminder_sending, "QUIET_FROM", (now - timedelta(hours=2)).time())
+    monkeypatch.setattr(reminder_sending, "QUIET_UNTIL", ends.time())
     return ends
 
 
@@ -196,7 +196,7 @@ def test_what_waited_for_the_morning_is_sent_then(night: datetime, monkeypatch: 
     receive("create", 1)
     let_it_be_due()
     remind()
-    monkeypatch.setattr(reminders, "QUIET_UNTIL", timezone.now().astimezone(MOSCOW).time())
+    monkeypatch.setattr(reminder_sending, "QUIET_UNTIL", timezone.now().astimezone(MOSCOW).time())
     let_it_be_due()
     assert remind() == ["reminder"]
     expires_at = Message.objects.get().expires_at
@@ -208,8 +208,8 @@ def test_a_reminder_that_is_still_queued_in_the_evening_does_not_go_out_at_night
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     evening = (timezone.now() + timedelta(minutes=30)).astimezone(MOSCOW)
-    monkeypatch.setattr(reminders, "QUIET_FROM", evening.time())
-    monkeypatch.setattr(reminders, "QUIET_UNTIL", (evening + timedelta(hours=9)).time())
+    monkeypatch.setattr(reminder_sending, "QUIET_FROM", evening.time())
+    monkeypatch.setattr(reminder_sending, "QUIET_UNTIL", (evening + timedelta(hours=9)).time())
     open_salon(reminder_on=True)
     receive("create", 1)
     let_it_be_due()

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from config.shared.queue import ClaimLost
 from marketplace.models import Company, CompanyCheck, Discrepancy, Listing, MarketplaceEvent
-from marketplace.sync import listing, reconciliation
+from marketplace.sync import listing, reconciliation, repairs
 from marketplace.yclients import call_errors, rate_limit
 from marketplace.yclients.api import YClients
 from marketplace.yclients.call_errors import Kind, YClientsError
@@ -57,7 +57,7 @@ def look(company: Company) -> str:
 def a_quarter_of_an_hour_passes() -> None:
     for row in CompanyCheck.objects.filter(missing_since__isnull=False):
         CompanyCheck.objects.filter(pk=row.pk).update(
-            missing_since=row.missing_since - reconciliation.SECOND_LOOK  # type: ignore[operator]
+            missing_since=row.missing_since - repairs.SECOND_CHECK  # type: ignore[operator]
         )
 
 
@@ -181,7 +181,7 @@ def test_salons_that_leave_one_after_the_other_do_not_add_up_to_all(yclients: Lo
         company.refresh_from_db()
         left.append(company.status)
         CompanyCheck.objects.filter(pk=row.pk).update(missing_since=None)
-    assert left.count("uninstalled") <= reconciliation.MISSING_FREELY
+    assert left.count("uninstalled") <= repairs.MISSING_FREELY
 
 
 def test_a_salon_that_is_being_connected_again_is_shown(moscow: Company, yclients: LocalYClients) -> None:

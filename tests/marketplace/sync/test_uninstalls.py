@@ -11,7 +11,7 @@ from django.utils import timezone
 from marketplace.models import Company, Discrepancy, InboundWebhook, UninstallRequest
 from marketplace.salons import lifecycle
 from marketplace.salons.registration import start_registration
-from marketplace.sync import reconciliation, uninstalls
+from marketplace.sync import reconciliation, repairs, uninstalls
 from tests.marketplace.local_yclients import LocalYClients
 from tests.marketplace.salons_data import ALMATY, ANDREY, EKATERINBURG, MOSCOW, make_active
 from tests.marketplace.webhook_posts import MOSCOW_WEBHOOK_URL, WEBHOOK_URL, events, lifecycle_body, post
@@ -147,7 +147,7 @@ def test_unknown_installations_of_many_salons_wait_for_a_person(yclients: LocalY
     time_passes(uninstalls.SECOND_QUESTION)
     ask_yclients()
     gone = [salon_id for salon_id in salons if status(salon_id) == "uninstalled"]
-    assert len(gone) <= reconciliation.MISSING_FREELY
+    assert len(gone) <= repairs.MISSING_FREELY
     assert Discrepancy.objects.filter(kind="missing_there").exists()
 
 
