@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from marketplace.inbound import welcome
 from marketplace.models import Company
-from marketplace.models.welcome import WelcomeText
+from marketplace.models.welcome import LANGUAGES, WelcomeText
 from marketplace.salons import lifecycle
 from marketplace.salons.registration import start_registration
 from tests.marketplace.local_yclients import LocalYClients
@@ -154,7 +154,7 @@ def test_only_the_salons_name_can_be_filled_in() -> None:
 
 
 def test_every_language_of_the_product_has_words(settings: Any) -> None:
-    assert set(welcome.DEFAULT_TEXTS) == {code for code, _name in settings.LANGUAGES}
+    assert set(welcome.DEFAULT_TEXTS) == {code for code, _name in LANGUAGES}
     for text in welcome.DEFAULT_TEXTS.values():
         welcome.check_text(text)
         assert welcome.PLACEHOLDER in text
