@@ -121,6 +121,8 @@ def measure_codes(count: int) -> dict[str, float]:
     with prepared(POOL_CAPACITY=str(count + 10)) as pools:
         pools.system.start(POOL)
         time.sleep(5)  # as in a pool that has run for a while: its spare host is ready
+        sandbox = pools.system.processes["sandbox-whatsapp"].pid
+        before = cpu_seconds([sandbox])
         pools.system.shell(NEW_SESSIONS.format(count=count))
         rows = pools.system.query("SELECT id, pairing_requested_at FROM whatsapp_session")
         asked = dict(rows)
@@ -132,12 +134,16 @@ def measure_codes(count: int) -> dict[str, float]:
                 shown.setdefault(session, (came_at - asked[session]).total_seconds())
             time.sleep(0.05)
         waits = sorted(shown.values())
+        pool, *hosts = family(pools.system.processes[POOL].pid)
         p99 = waits[min(count - 1, round(0.99 * count))]
         return {
             "asked_at_once": count,
             "first_qr_p50": statistics.median(waits),
             "first_qr_p99": p99,
             "first_qr_max": waits[-1],
+            "cpu_seconds_of_the_pool": cpu_seconds([pool]),
+            "cpu_seconds_of_the_hosts": cpu_seconds(hosts),
+            "cpu_seconds_of_the_whatsapp_server": cpu_seconds([sandbox]) - before,
         }
 
 

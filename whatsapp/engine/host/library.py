@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import neonize
+import neonize.client
 from neonize import events
 from neonize.client import NewClient
 from neonize.exc import NeonizeError
@@ -39,6 +40,28 @@ EVENTS = (
 )
 
 LibraryError = NeonizeError
+
+
+class InPlace:
+    """Takes the place of the thread in which the library's `connect` runs its blocking call.
+
+    `connect` starts a thread and wakes five times a second until it has ended, to notice a Ctrl+C, which a
+    host never gets. Run in place, the call blocks the thread that `connect` was called on: one thread a
+    session instead of two, and none that polls.
+    """
+
+    def __init__(self, *, target: Callable[[], None], name: str, daemon: bool) -> None:
+        self._target = target
+
+    def start(self) -> None:
+        """Run to the end."""
+        self._target()
+
+    def join(self) -> None:
+        """It has ended."""
+
+
+neonize.client.Thread = InPlace
 
 
 def shared_object() -> Path:
