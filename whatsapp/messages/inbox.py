@@ -28,9 +28,8 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Receipt]:
     """
     now = timezone.now()
     delivered = read = 0
-    # "delivered" comes before "read"; WhatsApp's clock has whole seconds, so that many share a moment.
-    order = sorted(receipts, key=lambda receipt: (receipt.kind, receipt.at))
-    for (kind, at), group in groupby(order, key=lambda receipt: (receipt.kind, receipt.at)):
+    # "delivered" comes before "read". WhatsApp's clock has whole seconds: many receipts share a moment.
+    for (kind, at), group in groupby(sorted(receipts, key=_kind_and_moment), key=_kind_and_moment):
         rows = Message.objects.filter(_named(group), direction=Message.Direction.OUT)
         moment = min(datetime.fromtimestamp(at, UTC), now)
         if kind == "read":
@@ -46,6 +45,10 @@ def record_receipts(receipts: Sequence[Receipt]) -> list[Receipt]:
         status_changes.wake_workers_soon()
     named = sum(len(receipt.message_ids) for receipt in receipts)
     return [] if delivered == named else _of_unknown_messages(receipts)
+
+
+def _kind_and_moment(receipt: Receipt) -> tuple[str, int]:
+    return receipt.kind, int(receipt.at)
 
 
 def _mark_arrived(rows: QuerySet[Message], moment: datetime, now: datetime, *, read: bool) -> int:

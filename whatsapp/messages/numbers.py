@@ -48,7 +48,7 @@ def without_whatsapp() -> Q:
 
 
 def record(results: list[NumberResult]) -> None:
-    """Remember WhatsApp's answers; a LID known before is kept when none is told."""
+    """Remember WhatsApp's answers; a LID known before is kept when an answer has none."""
     now = timezone.now()
     # In one order everywhere, so that two pools with the same numbers cannot wait for each other.
     rows = [

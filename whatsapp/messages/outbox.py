@@ -1,4 +1,4 @@
-"""What a pool does to the rows of messages that go out.
+"""What a pool writes into the rows of messages that go out.
 
 A message is claimed under the session's lease, and committed as `sending`, before WhatsApp hears of it: a
 crash leaves at most that one row in doubt. What WhatsApp answers is written down whoever holds the lease by
@@ -149,17 +149,17 @@ def _attempt(ref: str) -> tuple[int, int]:
 def record_failed(*, pk: int, attempt: int, error: str, permanent: bool) -> str:
     """Note that this attempt did not go out, or that nobody knows; return the message's status then.
 
-    `error` begins with the engine's word and a colon. A refusal is tried again a few times; a line that was
-    down does not count.
+    `error` begins with the engine's machine word and a colon. A refusal is tried again a few times; a line
+    that was down does not count.
     """
-    word = error.partition(":")[0]
+    reason = error.partition(":")[0]
     attempted = Message.objects.filter(pk=pk, attempts=attempt, status=Status.SENDING)
-    if word == "timeout":
+    if reason == "timeout":
         settle_unknown(attempted, cause=error)
     elif permanent:
         _fail(attempted, error)
-    elif word == "not_connected":
-        attempted.update(status=Status.QUEUED, error_code=word, error=error[:300])
+    elif reason == "not_connected":
+        attempted.update(status=Status.QUEUED, error_code=reason, error=error[:300])
     else:
         again = attempted.filter(failures__lt=SEND_FAILURES_MOST - 1)
         if not again.update(
@@ -188,7 +188,7 @@ def settle_unknown(in_doubt: QuerySet[Message], *, cause: str) -> int:
     now = timezone.now()
     once_more = Q(unknowns=0) if settings.SENDING_UNKNOWN == "retry" else Q(pk__isnull=True)
     in_doubt = in_doubt.filter(status=Status.SENDING)
-    told = callback_due(now)
+    due = callback_due(now)
     ended = ~once_more
     changed = in_doubt.update(
         status=Case(When(once_more, then=Value(Status.QUEUED.value)), default=Value(Status.UNKNOWN.value)),
@@ -196,8 +196,8 @@ def settle_unknown(in_doubt: QuerySet[Message], *, cause: str) -> int:
         unknowns=F("unknowns") + 1,
         error_code=UNKNOWN_OUTCOME,
         error=cause[:300],
-        callback_state=Case(When(ended, then=told["callback_state"]), default=F("callback_state")),
-        callback_next_at=Case(When(ended, then=told["callback_next_at"]), default=F("callback_next_at")),
+        callback_state=Case(When(ended, then=due["callback_state"]), default=F("callback_state")),
+        callback_next_at=Case(When(ended, then=due["callback_next_at"]), default=F("callback_next_at")),
     )
     _count(Status.UNKNOWN, changed)
     return changed

@@ -45,7 +45,7 @@ class Kind:
 def old_messages(before: datetime) -> Rows:
     """Messages that have ended and whose text and phone are older than `before`.
 
-    What still waits, or has still to be told or acted on, is kept: it ends by itself within a day.
+    What still waits, or has a callback due, is kept: it ends by itself within a day.
     """
     waiting = Q(status__in=[Message.Status.QUEUED, Message.Status.SENDING])
     untold = Q(callback_state=Message.CallbackState.DUE)

@@ -1,4 +1,4 @@
-"""Marks messages whose change somebody must be told of, and wakes the workers that do it.
+"""Marks messages whose callback is due, and wakes the workers that send callbacks.
 
 An outbound row with `callback_state` due has a status to report to whoever asked for it; an inbound row is
 itself to be acted on.

@@ -110,8 +110,8 @@ async def on_connected(context: SessionContext, link: Link, event: events.Connec
     }
     new = not context.row.is_linked
     if new:
-        # First the key store, then the word that the salon is linked: the word alone would die with
-        # this machine.
+        # First the copy of the key store, then the row that calls the salon linked: without the copy the
+        # link would be lost with this machine.
         await link.copy()
         changes.update(NO_CODES, pairing_error="", pairing_phone="", paired_at=now, stable_at=None)
         metrics.PAIRINGS.inc()

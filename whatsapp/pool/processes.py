@@ -56,15 +56,15 @@ def run_until_told(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     async def main() -> None:
         stop = asyncio.Event()
 
-        def told() -> None:
+        def request_stop() -> None:
             if stop.is_set():
-                log.warning("told twice, ending at once")
+                log.warning("second signal, ending at once")
                 os._exit(1)
             stop.set()
 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told)
+            loop.add_signal_handler(number, request_stop)
         await work(stop)
 
     asyncio.run(main())

@@ -210,7 +210,9 @@ class SessionRunner:
         removed = await remove_device(context, self.link) if context.row.is_linked else True
         attempts = context.row.attempts + 1
         if removed or attempts >= UNLINK_ATTEMPTS_MOST:
-            detail = "" if removed else "WhatsApp was not told; the device may still be listed on the phone"
+            detail = (
+                "" if removed else "WhatsApp was not reached; the device may still be listed on the phone"
+            )
             await self.link.lose_device(note="unlinked", detail=detail, trouble=Trouble.UNLINKED)
             return
         await self.link.off_line()
@@ -218,7 +220,7 @@ class SessionRunner:
             attempts=attempts,
             next_attempt_at=timezone.now() + timedelta(seconds=policy.backoff(attempts)),
             note="unlink_failed",
-            detail="WhatsApp could not be told, trying again",
+            detail="WhatsApp was not reached, trying again",
         )
         await context.release()
 

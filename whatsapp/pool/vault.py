@@ -99,12 +99,12 @@ def _read_consistently(path: Path) -> bytes:
             closing(sqlite3.connect(":memory:")) as target,
         ):
             source.backup(target)
-            (word,) = target.execute("PRAGMA quick_check(1)").fetchone()
+            (result,) = target.execute("PRAGMA quick_check(1)").fetchone()
             store = target.serialize()
     except sqlite3.DatabaseError as error:
         raise StoreDamaged(f"the key store cannot be read: {error}") from error
-    if word != "ok":
-        raise StoreDamaged(f"the key store is damaged: {word}")
+    if result != "ok":
+        raise StoreDamaged(f"the key store is damaged: {result}")
     return store
 
 

@@ -48,7 +48,7 @@ class SessionContext:
 
     @property
     def line_is_up(self) -> bool:
-        """The session is connected, by the engine's word and in its row."""
+        """The session is connected, for the engine and in its row."""
         return self.connected_since is not None and self.row.status == Session.Status.CONNECTED
 
     @property

@@ -20,7 +20,7 @@ log = structlog.get_logger("whatsapp")
 
 POOL_SILENCE = timedelta(seconds=15)  # a pool beats every 5 s
 LEFT_ALONE_AFTER = 15.0  # seconds; a living pool with room takes a session within one or two
-VIEW_LASTS = timedelta(seconds=45)  # pages tell every 10 s that somebody looks
+VIEW_LASTS = timedelta(seconds=45)  # an open page confirms its view every 10 s
 MIN_BETWEEN_ATTEMPTS = timedelta(seconds=3)  # a double click, or two tabs at once
 MIN_BETWEEN_CODES = timedelta(seconds=10)
 MIN_BETWEEN_RETURNS = timedelta(seconds=10)  # two programs must not be made to fight by one button

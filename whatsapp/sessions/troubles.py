@@ -50,14 +50,14 @@ _PHONE_GONE_REASONS = ("main_device_gone",)
 
 
 def of_logout(reason: str, *, early: bool) -> Trouble:
-    """The word for an engine's LoggedOut; `early` when the link had not yet stood for a minute."""
+    """The trouble of an engine's LoggedOut; `early` when the link had not yet stood for a minute."""
     if reason in _PHONE_GONE_REASONS:
         return Trouble.PHONE_GONE
     return Trouble.DIED_EARLY if early else Trouble.LOGGED_OUT
 
 
 def of_failure(reason: str) -> Trouble:
-    """The word for an engine's ConnectFailed that may pass."""
+    """The trouble of an engine's ConnectFailed that may pass."""
     if reason.startswith("engine host"):
         return Trouble.HOST
     if reason.startswith(BREAKS_AGAIN):
