@@ -41,11 +41,13 @@ def start_server(system: Deployment, name: str) -> str:
     return url
 
 
-def start_baseline(system: Deployment, folder: Path, database_url: str, redis_url: str) -> str:
-    """Start the Node service on a database of its own; return its address."""
+def start_baseline(
+    system: Deployment, folder: Path, database_url: str, redis_url: str, *, port: int = 0
+) -> str:
+    """Start the Node service on a database of its own, at a free port by default; return its address."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute((folder / "schema.sql").read_bytes())
-    port = free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
 
     def is_ready(_process: Process) -> bool:

@@ -12,9 +12,11 @@ import structlog
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.utils import translation
 
-from config.shared.database import in_thread
+from config.shared.batches import Batches, Overloaded
+from config.shared.database import in_thread, with_connection
 from onboarding import admission, events, page_actions, token_scope, words
 from onboarding.feed import Feed, end
+from onboarding.page_actions import Look
 from onboarding.token_scope import TokenRevoked
 from onboarding.tokens import Registrant
 
@@ -25,6 +27,16 @@ GAP = 0.1  # seconds between two readings of the row, however many hints arrive
 MAX_MESSAGE = 8 * 1024  # characters
 MESSAGES_MOST, MESSAGES_SECONDS = 20, 10.0
 FLOOD = 100  # messages in the same time end the connection
+
+
+def _look_all(looks: list[Look]) -> list[dict[str, Any]]:
+    return page_actions.look_all(looks)
+
+
+# Hints come in bursts, after a restart of a pool for all pages at once: their rows are read together.
+_looks: Batches[Look, dict[str, Any]] = Batches(
+    with_connection(_look_all), name="snapshots", threads=2, largest=64
+)
 
 
 class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # ships no types
@@ -106,8 +118,8 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         """Read the rows; send the picture and its events when it changed. An older picture is not sent."""
         viewed = time.monotonic() - self._viewed_at > VIEW_INTERVAL
         try:
-            picture = await in_thread(self._look, viewed)
-        except django.db.Error as error:
+            picture = await _looks.submit(Look(self.registrant, viewed, self.language))
+        except (django.db.Error, Overloaded) as error:
             await self._say_trouble(error)
             return
         self._in_trouble = False
@@ -121,10 +133,6 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
             await self.send_json(event)
         if picture["companyStatus"] == "uninstalled":
             raise TokenRevoked("the salon has removed the application")
-
-    def _look(self, viewed: bool) -> dict[str, Any]:
-        with translation.override(self.language):
-            return page_actions.look(self.registrant, viewed=viewed)
 
     async def _say_trouble(self, error: Exception) -> None:
         log.warning("database does not answer", error=repr(error))

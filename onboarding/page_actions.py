@@ -1,6 +1,11 @@
 """Reading a token's rows for a page: one look, and what may be started by looking."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from django.utils import translation
+from django.utils.translation import get_language
 
 from marketplace.models import Company
 from onboarding import snapshots, token_scope
@@ -18,10 +23,29 @@ def look(registrant: Registrant, *, viewed: bool = True) -> dict[str, Any]:
 
     Raises TokenRevoked.
     """
-    scope = token_scope.load(registrant)
-    if viewed:
-        note_view(scope)
-    return snapshots.build(registrant, scope, pool_running=services.pool_is_running())
+    return look_all([Look(registrant, viewed, get_language() or "ru")])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Whose snapshot is read, whether somebody looks at it, and in which language it speaks."""
+
+    registrant: Registrant
+    viewed: bool
+    language: str
+
+
+def look_all(looks: Sequence[Look]) -> list[dict[str, Any]]:
+    """As `look`, for many pages with one query for all their rows; raises when it would for any of them."""
+    scopes = token_scope.load_all([each.registrant for each in looks])
+    pool_running = services.pool_is_running()
+    pictures = []
+    for each, scope in zip(looks, scopes, strict=True):
+        with translation.override(each.language):
+            if each.viewed:
+                note_view(scope)
+            pictures.append(snapshots.build(each.registrant, scope, pool_running=pool_running))
+    return pictures
 
 
 def note_view(scope: TokenScope) -> None:

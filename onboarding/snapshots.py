@@ -1,9 +1,10 @@
 """The one picture of a salon's linking and activation that page, live channel and HTTP API show."""
 
+import re
 from functools import lru_cache
 from typing import Any
 
-import segno
+import zxingcpp
 
 from marketplace.models import Company
 from onboarding import phones, refusals, words
@@ -13,6 +14,7 @@ from whatsapp.sessions import services
 from whatsapp.sessions.services import Snapshot
 
 Statuses = Company.Status
+DARK = re.compile(rb"\x00+")  # pixels are bytes: 0 black, 255 white
 # The least finished of a registration's salons decides what the page says of them all.
 LEAST_FINISHED_FIRST = [
     Statuses.ACTIVATION_FAILED,
@@ -123,7 +125,24 @@ def title(scope: TokenScope) -> str:
 
 @lru_cache(maxsize=128)
 def draw(text: str) -> str:
-    """Return the QR code of `text` as SVG markup without a size: tabs and polls share the work."""
-    code = segno.make(text, error="m", micro=False)
-    svg: str = code.svg_inline(border=4, omitsize=True, dark="#0b1f1a", light="#ffffff")
-    return svg
+    """Return the QR code of `text` as SVG markup without a size: tabs and polls share the work.
+
+    By a compiled library: Python takes ten times as long, and a restarted pool shows many codes at once.
+    """
+    code = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
+    image = code.to_image(scale=1, add_quiet_zones=True)
+    pixels, side = bytes(image), image.shape[0]  # type: ignore[call-overload]  # it is a buffer
+    lines = "".join(_line(y, pixels[y * side : (y + 1) * side]) for y in range(side))
+    return (
+        f'<svg viewBox="0 0 {side} {side}"><path fill="#ffffff" d="M0 0h{side}v{side}H0z"/>'
+        f'<path stroke="#0b1f1a" d="{lines}"/></svg>'
+    )
+
+
+def _line(y: int, row: bytes) -> str:
+    """The dark runs of one row as strokes through the middle of their pixels."""
+    drawn, at = [], 0
+    for run in DARK.finditer(row):
+        drawn.append(f"m{run.start() - at} 0h{run.end() - run.start()}")
+        at = run.end()
+    return f"M0 {y}.5{''.join(drawn)}" if drawn else ""

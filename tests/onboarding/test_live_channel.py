@@ -235,7 +235,7 @@ async def test_an_older_picture_is_not_shown_again(moscow: Visitor, monkeypatch:
     async with Tab(moscow.token) as tab:
         await in_database(moscow.phone_scans)()
         await tab.receive_until("activation")
-        monkeypatch.setattr(page_actions, "look", lambda *_args, **_named: late)
+        monkeypatch.setattr(page_actions, "look_all", lambda looks: [late] * len(looks))
         await in_database(moscow.pool_writes)()
         assert await tab.socket.receive_nothing(timeout=1.5)
 
@@ -373,7 +373,7 @@ async def test_a_silent_database_is_told_once_and_survived(
     async with Tab(moscow.token) as tab:
         await tab.receive_until("status")
         with monkeypatch.context() as broken:
-            broken.setattr(page_actions, "look", fail)
+            broken.setattr(page_actions, "look_all", fail)
             broken.setattr(page_actions, "request_qr", fail)
             assert (await tab.receive_until("error"))[-1]["code"] == "unavailable"
             await tab.say({"event": "request-qr"})

@@ -1,0 +1,222 @@
+"""From a pool's row write to the page's frame, beside the push of the Node service that is replaced.
+
+    .venv/bin/python -m bench.push --baseline FOLDER [--clients 100] [--messages 1500] [--gap 2] [--rounds 2]
+
+FOLDER holds that service (`server.js`, `push_bench.js`, `schema.sql`) after `npm install`. Its process gets
+the message through Redis and passes it on; ours gets a hint, reads the row and sends what it says. Writer and
+clients share one process on both sides, which is this one on ours: it writes QR codes with the pool's own
+function under leases of its own. Prints one JSON object: medians of the rounds in ms, the ratio, and of our
+time what passed before the commit. A frame with a later code counts for the codes before it, which a page
+never needs.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import time
+import uuid
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bench.ingest import start_baseline
+from tests.deployments import production_deployment
+from tests.server import temporary_folder
+from tests.servers import start_postgres, start_redis
+
+QR = "https://wa.me/settings/linked_devices#2@ref{number}," + "b" * 200 + ",1"
+ALL_SENT = 5.0  # seconds until the last frames have come, or are lost
+
+
+@dataclass
+class Page:
+    """One open page, and when each of its codes was written, committed and shown."""
+
+    session_id: uuid.UUID
+    token: str
+    lease: Any
+    written: list[float] = field(default_factory=list)
+    committed: dict[int, float] = field(default_factory=dict)
+    shown: dict[int, float] = field(default_factory=dict)
+
+    async def follow(self, url: str, opened: asyncio.Event) -> None:
+        """Read frames for ever, and note which code each shows."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"{url}/ws/marketplace/", headers=headers) as channel,
+        ):
+            async for frame in channel:
+                opened.set()
+                self._note(json.loads(frame.data))
+
+    def _note(self, event: dict[str, Any]) -> None:
+        if event["event"] == "qr-update" and "#2@ref" in (event.get("qr") or ""):
+            newest = int(event["qr"].partition("#2@ref")[2].partition(",")[0])
+            for number in range(len(self.shown), newest + 1):
+                self.shown[number] = time.perf_counter()
+
+    async def write(self) -> None:
+        """Write the next code as a pool does."""
+        from django.utils import timezone
+
+        from config.shared.database import in_thread
+        from whatsapp.sessions import leases
+
+        number = len(self.written)
+        self.written.append(time.perf_counter())
+        expires = timezone.now() + timedelta(seconds=60)
+        code = QR.format(number=number)
+        await in_thread(leases.write, self.lease, status="qr", qr=code, qr_expires_at=expires)
+        self.committed[number] = time.perf_counter()
+
+
+def make_pages(count: int, *, first_salon: int) -> list[Page]:
+    """Salons that wait for a phone, each with a page's token and a lease of this process."""
+    from marketplace.models import Company
+    from onboarding import tokens
+    from whatsapp.sessions import leases, services
+
+    pages = []
+    for number in range(count):
+        session = services.create_session()
+        company = Company.objects.create(
+            salon_id=first_salon + number, title=f"Салон {number}", session=session
+        )
+        services.view(session=session)
+        token = tokens.issue(company=company, companies=[company])
+        pages.append(Page(session.pk, token, None))
+    claimed = leases.claim(owner="bench:1:push", limit=count, seconds=3600)
+    by_session = {lease.session_id: lease for lease in claimed}
+    for page in pages:
+        page.lease = by_session[page.session_id]
+    return pages
+
+
+async def measure(url: str, pages: list[Page], *, messages: int, gap: float) -> dict[str, float]:
+    """Write so many codes, one page after the other; latencies in ms."""
+    opened = [asyncio.Event() for _ in pages]
+    following = [
+        asyncio.create_task(page.follow(url, event)) for page, event in zip(pages, opened, strict=True)
+    ]
+    await asyncio.wait_for(asyncio.gather(*(event.wait() for event in opened)), 60)
+    await asyncio.sleep(1)
+    writes = []
+    for number in range(messages):
+        writes.append(asyncio.create_task(pages[number % len(pages)].write()))
+        await asyncio.sleep(gap)
+    await asyncio.gather(*writes)
+    deadline = time.perf_counter() + ALL_SENT
+    while time.perf_counter() < deadline and not all_shown(pages):  # noqa: ASYNC110  a hundred to wait for
+        await asyncio.sleep(0.02)
+    for task in following:
+        task.cancel()
+    await asyncio.gather(*following, return_exceptions=True)
+    return figures(pages)
+
+
+def all_shown(pages: list[Page]) -> bool:
+    """Whether every page shows its last code."""
+    return all(len(page.shown) == len(page.written) for page in pages)
+
+
+def figures(pages: list[Page]) -> dict[str, float]:
+    """Medians and 99th percentiles of all codes."""
+    total, write = [], []
+    for page in pages:
+        total += [(at - page.written[number]) * 1000 for number, at in page.shown.items()]
+        write += [(at - page.written[number]) * 1000 for number, at in page.committed.items()]
+    return {
+        "written": sum(len(page.written) for page in pages),
+        "received": len(total),
+        "p50": percentile(total, 0.5),
+        "p99": percentile(total, 0.99),
+        "until_committed_p50": percentile(write, 0.5),
+        "until_committed_p99": percentile(write, 0.99),
+    }
+
+
+def percentile(values: list[float], part: float) -> float:
+    """The value below which this part of them lies."""
+    return round(sorted(values)[min(len(values) - 1, int(len(values) * part))], 2)
+
+
+def measure_baseline(folder: Path, redis_url: str, options: argparse.Namespace) -> dict[str, float]:
+    """The Node service's own bench; it must listen at 127.0.0.1:3900."""
+    arguments = [str(number) for number in (options.clients, options.messages, options.gap)]
+    printed = subprocess.run(
+        ["node", str(folder / "push_bench.js"), *arguments],
+        env={**os.environ, "REDIS_URL": redis_url},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return {name: float(value) for name, value in json.loads(printed).items()}
+
+
+def load_django(environment: dict[str, str]) -> None:
+    """Load the product into this process, with the settings of its own processes."""
+    import django
+
+    os.environ.update(environment, DJANGO_SETTINGS_MODULE="config.settings", LOG_LEVEL="ERROR")
+    django.setup()
+
+
+def main() -> None:
+    """Print one JSON object: both sides' medians and the ratio."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--baseline", type=Path)
+    parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--messages", type=int, default=1500)
+    parser.add_argument("--gap", type=int, default=2, help="ms between two messages")
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    rounds: dict[str, list[dict[str, float]]] = {"ours": [], "theirs": []}
+    with ExitStack() as stack:
+        postgres = stack.enter_context(start_postgres(durable=True))
+        redis = stack.enter_context(start_redis())
+        system = production_deployment(
+            folder=temporary_folder("bench-push"),
+            database_url=postgres.create_database("ours"),
+            redis_url=redis.url,
+            WS_CONNECTS_PER_MINUTE="100000",
+            LOG_LEVEL="WARNING",
+        )
+        stack.callback(system.close)
+        system.manage("migrate")
+        system.start("web")
+        load_django(system.environment)
+        if options.baseline:
+            start_baseline(system, options.baseline, postgres.create_database("theirs"), redis.url, port=3900)
+        for number in range(options.rounds):
+            if options.baseline:
+                rounds["theirs"].append(measure_baseline(options.baseline, redis.url, options))
+            pages = make_pages(options.clients, first_salon=1000 * (number + 1))
+            gap = options.gap / 1000
+            rounds["ours"].append(asyncio.run(measure(system.url, pages, messages=options.messages, gap=gap)))
+    print(json.dumps(summary(rounds), indent=2))
+
+
+def summary(rounds: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Medians of the rounds, and the ratio of the 99th percentiles when there is a peer."""
+    sides: dict[str, Any] = {
+        side: {name: statistics.median(one[name] for one in measured) for name in measured[0]}
+        for side, measured in rounds.items()
+        if measured
+    }
+    if "theirs" in sides:
+        sides["ours_to_theirs_p99"] = round(sides["ours"]["p99"] / sides["theirs"]["p99"], 2)
+    return sides
+
+
+if __name__ == "__main__":
+    main()
