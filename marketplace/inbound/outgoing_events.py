@@ -3,7 +3,7 @@
 They are rows of the same queue as what clients write, so they are signed, retried and replayed alike.
 """
 
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -11,26 +11,18 @@ from django.db.models import Q
 from django.utils import timezone
 
 from config.shared import hints
-from config.shared.queue import Queue
 from marketplace.models import Company, MarketplaceEvent
 from marketplace.models.forwarding import ForwardedMessage, Forwarding
+from whatsapp.messages.status_changes import MESSAGE_CALLBACKS
 from whatsapp.models import Message
 
 State = Message.CallbackState
 Event = ForwardedMessage.Event
 # Messages of the API whose status has changed since it was last put into the queue of deliveries.
-STATUSES = Queue(
+STATUSES = replace(
+    MESSAGE_CALLBACKS,
     name="api_statuses",
-    model=Message,
     where=Q(source=Message.Source.API, direction=Message.Direction.OUT),
-    state="callback_state",
-    fresh=State.DUE,
-    dead=State.DEAD,
-    due_at="callback_next_at",
-    attempts="callback_attempts",
-    error="callback_error",
-    defer=("callback_url",),
-    lease=timedelta(seconds=60),
 )
 
 

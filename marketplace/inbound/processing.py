@@ -5,6 +5,7 @@ done in one transaction, so each has its effects exactly once, whatever dies in 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -15,13 +16,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from config.shared.masking import mask_text
-from config.shared.queue import Queue
 from marketplace.inbound import forwarding, opt_out_words, opt_outs
 from marketplace.inbound.opt_out_words import Word
 from marketplace.models import Company
 from marketplace.salons.language import language_of
 from whatsapp.messages import message_queue, numbers
 from whatsapp.messages.message_queue import NewMessage
+from whatsapp.messages.status_changes import MESSAGE_CALLBACKS
 from whatsapp.models import Message
 
 log = structlog.get_logger("inbound")
@@ -32,18 +33,10 @@ ANSWERS_PER_DAY = 3
 UNKNOWN_PHONE = "the client's phone number is not known"
 
 State = Message.CallbackState
-INBOUND = Queue(
+INBOUND = replace(
+    MESSAGE_CALLBACKS,
     name="inbound",
-    model=Message,
     where=Q(direction=Message.Direction.IN),
-    state="callback_state",
-    fresh=State.DUE,
-    dead=State.DEAD,
-    due_at="callback_next_at",
-    attempts="callback_attempts",
-    error="callback_error",
-    defer=("callback_url",),
-    lease=timedelta(seconds=60),
     first=2.0,
     max_attempts=20,
 )

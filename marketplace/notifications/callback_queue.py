@@ -5,32 +5,26 @@ The row of a message that YClients sent through us is the queue (`callback_state
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from config.shared.queue import Queue
 from marketplace.notifications.metrics import CALLBACK_STATUSES
 from marketplace.notifications.statuses import DeliveryStatus
 from whatsapp.crypto.encryption import UndecryptableError
+from whatsapp.messages.status_changes import MESSAGE_CALLBACKS
 from whatsapp.models import Message
 
 log = structlog.get_logger("callbacks")
 
 State = Message.CallbackState
-CALLBACKS = Queue(
+CALLBACKS = replace(
+    MESSAGE_CALLBACKS,
     name="callbacks",
-    model=Message,
     where=Q(source=Message.Source.OPERATOR, direction=Message.Direction.OUT),
-    state="callback_state",
-    fresh=State.DUE,
-    dead=State.DEAD,
-    due_at="callback_next_at",
-    attempts="callback_attempts",
-    error="callback_error",
     lease=timedelta(seconds=90),
     first=5.0,
     max_attempts=57,  # with these pauses about a day passes until then

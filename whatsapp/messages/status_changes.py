@@ -5,14 +5,28 @@ itself to be acted on.
 """
 
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Case, F, Q, Value, When
 
 from config.shared import hints
+from config.shared.queue import Queue
 from whatsapp.models import Message
 
 CallbackState = Message.CallbackState
+# Rows with a callback due, as a queue; whoever serves some of them narrows it by `where`.
+MESSAGE_CALLBACKS = Queue(
+    name="message_callbacks",
+    model=Message,
+    state="callback_state",
+    fresh=CallbackState.DUE,
+    dead=CallbackState.DEAD,
+    due_at="callback_next_at",
+    attempts="callback_attempts",
+    error="callback_error",
+    defer=("callback_url",),  # encrypted, and only those who post to it need it
+    lease=timedelta(seconds=60),
+)
 # Each NOTIFY costs a lock at its commit; what is not hinted at is found by the workers' poll.
 MIN_BETWEEN_HINTS = 0.2  # seconds
 _hinted_at = 0.0
