@@ -19,6 +19,7 @@ SEES = {
         "recordstate",
         "apikey",
         "discrepancy",
+        "payment",
     ),
 }
 # The change permission stands for the operations; the pages let nobody edit anything.
@@ -36,6 +37,8 @@ OPERATES = {
     "welcometext",
     "recordstate",
     "apikey",
+    "payment",
+    "discrepancy",
 }
 
 

@@ -13,6 +13,7 @@ from marketplace.admin import (
     messages,
     opt_outs,
     overview,
+    payments,
     sessions,
     welcome,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "messages",
     "opt_outs",
     "overview",
+    "payments",
     "sessions",
     "welcome",
 ]

@@ -11,6 +11,7 @@ from config.shared import support
 from config.shared.masking import mask_data, mask_excerpt
 from config.shared.operations import OperableAdmin
 from config.shared.support import ReadMostlyAdmin
+from marketplace.admin.billing_page import BILLING_PAGE, WithBilling
 from marketplace.admin.booking_page import PAGE, WithBookingMessages
 from marketplace.admin.comparison import COMPARE, TELL_CHANNEL, WithComparison
 from marketplace.admin.messages import SalonMessageAdmin
@@ -46,7 +47,7 @@ def _said(text: str) -> str:
 
 
 @admin.register(Company)
-class CompanyAdmin(WithBookingMessages, WithComparison):
+class CompanyAdmin(WithBilling, WithBookingMessages, WithComparison):
     """Salons and how far their integration has come."""
 
     hidden = (*COMPANY_SECRETS, *SESSION_SECRETS)
@@ -130,6 +131,7 @@ class CompanyAdmin(WithBookingMessages, WithComparison):
             support.list_link(OptOut, _("opt-outs"), company__id__exact=company.pk),
             support.list_link(RecordState, _("bookings"), company__id__exact=company.pk),
             support.page_link(PAGE, company.pk, _("booking messages")),
+            support.page_link(BILLING_PAGE, company.pk, _("billing")),
         ])  # fmt: skip
 
     @admin.display(description=_("access requests"))

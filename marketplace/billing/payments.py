@@ -8,6 +8,7 @@ from decimal import Decimal
 import structlog
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from config.shared import hints
 from marketplace.models import Company, Payment
@@ -22,7 +23,7 @@ State = Payment.State
 
 
 class BadPayment(ValueError):
-    """The payment makes no sense; the text says in English why."""
+    """The payment makes no sense; the text says why, in English and as a msgid."""
 
 
 class KeyTaken(Exception):
@@ -76,21 +77,21 @@ def details_of(row: Payment) -> PaymentDetails:
 def check(company: Company, details: PaymentDetails) -> None:
     """Raises BadPayment."""
     if company.status not in (Company.Status.ACTIVE, Company.Status.FROZEN):
-        raise BadPayment("The salon is neither active nor frozen.")
+        raise BadPayment(_("The salon is neither active nor frozen."))
     total = details.payment_sum
     if not total.is_finite() or not 0 <= total < LARGEST_SUM or total != total.quantize(Decimal("0.01")):
-        raise BadPayment("The sum is not an amount of money.")
+        raise BadPayment(_("The sum is not an amount of money."))
     if not CURRENCY.fullmatch(details.currency_iso):
-        raise BadPayment("The currency is not three capital letters.")
+        raise BadPayment(_("The currency is not three capital letters."))
     try:
         moments = [
             datetime.strptime(text, MOMENT)
             for text in (details.payment_date, details.period_from, details.period_to)
         ]
     except ValueError as error:
-        raise BadPayment("A time is not written as YYYY-MM-DD HH:MM:SS.") from error
+        raise BadPayment(_("A time is not written as YYYY-MM-DD HH:MM:SS.")) from error
     if moments[1] >= moments[2]:
-        raise BadPayment("The period ends before it begins.")
+        raise BadPayment(_("The period ends before it begins."))
 
 
 def _requeue(payment: Payment, source: str, to: str, **changes: str) -> None:
