@@ -81,11 +81,13 @@ def cost(pools: Pools, count: int, idle: float) -> dict[str, float]:
     pids = family(pools.system.processes[POOL].pid)
     percent = cpu_percent(pids, idle)
     rss = sum(status(pid, "VmRSS") for pid in pids) / 1024
+    pss = proportional_kb(pids) / 1024
     return {
         "processes": len(pids),
         "rss_mb": rss,
-        "pss_mb": proportional_kb(pids) / 1024,
-        "sessions_per_gb": count / (rss / 1024),
+        "pss_mb": pss,
+        "sessions_per_resident_gb": count / (rss / 1024),
+        "sessions_per_proportional_gb": count / (pss / 1024),
         "threads": sum(status(pid, "Threads") for pid in pids),
         "idle_cpu_percent_of_one_core": percent,
     }

@@ -118,7 +118,7 @@ async def test_hosts_that_die_and_hosts_that_are_recycled(grown: Grown) -> None:
         running.engine.kill_host(str(session.pk), "signal 9")
         await grown.until("whatsapp_host_restarts_total", 1, reason="signal 9")
         await grown.until("whatsapp_disconnects_total", 1, reason="host")
-        running.engine._mailbox.put(HostExited("host-1", 7, [], RECYCLED))
+        running.engine._event_queue.put(HostExited("host-1", 7, [], RECYCLED))
         await grown.until("whatsapp_host_recycles_total", 1)
     assert grown.by("whatsapp_host_restarts_total", reason=RECYCLED) == 0
 

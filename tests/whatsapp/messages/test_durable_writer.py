@@ -169,8 +169,8 @@ class TestThePool:
             row = await until_status(message, Status.SENDING)
             await running.crash()
         async with running_pool() as other:  # holds no lease of it: that of the dead pool lasts
-            mailbox = other.engine._mailbox
-            mailbox.put(Sent(str(session.pk), f"{row.pk}.{row.attempts}", "3EB0AA"))
+            event_queue = other.engine._event_queue
+            event_queue.put(Sent(str(session.pk), f"{row.pk}.{row.attempts}", "3EB0AA"))
             await until_status(message, Status.SENT)
-            mailbox.put(Receipt(str(session.pk), ["3EB0AA"], "read", time.time()))
+            event_queue.put(Receipt(str(session.pk), ["3EB0AA"], "read", time.time()))
             await until_status(message, Status.READ)

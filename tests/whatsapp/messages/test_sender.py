@@ -220,7 +220,7 @@ class TestInTheMiddle:
             from whatsapp.engine.events import Sent
 
             row = await in_thread(Message.objects.get, pk=message.pk)
-            running.engine._mailbox.put(Sent(str(session.pk), f"{row.pk}.{row.attempts}", "3EB0AA"))
+            running.engine._event_queue.put(Sent(str(session.pk), f"{row.pk}.{row.attempts}", "3EB0AA"))
             await running.task
             row = await in_thread(Message.objects.get, pk=message.pk)
             assert (row.status, row.wa_message_id, row.unknowns) == (Status.SENT, "3EB0AA", 0)

@@ -80,7 +80,7 @@ class Story:
             self.running.engine.kill_host(name)
 
     def is_up(self, name: str) -> bool:
-        line = self.running.engine._lines.get(name)
+        line = self.running.engine._sessions.get(name)
         return line is not None and line.connected
 
 

@@ -42,7 +42,7 @@ async def test_a_runner_that_stands_still_holds_few_events_and_loses_no_receipt(
         sent = await until_status(message, Status.SENT)
         runner: SessionRunner = running.pool.runners[session.pk]
         monkeypatch.setattr(leases, "write", slow)
-        put = running.engine._mailbox.put
+        put = running.engine._event_queue.put
         put(KeepAliveTimeout(str(session.pk)))
         assert await asyncio.to_thread(stuck.wait, PATIENCE)
         for _ in range(500):

@@ -61,7 +61,7 @@ def logins(monkeypatch: pytest.MonkeyPatch) -> Logins:
 
 def watch(running: Running, name: str, seen: Logins) -> None:
     """Note starts and logins of this session, and that no start comes before its pause is over."""
-    start, put = running.engine.start, running.engine._mailbox.put
+    start, put = running.engine.start, running.engine._event_queue.put
 
     async def noted_start(session: str, store_path: Path, *, pairing: bool) -> None:
         if session == name:
@@ -74,7 +74,7 @@ def watch(running: Running, name: str, seen: Logins) -> None:
         put(event)
 
     running.engine.start = noted_start  # type: ignore[method-assign]
-    running.engine._mailbox.put = noted_put  # type: ignore[method-assign]
+    running.engine._event_queue.put = noted_put  # type: ignore[method-assign]
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Story:
 
     @property
     def is_up(self) -> bool:
-        line = self.running.engine._lines.get(self.name)
+        line = self.running.engine._sessions.get(self.name)
         return line is not None and line.connected
 
     async def row(self) -> Session:
@@ -219,7 +219,7 @@ async def test_a_line_that_breaks_at_once_each_time_slows_down(logins: Logins) -
         watch(running, str(row.pk), logins)
         ends = time.monotonic() + 3.0
         while time.monotonic() < ends:
-            line = running.engine._lines.get(str(row.pk))
+            line = running.engine._sessions.get(str(row.pk))
             if line and line.connected:
                 running.engine.drop(str(row.pk), back_after=0.0)
             await asyncio.sleep(0.002)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from whatsapp.engine import EngineError
+from whatsapp.engine.event_queue import EventQueue
 from whatsapp.engine.events import (
     Connected,
     ConnectFailed,
@@ -22,13 +23,12 @@ from whatsapp.engine.events import (
     QrCode,
     Stopped,
 )
-from whatsapp.engine.mailbox import Mailbox
 from whatsapp.engine.simulated.hosts import SimulatedHost, SimulatedHosts
 from whatsapp.engine.simulated.store import Device, count_login, write_device
 
 
 @dataclass(eq=False)
-class Line:
+class HeldSession:
     """One session that the engine holds."""
 
     store_path: Path
@@ -104,88 +104,88 @@ class Core:
         self._reconnect_grace = reconnect_grace
         self._quick_returns = quick_returns
         self._stable_after = stable_after
-        self._lines: dict[str, Line] = {}
+        self._sessions: dict[str, HeldSession] = {}
         self._removed: set[str] = set()
         self._last_device: dict[str, int] = {}
         self._hosts = SimulatedHosts(shard_size)
-        self._mailbox = Mailbox(max_queued_events)
+        self._event_queue = EventQueue(max_queued_events)
 
     def _place(self, session: str, *, pairing: bool) -> SimulatedHost:
         host, new = self._hosts.acquire(session, pairing=pairing)
         if new:
-            self._mailbox.put(HostStarted(host.id, host.pid))
+            self._event_queue.put(HostStarted(host.id, host.pid))
         return host
 
-    def _leave_host(self, session: str, line: Line) -> None:
-        if self._hosts.leave(line.host, session):
-            exited = HostExited(line.host.id, line.host.pid, [], "the pairing attempt is over")
-            self._mailbox.put(exited)
+    def _leave_host(self, session: str, held: HeldSession) -> None:
+        if self._hosts.leave(held.host, session):
+            exited = HostExited(held.host.id, held.host.pid, [], "the pairing attempt is over")
+            self._event_queue.put(exited)
 
     def _next_qr(self, session: str) -> None:
-        line = self._lines[session]
-        if line.qr_codes == len(self._qr_lifetimes):
+        held = self._sessions[session]
+        if held.qr_codes == len(self._qr_lifetimes):
             self._end(session, PairingEnded(session, "timeout", "nobody scanned a code"))
             return
-        lifetime = self._qr_lifetimes[line.qr_codes]
-        line.qr_codes += 1
+        lifetime = self._qr_lifetimes[held.qr_codes]
+        held.qr_codes += 1
         parts = ",".join(secrets.token_urlsafe(24) for _ in range(4))
         text = f"https://wa.me/settings/linked_devices#{parts},1"
-        self._mailbox.put(QrCode(session, text, lifetime * self._pace))
+        self._event_queue.put(QrCode(session, text, lifetime * self._pace))
         self._later(session, lifetime, self._next_qr)
 
     def _log_in(self, session: str) -> None:
-        line = self._lines[session]
-        device = line.device
+        held = self._sessions[session]
+        device = held.device
         if device is None:
             raise EngineError("A session without a device logged in.")
         if device.jid in self._removed:
-            write_device(line.store_path, None)
+            write_device(held.store_path, None)
             self._end(session, LoggedOut(session, "logged_out"))
             return
-        line.set_timer(None)
-        line.connected, line.connected_at = True, time.monotonic()
-        count_login(line.store_path)
+        held.set_timer(None)
+        held.connected, held.connected_at = True, time.monotonic()
+        count_login(held.store_path)
         event = Connected(session, device.phone, device.jid, device.lid, device.push_name)
-        self._mailbox.put(event)
-        if line.host.kind == "pairing":
-            self._leave_host(session, line)
-            line.host = self._place(session, pairing=False)
-            self._mailbox.put(event)
+        self._event_queue.put(event)
+        if held.host.kind == "pairing":
+            self._leave_host(session, held)
+            held.host = self._place(session, pairing=False)
+            self._event_queue.put(event)
 
     def _give_up(self, session: str) -> None:
         self._end(session, ConnectFailed(session, "the connection did not come back", permanent=False))
 
     def _end(self, session: str, terminal_event: Event) -> None:
         self._held(session)
-        self._mailbox.put(terminal_event)
+        self._event_queue.put(terminal_event)
         self._let_go(session)
-        self._mailbox.put(Stopped(session))
+        self._event_queue.put(Stopped(session))
 
     def _let_go(self, session: str) -> None:
-        line = self._lines.pop(session)
-        line.set_timer(None)
-        self._leave_host(session, line)
+        held = self._sessions.pop(session)
+        held.set_timer(None)
+        self._leave_host(session, held)
 
-    def _forget_device(self, line: Line) -> None:
-        if line.device is not None:
-            self._removed.add(line.device.jid)
-            write_device(line.store_path, None)
+    def _forget_device(self, held: HeldSession) -> None:
+        if held.device is not None:
+            self._removed.add(held.device.jid)
+            write_device(held.store_path, None)
 
-    def _held(self, session: str) -> Line:
-        line = self._lines.get(session)
-        if line is None:
+    def _held(self, session: str) -> HeldSession:
+        held = self._sessions.get(session)
+        if held is None:
             raise EngineError("The session is not running.")
-        return line
+        return held
 
-    def _connected(self, session: str) -> Line:
-        line = self._held(session)
-        if not line.connected:
+    def _connected(self, session: str) -> HeldSession:
+        held = self._held(session)
+        if not held.connected:
             raise EngineError("The session is not connected.")
-        return line
+        return held
 
     def _soon(self, session: str, action: Callable[[str], None]) -> None:
         self._later(session, 0.0, action)
 
     def _later(self, session: str, seconds: float, action: Callable[[str], None]) -> None:
         loop = asyncio.get_running_loop()
-        self._lines[session].set_timer(loop.call_later(seconds * self._pace, action, session))
+        self._sessions[session].set_timer(loop.call_later(seconds * self._pace, action, session))

@@ -18,28 +18,28 @@ from whatsapp.engine.events import (
     Sent,
     Stopped,
 )
-from whatsapp.engine.simulated.core import Line, SentText
+from whatsapp.engine.simulated.controls import Controls
+from whatsapp.engine.simulated.core import HeldSession, SentText
 from whatsapp.engine.simulated.store import lid_of, read_device, write_device
-from whatsapp.engine.simulated.world import World
 from whatsapp.engine.store import store_problem
 
 CODE_LETTERS = "123456789ABCDEFGHJKLMNPQRSTVWXYZ"
 
 
-class SimulatedEngine(World):
+class SimulatedEngine(Controls):
     """See `whatsapp.engine.Engine`."""
 
     async def start(self, session: str, store_path: Path, *, pairing: bool) -> None:
-        if session in self._lines:
+        if session in self._sessions:
             self._let_go(session)
-        line = Line(store_path, self._place(session, pairing=pairing))
-        self._lines[session] = line
+        held = HeldSession(store_path, self._place(session, pairing=pairing))
+        self._sessions[session] = held
         problem = store_problem(store_path)
         if self.script.connect_failure is not None:
             reason, permanent = self.script.connect_failure
             self._end(session, ConnectFailed(session, reason, permanent))
         elif problem is None:
-            line.device = read_device(store_path)
+            held.device = read_device(store_path)
             self._soon(session, self._log_in)
         elif pairing:
             write_device(store_path, None)
@@ -48,41 +48,41 @@ class SimulatedEngine(World):
             self._end(session, ConnectFailed(session, problem, permanent=True))
 
     async def stop(self, session: str) -> None:
-        if session in self._lines:
+        if session in self._sessions:
             self._let_go(session)
-            self._mailbox.put(Stopped(session))
+            self._event_queue.put(Stopped(session))
 
     async def logout(self, session: str) -> None:
-        line = self._connected(session)
+        held = self._connected(session)
         if self.script.logout_failure is not None:
             raise EngineError(f"The device could not be removed: {self.script.logout_failure}.")
-        self._forget_device(line)
+        self._forget_device(held)
         await self.stop(session)
 
     async def request_pairing_code(self, session: str, phone: str) -> None:
-        line = self._held(session)
-        if line.device is not None or line.qr_codes == 0:
+        held = self._held(session)
+        if held.device is not None or held.qr_codes == 0:
             failure = PairingCodeFailed(session, "not_waiting", "No linking is under way.")
-            self._mailbox.put(failure)
+            self._event_queue.put(failure)
         elif self.script.pairing_code_failures:
             code, message = self.script.pairing_code_failures.pop(0)
-            self._mailbox.put(PairingCodeFailed(session, code, message))
+            self._event_queue.put(PairingCodeFailed(session, code, message))
         else:
             letters = "".join(secrets.choice(CODE_LETTERS) for _ in range(8))
-            line.pairing_code, line.pairing_phone = f"{letters[:4]}-{letters[4:]}", phone
+            held.pairing_code, held.pairing_phone = f"{letters[:4]}-{letters[4:]}", phone
             lifetime = self._pairing_code_lifetime * self._pace
-            self._mailbox.put(PairingCode(session, line.pairing_code, lifetime))
+            self._event_queue.put(PairingCode(session, held.pairing_code, lifetime))
 
     async def send(self, session: str, ref: str, phone: str, text: str) -> None:
-        line = self._held(session)
-        if line.device is None:
+        held = self._held(session)
+        if held.device is None:
             raise EngineError("The session is not linked.")
-        if not line.connected:
+        if not held.connected:
             failure = SendFailed(session, ref, "not_connected: the line is down", permanent=False)
-            self._mailbox.put(failure)
+            self._event_queue.put(failure)
         elif self.script.send_failures:
             error, permanent = self.script.send_failures.pop(0)
-            self._mailbox.put(SendFailed(session, ref, error, permanent))
+            self._event_queue.put(SendFailed(session, ref, error, permanent))
         elif self.script.lost_answers:
             if self.script.lost_answers.pop(0):
                 self._accept(session, ref, phone, text)
@@ -90,37 +90,37 @@ class SimulatedEngine(World):
             message = self._accept(session, ref, phone, text)
             if self.script.receipts_first:
                 self.deliver(session, message.wa_message_id)
-            self._mailbox.put(Sent(session, ref, message.wa_message_id))
+            self._event_queue.put(Sent(session, ref, message.wa_message_id))
             if self.script.auto_deliver:
                 self.deliver(session, message.wa_message_id)
 
     async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
-        line = self._held(session)
-        if not line.connected:
+        held = self._held(session)
+        if not held.connected:
             error = "not_connected: the line is down"
-            self._mailbox.put(NumbersChecked(session, ref, [], error))
+            self._event_queue.put(NumbersChecked(session, ref, [], error))
             return
-        self._mailbox.put(NumbersChecked(session, ref, [self._number(phone) for phone in phones]))
+        self._event_queue.put(NumbersChecked(session, ref, [self._number(phone) for phone in phones]))
 
     def permit(self, until: float) -> None:
         self.permitted_until = until
 
     async def close(self) -> None:
-        for session in list(self._lines):
+        for session in list(self._sessions):
             await self.stop(session)
-        self._mailbox.close()
+        self._event_queue.close()
 
     def events(self) -> AsyncIterator[Event]:
-        return self._mailbox.events()
+        return self._event_queue.events()
 
     def hosts(self) -> list[HostInfo]:
         return [host.info() for host in self._hosts.running]
 
     def owns(self, session: str) -> bool:
-        return session in self._lines
+        return session in self._sessions
 
     def host_of(self, session: str) -> str:
-        return self._lines[session].host.id if session in self._lines else ""
+        return self._sessions[session].host.id if session in self._sessions else ""
 
     def _accept(self, session: str, ref: str, phone: str, text: str) -> SentText:
         message = SentText(session, ref, phone, text, f"3EB0{secrets.token_hex(9).upper()}")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from whatsapp.engine import EngineError, EngineSettings, HostInfo
 from whatsapp.engine.commands import CheckNumbers, Logout, RequestPairingCode, Send
+from whatsapp.engine.event_queue import EventQueue
 from whatsapp.engine.events import Event
-from whatsapp.engine.mailbox import Mailbox
 from whatsapp.engine.supervisor.session_registry import SessionRegistry
 from whatsapp.engine.supervisor.slot import Phase, Slot
 
@@ -28,8 +28,8 @@ class NeonizeEngine:
 
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
-        self._mailbox = Mailbox(settings.max_queued_events)
-        self._registry = SessionRegistry(settings, self._mailbox)
+        self._event_queue = EventQueue(settings.max_queued_events)
+        self._registry = SessionRegistry(settings, self._event_queue)
         self._maintenance: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -73,11 +73,11 @@ class NeonizeEngine:
         if self._maintenance is not None:
             self._maintenance.cancel()
         await self._registry.close()
-        self._mailbox.close()
+        self._event_queue.close()
 
     def events(self) -> AsyncIterator[Event]:
         self._keep_running()
-        return self._mailbox.events()
+        return self._event_queue.events()
 
     def hosts(self) -> list[HostInfo]:
         return self._registry.fleet.infos()

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from whatsapp.engine import EngineError, EngineSettings
 from whatsapp.engine.commands import Start, Stop
+from whatsapp.engine.event_queue import EventQueue
 from whatsapp.engine.events import (
     ConnectFailed,
     Event,
     Stopped,
 )
-from whatsapp.engine.mailbox import Mailbox
 from whatsapp.engine.store import store_problem
 from whatsapp.engine.supervisor.background import Background
 from whatsapp.engine.supervisor.fleet import Fleet
@@ -29,12 +29,12 @@ class Placement:
     """Puts sessions into hosts, moves them, and lets them go. Every step may be overtaken by a stop or by
     the session's terminal event; each checks the phase again after it has waited."""
 
-    def __init__(self, settings: EngineSettings, mailbox: Mailbox, fleet: Fleet) -> None:
+    def __init__(self, settings: EngineSettings, event_queue: EventQueue, fleet: Fleet) -> None:
         self.slots: dict[str, Slot] = {}
         self.fleet = fleet
-        self.background = Background(on_failure=mailbox.fail)
+        self.background = Background(on_failure=event_queue.fail)
         self._settings = settings
-        self._mailbox = mailbox
+        self._event_queue = event_queue
         self._closing = False
         self._loading = asyncio.Semaphore(settings.pairings_at_once)
 
@@ -80,7 +80,7 @@ class Placement:
         await self._wait_for_answers(slot)
         await self._leave_host(slot, "its session moved to a shard")
         for answer in slot.refuse_unanswered():
-            self._mailbox.put(answer)
+            self._event_queue.put(answer)
         if slot.phase is not Phase.MOVING:
             return
         slot.phase = Phase.STARTING
@@ -161,7 +161,7 @@ class Placement:
             return
         slot.phase = Phase.ENDING
         slot.interrupted.set()
-        self._mailbox.put(event)
+        self._event_queue.put(event)
         self.background.spawn(self._finish(slot))
 
     async def _finish(self, slot: Slot, *, quiet: bool = False) -> None:
@@ -205,11 +205,11 @@ class Placement:
         if self.slots.get(slot.session) is slot:
             del self.slots[slot.session]
         for event in slot.refuse_waiting():
-            self._mailbox.put(event)
+            self._event_queue.put(event)
         slot.answer_logout("the session was stopped")
         slot.released.set()
         if say_stopped:
-            self._mailbox.put(Stopped(slot.session))
+            self._event_queue.put(Stopped(slot.session))
 
     def _give_up_after(self, slot: Slot, seconds: float, reason: str) -> None:
         loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from whatsapp.engine import EngineError, EngineSettings
 from whatsapp.engine.commands import CheckNumbers, Logout, RequestPairingCode, Send
+from whatsapp.engine.event_queue import EventQueue
 from whatsapp.engine.events import (
     BREAKS_AGAIN,
     TERMINAL_EVENTS,
@@ -24,7 +25,6 @@ from whatsapp.engine.events import (
     SessionEvent,
     Stopped,
 )
-from whatsapp.engine.mailbox import Mailbox
 from whatsapp.engine.protocol import Message
 from whatsapp.engine.supervisor.fleet import Fleet
 from whatsapp.engine.supervisor.placement import Placement
@@ -37,11 +37,11 @@ logger = logging.getLogger("whatsapp.engine")
 class SessionRegistry(Placement):
     """Handles the hosts' events: keeps each session's phase, and passes on what the pool is to know."""
 
-    def __init__(self, settings: EngineSettings, mailbox: Mailbox) -> None:
+    def __init__(self, settings: EngineSettings, event_queue: EventQueue) -> None:
         fleet = Fleet(
-            settings, on_message=self._handle_message, on_exit=self._host_gone, on_start=mailbox.put
+            settings, on_message=self._handle_message, on_exit=self._host_gone, on_start=event_queue.put
         )
-        super().__init__(settings, mailbox, fleet)
+        super().__init__(settings, event_queue, fleet)
 
     def send(self, slot: Slot, command: Send | CheckNumbers | RequestPairingCode | Logout) -> None:
         """Hand a command to the session's host. Raises EngineError while it is between two hosts."""
@@ -52,7 +52,7 @@ class SessionRegistry(Placement):
         slot.host.send(command)
 
     async def _handle_message(self, host: HostProcess, message: Message) -> None:
-        await self._mailbox.room()
+        await self._event_queue.room()
         if not isinstance(message, get_args(SessionEvent)):
             logger.error("%s sent a %s, which is not for a host", host.id, type(message).__name__)
             return
@@ -77,12 +77,12 @@ class SessionRegistry(Placement):
         else:
             if isinstance(event, Sent | SendFailed | NumbersChecked):
                 slot.answer(event.ref)
-            self._mailbox.put(event)
+            self._event_queue.put(event)
 
     def _qr_code(self, slot: Slot, event: QrCode) -> None:
         slot.set_timer(None)
         if slot.phase is Phase.PAIRING:
-            self._mailbox.put(event)
+            self._event_queue.put(event)
         elif slot.host is not None and slot.host.kind == "shard":
             # The library removes a device from its store a moment after it has said so: the store was
             # looked at in between. The library cannot end what it has begun, so the shard is replaced.
@@ -103,7 +103,7 @@ class SessionRegistry(Placement):
                 self.send(slot, slot.waiting.popleft())
         else:
             return
-        self._mailbox.put(event)
+        self._event_queue.put(event)
 
     def _disconnected(self, slot: Slot, event: Disconnected) -> None:
         if slot.phase in (Phase.LINKED, Phase.STARTING):
@@ -113,7 +113,7 @@ class SessionRegistry(Placement):
                 self._end_with(slot, ConnectFailed(slot.session, reason, permanent=False))
                 return
             self._give_up_after(slot, self._settings.reconnect_grace, "the connection did not come back")
-            self._mailbox.put(event)
+            self._event_queue.put(event)
 
     async def _host_gone(self, host: HostProcess, event: HostExited) -> None:
         lost = []
@@ -122,11 +122,11 @@ class SessionRegistry(Placement):
             slot.answer_logout("its host process ended")
             if slot.phase is Phase.MOVING:
                 for answer in slot.refuse_unanswered():
-                    self._mailbox.put(answer)
+                    self._event_queue.put(answer)
             elif slot.phase not in (Phase.ENDING, Phase.STOPPING):
                 lost.append(slot.session)
                 self._release(slot)
-        self._mailbox.put(HostExited(event.host, event.pid, lost, event.reason))
+        self._event_queue.put(HostExited(event.host, event.pid, lost, event.reason))
         if not self._closing:
             self.background.spawn(self.fill_spares())
 

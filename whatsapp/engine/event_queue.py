@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from whatsapp.engine.events import Event
 
 
-class Mailbox:
+class EventQueue:
     """Events in order. Events of hosts wait for room; those of the engine itself always fit, because there
     are at most a few for each session."""
 

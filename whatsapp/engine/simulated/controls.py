@@ -22,26 +22,26 @@ from whatsapp.engine.simulated.core import Core
 from whatsapp.engine.simulated.store import Device, lid_of, write_device
 
 
-class World(Core):
-    """The handles by which a test steers the engine."""
+class Controls(Core):
+    """What a test can make happen to a session."""
 
     def scan(self, session: str, phone: str, push_name: str = "Salon") -> None:
         """Scan the QR code that is shown, with the phone of this number. Raises EngineError without one."""
-        line = self._held(session)
-        if line.device is not None or line.qr_codes == 0:
+        held = self._held(session)
+        if held.device is not None or held.qr_codes == 0:
             raise EngineError("No QR code is shown.")
         number = self._last_device[phone] = self._last_device.get(phone, 0) + 1
-        line.device = Device(phone, number, push_name)
-        line.pairing_code = None
-        write_device(line.store_path, line.device)
+        held.device = Device(phone, number, push_name)
+        held.pairing_code = None
+        write_device(held.store_path, held.device)
         self._log_in(session)
 
     def type_code(self, session: str, code: str) -> None:
         """Type a pairing code on the phone it was made for. Raises EngineError when it is not the one."""
-        line = self._held(session)
-        if line.pairing_code is None or code != line.pairing_code:
+        held = self._held(session)
+        if held.pairing_code is None or code != held.pairing_code:
             raise EngineError("The code is not valid.")
-        self.scan(session, line.pairing_phone)
+        self.scan(session, held.pairing_phone)
 
     def skip_code(self, session: str) -> None:
         """Let the QR code that is shown run out now."""
@@ -54,29 +54,29 @@ class World(Core):
         self._connected(session)
         message_id = f"3A{secrets.token_hex(9).upper()}"
         lid = lid_of(phone or "79990000000")
-        self._mailbox.put(Incoming(session, message_id, phone, lid, text, note, time.time()))
+        self._event_queue.put(Incoming(session, message_id, phone, lid, text, note, time.time()))
         return message_id
 
     def deliver(self, session: str, *message_ids: str) -> None:
         """Let the recipient's phone receive these messages."""
-        self._mailbox.put(Receipt(session, list(message_ids), "delivered", time.time()))
+        self._event_queue.put(Receipt(session, list(message_ids), "delivered", time.time()))
 
     def read(self, session: str, *message_ids: str) -> None:
         """Let the recipient open the chat."""
-        self._mailbox.put(Receipt(session, list(message_ids), "read", time.time()))
+        self._event_queue.put(Receipt(session, list(message_ids), "read", time.time()))
 
     def drop(
         self, session: str, reason: str = "the connection was lost", *, back_after: float | None = 0.0
     ) -> None:
         """Cut the line; it comes back after `back_after` seconds times `pace`, or with None not in time."""
-        line = self._connected(session)
-        line.connected = False
-        early = time.monotonic() - line.connected_at < self._stable_after * self._pace
-        line.quick_losses = line.quick_losses + 1 if early else 0
-        if line.quick_losses > self._quick_returns:
+        held = self._connected(session)
+        held.connected = False
+        early = time.monotonic() - held.connected_at < self._stable_after * self._pace
+        held.quick_losses = held.quick_losses + 1 if early else 0
+        if held.quick_losses > self._quick_returns:
             self._end(session, ConnectFailed(session, f"{BREAKS_AGAIN}: {reason}", permanent=False))
             return
-        self._mailbox.put(Disconnected(session, reason))
+        self._event_queue.put(Disconnected(session, reason))
         if back_after is None:
             self._later(session, self._reconnect_grace, self._give_up)
         else:
@@ -104,8 +104,8 @@ class World(Core):
         host = self._held(session).host
         lost = sorted(host.sessions)
         for name in lost:
-            self._lines.pop(name).set_timer(None)
+            self._sessions.pop(name).set_timer(None)
         if host in self._hosts.running:
             self._hosts.running.remove(host)
-        self._mailbox.put(HostExited(host.id, host.pid, lost, reason))
+        self._event_queue.put(HostExited(host.id, host.pid, lost, reason))
         return lost
