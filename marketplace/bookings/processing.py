@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
 from marketplace.bookings import decisions, messages, records, reminders, rows, wording
@@ -15,8 +16,9 @@ log = structlog.get_logger("bookings")
 RESOURCE = "record"
 
 
+@transaction.atomic
 def apply(webhook: InboundWebhook) -> bool:
-    """Apply a stored webhook in the caller's transaction; False when it changes nothing.
+    """Apply a stored webhook; False when it changes nothing.
 
     Bookings are followed whatever is switched on, so that the first message after a switch is the right one.
     """

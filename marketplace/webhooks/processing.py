@@ -36,8 +36,8 @@ LIFECYCLE = replace(WEBHOOKS, name="lifecycle", where=Q(kind=InboundWebhook.Kind
 BOOKINGS = replace(WEBHOOKS, name="bookings", where=Q(kind=InboundWebhook.Kind.ENTITY))
 MAX_TRACEBACK = 8000
 
-Effect = Callable[..., bool]
-EFFECTS_OF: dict[str, Effect] = {
+Effect = Callable[[InboundWebhook], bool]
+CHANGES: dict[str, Callable[..., bool]] = {
     "uninstall": lifecycle.request_uninstall,
     "freeze": lifecycle.freeze,
     "payment": lifecycle.record_payment,
@@ -70,14 +70,22 @@ def replay(*, webhook: InboundWebhook) -> None:
 
 def has_effect(*, kind: str, name: str) -> bool:
     """Whether a webhook of this kind and name does anything; the others are stored, and marked so."""
-    if kind == InboundWebhook.Kind.ENTITY:
-        return name.partition(".")[0] == bookings.RESOURCE or name in details.NAMES
-    return name in EFFECTS_OF
+    return _effect_of(kind, name) is not None
+
+
+def _effect_of(kind: str, name: str) -> Effect | None:
+    if kind == InboundWebhook.Kind.LIFECYCLE:
+        return _change_status if name in CHANGES else None
+    if name.partition(".")[0] == bookings.RESOURCE:
+        return bookings.apply
+    return _refresh_details if name in details.NAMES else None
 
 
 def _apply_claimed(webhook: InboundWebhook) -> None:
     try:
-        state = State.APPLIED if _apply(webhook) else State.IGNORED
+        effect = _effect_of(webhook.kind, webhook.name)
+        applied = effect is not None and webhook.salon_id is not None and effect(webhook)
+        state = State.APPLIED if applied else State.IGNORED
         WEBHOOKS.finish(webhook, state=state, applied_at=timezone.now(), next_attempt_at=None)
     except ClaimLost as error:
         log.warning("webhook took longer than its claim", webhook=webhook.pk, cause=str(error))
@@ -90,18 +98,14 @@ def _apply_claimed(webhook: InboundWebhook) -> None:
         )
 
 
-def _apply(webhook: InboundWebhook) -> bool:
-    if webhook.salon_id is None or not has_effect(kind=webhook.kind, name=webhook.name):
-        return False
-    if webhook.name in details.NAMES:
-        return details.refresh(webhook.salon_id)
-    if webhook.kind == InboundWebhook.Kind.ENTITY:
-        with transaction.atomic():
-            return bookings.apply(webhook)
-    effect = EFFECTS_OF[webhook.name]
-    with transaction.atomic():
-        company = lifecycle.locked(webhook.salon_id)
-        return effect(company, by="yclients webhook") if company else False
+def _refresh_details(webhook: InboundWebhook) -> bool:
+    return details.refresh(webhook.salon_id) if webhook.salon_id else False
+
+
+@transaction.atomic
+def _change_status(webhook: InboundWebhook) -> bool:
+    company = lifecycle.locked(webhook.salon_id) if webhook.salon_id else None
+    return CHANGES[webhook.name](company, by="yclients webhook") if company else False
 
 
 def _record_failure(webhook: InboundWebhook, error: Exception) -> None:

@@ -67,7 +67,7 @@ def test_a_failed_effect_is_kept_with_its_traceback_and_can_be_replayed(
 ) -> None:
     company = make_active()
     with monkeypatch.context() as hook:
-        hook.setitem(processing.EFFECTS_OF, "freeze", broken)
+        hook.setitem(processing.CHANGES, "freeze", broken)
         assert post(lifecycle_body("freeze")).status_code == 200
     kept = InboundWebhook.objects.get()
     assert (kept.state, kept.attempts) == ("failed", 1)
@@ -88,7 +88,7 @@ def test_an_effect_is_applied_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatc
         lifecycle.uninstall(company, by=by)
         return broken()
 
-    monkeypatch.setitem(processing.EFFECTS_OF, "uninstall", half)
+    monkeypatch.setitem(processing.CHANGES, "uninstall", half)
     post(lifecycle_body("uninstall"))
     company = Company.objects.get()
     assert (company.status, bool(company.api_key)) == ("active", True)
@@ -99,7 +99,7 @@ def test_after_many_failures_a_webhook_is_dead_and_waits_for_a_person(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_active()
-    monkeypatch.setitem(processing.EFFECTS_OF, "freeze", broken)
+    monkeypatch.setitem(processing.CHANGES, "freeze", broken)
     post(lifecycle_body("freeze"))
     kept = InboundWebhook.objects.get()
     for _attempt in range(processing.WEBHOOKS.max_attempts):
