@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from marketplace.models import Company, RegistrationCheck
-from marketplace.salons import access
+from marketplace.salons import access, ownership
 from onboarding.tokens import Registrant
 from whatsapp.models import Session
 
@@ -108,3 +108,9 @@ def acting(registrant: Registrant) -> TokenScope:
 def seconds_until(moment: datetime) -> float:
     """Seconds from now to `moment`, negative when it has passed."""
     return (moment - datetime.now(UTC)).total_seconds()
+
+
+def owner_name(scope: TokenScope, registrant: Registrant) -> str:
+    """The name of the person whose link the token comes from, as YClients says it; empty when unknown."""
+    owner = ownership.owner_of(scope.company)
+    return owner.name if registrant.holder in (None, ownership.digest_of(owner)) else ""

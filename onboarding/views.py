@@ -89,7 +89,9 @@ def onboarding(request: HttpRequest) -> HttpResponse:
         return pages.error("no_token")
     try:
         registrant = tokens.verify(token)
-        picture = page_actions.look(registrant, viewed=request.method == "GET")
+        # Opening the page starts no codes: it names the salon and its owner, and asks first.
+        scope = token_scope.load(registrant)
+        picture = page_actions.look(registrant, viewed=False)
     except (tokens.InvalidToken, token_scope.TokenRevoked) as error:
         return _refuse("invalid_token", reason=str(error))
     except django.db.Error as error:
@@ -102,7 +104,8 @@ def onboarding(request: HttpRequest) -> HttpResponse:
         "texts": page_texts.texts(),
         "marketplacePage": settings.YCLIENTS_MARKETPLACE_PAGE,
     }
-    return pages.render("onboarding/page.html", {"start": start, "picture": picture})
+    owner = token_scope.owner_name(scope, registrant)
+    return pages.render("onboarding/page.html", {"start": start, "picture": picture, "owner": owner})
 
 
 def _refuse(word: str, **details: Any) -> HttpResponse:

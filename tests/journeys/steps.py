@@ -42,6 +42,16 @@ def press_connect(page: Page, system: Deployment, salon: Salon) -> None:
     page.goto(system.yclients.url)
     page.locator(f'form[action$="/salons/{salon.id}/connect"] button').click()
     expect(page.locator("#steps")).to_be_visible()
+    confirm(page)
+
+
+def confirm(page: Page) -> None:
+    """The owner reads whose salon it is and goes on; a salon that is linked already asks nothing."""
+    # One of the panels is shown as soon as the page's script has run.
+    expect(page.locator("main > section:visible")).to_have_count(1)
+    if page.locator("#panel-confirm").is_visible():
+        page.locator("#confirm").click()
+        expect(page.locator("#panel-confirm")).to_be_hidden()
 
 
 def qr_from_pixels(page: Page) -> str:

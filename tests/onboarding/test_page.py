@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from marketplace.models import Company
 from tests.onboarding.visitors import Visitor, forgeries
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,11 +37,14 @@ def test_the_page_holds_what_its_script_needs(moscow: Visitor) -> None:
     assert "Барбершоп на Тверской" in response.content.decode()
 
 
-def test_opening_the_page_asks_for_codes(moscow: Visitor) -> None:
-    open_page(moscow.token)
+def test_opening_the_page_names_salon_and_owner_and_starts_no_codes(moscow: Visitor) -> None:
+    Company.objects.update(marketplace_user_name="Андрей <Иванов>")
+    page = open_page(moscow.token).content.decode()
+    assert "Андрей &lt;Иванов&gt; открыл" in page
+    assert 'id="confirm"' in page
     session = moscow.session
-    assert session.wanted == "linked"
-    assert session.pairing_requested_at
+    assert session.wanted == "stopped"
+    assert session.pairing_requested_at is None
 
 
 @pytest.mark.parametrize("status", ["uninstalled", "frozen"])

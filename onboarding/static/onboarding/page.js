@@ -2,7 +2,7 @@
 
 import { Channel } from "./channel.js";
 import { LinkPanel } from "./link.js";
-import { View } from "./view.js";
+import { View, panelFor } from "./view.js";
 
 const ASK_ACTIVATION_MS = 6000; // the server activates by itself; the page asks when it hears nothing
 const NOTICE_MS = 8000;
@@ -58,7 +58,7 @@ function explain({ event, code, message }) {
     document.getElementById("retry-activation").disabled = false;
     // A running activation tells its result by itself.
     if (code !== "activation_running") say(message || texts.noNetwork);
-  } else if (code !== "too_soon") {
+  } else if (!["too_soon", "logged_out"].includes(code)) { // a lost link is told above the next code
     say(message || texts.noNetwork);
   }
 }
@@ -106,6 +106,31 @@ for (const button of document.querySelectorAll("[data-language]")) {
   });
 }
 
+// Codes begin with the channel, so it begins when the person has confirmed the salon; a reload asks no more.
+const confirmation = { name: `confirmed:${sessionId}`, value: token.split(".").at(-1) };
+
+function isConfirmed() {
+  try {
+    return sessionStorage.getItem(confirmation.name) === confirmation.value;
+  } catch (error) {
+    return false; // no storage: a reload asks again
+  }
+}
+
+function begin() {
+  take(start.picture);
+  if (picture.companyStatus !== "uninstalled") channel.start();
+}
+
+document.getElementById("confirm").addEventListener("click", () => {
+  try {
+    sessionStorage.setItem(confirmation.name, confirmation.value);
+  } catch (error) {
+    console.info("no storage: a reload will ask again", error.name);
+  }
+  begin();
+});
+
 cleanAddress();
-take(start.picture);
-if (picture.companyStatus !== "uninstalled") channel.start();
+if (panelFor(start.picture) === "link" && !isConfirmed()) view.renderConfirm();
+else begin();

@@ -1,7 +1,7 @@
 // What the page shows for a picture: which step, which panel, which words.
 
 const $ = (id) => document.getElementById(id);
-const PANELS = ["link", "activate", "done", "trouble"];
+const PANELS = ["confirm", "link", "activate", "done", "trouble"];
 const STEPS = ["link", "activate", "done"];
 const STANDSTILL = ["conflict", "banned", "failed"];
 const TONES = {
@@ -11,7 +11,7 @@ const TONES = {
 };
 
 export function panelFor(picture) {
-  if (["uninstalled", "frozen"].includes(picture.companyStatus)) return "trouble";
+  if (["uninstalled", "frozen"].includes(picture.companyStatus) || picture.disputed) return "trouble";
   if (!picture.linked) return picture.status === "banned" ? "trouble" : "link";
   if (STANDSTILL.includes(picture.status)) return "trouble";
   return picture.activation.status === "active" ? "done" : "activate";
@@ -37,6 +37,8 @@ export class View {
     if (panel === "activate") this.renderActivation(picture);
     if (panel === "done") this.renderDone(picture);
     if (panel === "trouble") this.renderTrouble(picture);
+    $("branches").textContent = picture.branches;
+    $("branches").hidden = !picture.branches;
     this.show(panel);
   }
 
@@ -92,13 +94,23 @@ export class View {
 
   renderTrouble(picture) {
     const gone = { uninstalled: this.texts.removed, frozen: this.texts.suspended }[picture.companyStatus];
-    $("trouble-title").textContent = gone || this.texts[picture.status];
+    const disputed = picture.disputed && !gone;
+    $("trouble-title").textContent = gone || (disputed ? this.texts.disputed : this.texts[picture.status]);
     $("trouble-text").textContent = gone ? picture.activation.message : picture.message;
-    $("trouble-phone").textContent = gone ? "" : picture.phoneFormatted;
-    $("trouble-link").href = this.marketplacePage;
-    const canAct = !gone && ["conflict", "failed"].includes(picture.status);
+    $("trouble-phone").textContent = gone || disputed ? "" : picture.phoneFormatted;
+    $("trouble-link").href = picture.paymentUrl || this.marketplacePage;
+    $("trouble-link").textContent = picture.paymentUrl ? this.texts.pay : this.texts.back;
+    const canAct = !gone && !disputed && ["conflict", "failed"].includes(picture.status);
     const again = picture.status === "conflict" ? this.texts.useHere : this.texts.connectAgain;
     this.setAction(canAct ? again : "", () => this.onConnectAgain());
+  }
+
+  // Before any code is asked for: whose salon is it? The server has written the words.
+  renderConfirm() {
+    this.renderSteps("link", false);
+    $("salon").textContent = "";
+    $("status").classList.add("hidden-text");
+    this.show("confirm");
   }
 
   renderExpired() {
@@ -107,6 +119,7 @@ export class View {
     $("trouble-text").textContent = this.texts.expired;
     $("trouble-phone").textContent = "";
     $("trouble-link").href = this.marketplacePage;
+    $("trouble-link").textContent = this.texts.back;
     this.setAction("", null);
     $("status").classList.add("hidden-text");
     this.show("trouble");
