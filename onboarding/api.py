@@ -1,16 +1,25 @@
 """The page's HTTP API: what it does while its live channel is down, and what other clients use."""
 
-from django.http import HttpRequest, JsonResponse
+import asyncio
+from typing import Any
+
 from django.utils import timezone
 from django.utils.translation import gettext
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 
+from config.shared.thread_budgets import OUTGOING, PAGES
 from marketplace.models import Company, MarketplaceEvent
 from marketplace.salons import activation
 from onboarding import codes, page_actions, token_scope
-from onboarding.endpoints import ApiError, bearer, endpoint, json_body, verified
+from onboarding.api_base import PageApiView, registrant_of
+from onboarding.api_errors import ApiError
 from onboarding.token_scope import TokenRevoked, TokenScope
+from onboarding.tokens import Registrant
 
 REGISTRATION_LASTS = 60  # minutes from the arrival to the activation
+ACTIVATION_PATIENCE = 8.0  # seconds that a page waits for the result; the work itself goes on
 ACTIVATION_ERRORS: dict[type[activation.ActivationError], tuple[int, str]] = {
     activation.NotConnected: (409, "not_connected"),
     activation.AlreadyRunning: (409, "activation_running"),
@@ -20,45 +29,79 @@ ACTIVATION_ERRORS: dict[type[activation.ActivationError], tuple[int, str]] = {
 }
 
 
-@endpoint("GET")
-def status(request: HttpRequest, session_id: str) -> JsonResponse:
+class StatusView(PageApiView):
     """The current snapshot of `company_<salon_id>`; 404 for a salon that is not the token's."""
-    registrant = bearer(request)
-    if session_id not in {f"company_{salon_id}" for salon_id in registrant.salon_ids}:
-        raise ApiError(404, "not_found")
-    return JsonResponse({**page_actions.look(registrant), "session_id": session_id})
+
+    http_method_names = ("get",)
+
+    async def get(self, request: Request, session_id: str) -> Response:
+        registrant: Registrant = request.user  # type: ignore[assignment]
+        if session_id not in {f"company_{salon_id}" for salon_id in registrant.salon_ids}:
+            raise ApiError(404, "not_found")
+        picture = await PAGES.run(page_actions.look, registrant)
+        return Response({**picture, "session_id": session_id})
 
 
-@endpoint("POST")
-async def qr(request: HttpRequest) -> JsonResponse:
+class QrView(PageApiView):
     """A QR text to show; `{"renew": true}` asks for one that nobody has seen yet."""
-    registrant = bearer(request)
-    text, expires_in = await codes.fresh_qr(registrant, renew=json_body(request).get("renew") is True)
-    return JsonResponse(
-        {"success": True, "qr": text, "session_id": registrant.session_name, "expires_in": expires_in}
-    )
+
+    http_method_names = ("post",)
+
+    async def post(self, request: Request) -> Response:
+        registrant: Registrant = request.user  # type: ignore[assignment]
+        text, expires_in = await codes.fresh_qr(registrant, renew=self.body_of(request).get("renew") is True)
+        return Response(
+            {"success": True, "qr": text, "session_id": registrant.session_name, "expires_in": expires_in}
+        )
 
 
-@endpoint("POST")
-async def pairing_code(request: HttpRequest) -> JsonResponse:
+class PhoneSerializer(serializers.Serializer[Any]):
+    """A phone number as a person typed it, in any spelling; a bare number is taken for its digits."""
+
+    phoneNumber = serializers.CharField(max_length=page_actions.PHONE_MOST)  # noqa: N815  the page's name
+
+
+class PairingCodeView(PageApiView):
     """A pairing code for `{"phoneNumber": "+7 999 …"}`, to type in WhatsApp on that phone."""
-    registrant = bearer(request)
-    phone = json_body(request).get("phoneNumber")
-    if isinstance(phone, int) and not isinstance(phone, bool):
-        phone = str(phone)
-    if not isinstance(phone, str) or len(phone) > 40:
-        raise ApiError(400, "invalid_phone")
-    code, expires_in = await codes.pairing_code(registrant, phone=phone)
-    return JsonResponse({"success": True, "code": code, "expires_in": expires_in})
+
+    http_method_names = ("post",)
+
+    async def post(self, request: Request) -> Response:
+        given = PhoneSerializer(data=self.body_of(request))
+        if not given.is_valid():
+            raise ApiError(400, "invalid_phone")
+        registrant: Registrant = request.user  # type: ignore[assignment]
+        code, expires_in = await codes.pairing_code(registrant, phone=given.validated_data["phoneNumber"])
+        return Response({"success": True, "code": code, "expires_in": expires_in})
 
 
-@endpoint("POST")
-def activate(request: HttpRequest) -> JsonResponse:
+class ActivateView(PageApiView):
     """The activation's result for `{"token": …}`; starts the activation when nobody has yet."""
-    token = json_body(request).get("token")
-    if not token:
-        raise ApiError(400, "token_required", error="Token required")
-    registrant = verified(token if isinstance(token, str) else "")
+
+    http_method_names = ("post",)
+    authentication_classes = ()  # the token is in the body
+    permission_classes = ()
+
+    async def post(self, request: Request) -> Response:
+        token = self.body_of(request).get("token")
+        if not token:
+            raise ApiError(400, "token_required", error="Token required")
+        registrant = registrant_of(token)
+        scope = await PAGES.run(_ready_scope, registrant)
+        result = await _result(scope)
+        return Response(
+            {
+                "success": True,
+                "message": gettext("The integration is active."),
+                "company_id": registrant.company_id,
+                "salon_id": registrant.salon_id,
+                "yclients_response": result.yclients_response,
+                "redirect_url": result.redirect_url,
+            }
+        )
+
+
+def _ready_scope(registrant: Registrant) -> TokenScope:
     try:
         scope = token_scope.load(registrant)
     except TokenRevoked as error:
@@ -66,17 +109,7 @@ def activate(request: HttpRequest) -> JsonResponse:
     if not scope.may_act:
         raise TokenRevoked("the salon has removed the application")
     _check_age(registrant.salon_id)
-    result = _activate_all(scope)
-    return JsonResponse(
-        {
-            "success": True,
-            "message": gettext("The integration is active."),
-            "company_id": registrant.company_id,
-            "salon_id": registrant.salon_id,
-            "yclients_response": result.yclients_response,
-            "redirect_url": result.redirect_url,
-        }
-    )
+    return scope
 
 
 def _check_age(salon_id: int) -> None:
@@ -99,17 +132,27 @@ def _check_age(salon_id: int) -> None:
         )
 
 
+# Activations that go on though their page waits no longer; the loop itself keeps no task alive.
+_running: set["asyncio.Task[Any]"] = set()
+
+
+async def _result(scope: TokenScope) -> activation.ActivationResult:
+    task = asyncio.create_task(OUTGOING.run(_activate_all, scope), name="activate")
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    done, _waiting = await asyncio.wait({task}, timeout=ACTIVATION_PATIENCE)
+    if not done:
+        raise ApiError(409, "activation_running")
+    try:
+        return task.result()
+    except activation.ActivationError as error:
+        status, code = ACTIVATION_ERRORS[type(error)]
+        raise ApiError(status, code, error=gettext(error.message) if error.message else "") from error
+
+
 def _activate_all(scope: TokenScope) -> activation.ActivationResult:
-    """Activate every salon of the token, the named one first; its result is the answer."""
-    others = [company for company in scope.companies if company.pk != scope.company.pk]
-    others = [company for company in others if company.status != Company.Status.UNINSTALLED]
-    results, refusals = [], []
-    for company in [scope.company, *others]:
-        try:
-            results.append(activation.activate(company=company, cause="page"))
-        except activation.ActivationError as error:
-            refusals.append(error)
-    if refusals:
-        status_code, code = ACTIVATION_ERRORS[type(refusals[0])]
-        raise ApiError(status_code, code, error=gettext(refusals[0].message) if refusals[0].message else "")
-    return results[0]
+    """Activate the salon that the token names first; a worker does the others, failed ones once more."""
+    for company in scope.companies:
+        if company.pk != scope.company.pk and company.status == Company.Status.ACTIVATION_FAILED:
+            activation.request_retry(company=company, cause="page")
+    return activation.activate(company=scope.company, cause="page")

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from config.shared.database import in_thread
 from onboarding import page_actions, token_scope
-from onboarding.endpoints import ApiError
+from onboarding.api_errors import ApiError
 from onboarding.tokens import Registrant
 from whatsapp.models import Session
 from whatsapp.sessions import services

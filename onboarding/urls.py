@@ -14,9 +14,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("marketplace/onboarding", views.onboarding, name="onboarding"),
     path("privacy", legal.privacy, name="privacy"),
     path("terms", legal.terms, name="terms"),
-    path("marketplace/activate", api.activate, name="activate"),
-    path("marketplace/api/status/<str:session_id>", api.status, name="status"),
-    path("marketplace/api/qr", api.qr, name="qr"),
-    path("marketplace/api/pairing-code", api.pairing_code, name="pairing-code"),
+    path("marketplace/activate", api.ActivateView.as_view(), name="activate"),
+    path("marketplace/api/status/<str:session_id>", api.StatusView.as_view(), name="status"),
+    path("marketplace/api/qr", api.QrView.as_view(), name="qr"),
+    path("marketplace/api/pairing-code", api.PairingCodeView.as_view(), name="pairing-code"),
 ]
 websocket_urlpatterns = [path("ws/marketplace/", OnboardingConsumer.as_asgi())]

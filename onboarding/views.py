@@ -21,7 +21,7 @@ from onboarding import (
     token_scope,
     tokens,
 )
-from onboarding.endpoints import ApiError
+from onboarding.api_errors import ApiError
 from onboarding.pages import page
 
 log = structlog.get_logger("onboarding")
@@ -143,5 +143,4 @@ def _problem(request: HttpRequest, word: str) -> HttpResponse:
     if not request.path.startswith(JSON_PATHS):
         return pages.error(word)
     status, title, _text = pages.ERRORS[word]
-    body: JsonResponse = ApiError(status, word, error=str(title)).response()
-    return body
+    return JsonResponse(ApiError(status, word, error=str(title)).body(), status=status)

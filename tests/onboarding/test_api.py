@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from marketplace.models import Company, MarketplaceEvent
 from marketplace.salons import activation
-from onboarding import codes
+from onboarding import api, codes
 from tests.onboarding.visitors import PHONE, Visitor, forgeries
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -311,12 +311,14 @@ def test_why_it_was_not_activated(
     assert body["error"] == "YClients отклонил активацию."
 
 
-def test_every_salon_of_the_token_is_activated(moscow: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_activates_its_first_salon_and_leaves_failed_others_to_the_worker(
+    moscow: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from onboarding import tokens
     from tests.onboarding.visitors import arrive
 
     branch = arrive(99, "Второй филиал")
-    Company.objects.filter(pk=branch.company.pk).update(session=moscow.session)
+    Company.objects.filter(pk=branch.company.pk).update(session=moscow.session, status="activation_failed")
     asked = []
 
     def note(*, company: Company, cause: str) -> activation.ActivationResult:
@@ -326,7 +328,26 @@ def test_every_salon_of_the_token_is_activated(moscow: Visitor, monkeypatch: pyt
     monkeypatch.setattr(activation, "activate", note)
     token = tokens.issue(company=moscow.company, companies=[moscow.company, branch.company])
     assert moscow.post(ACTIVATE, {"token": token}).json()["salon_id"] == 307626
-    assert asked == [(307626, "page"), (99, "page")]
+    assert asked == [(307626, "page")]
+    branch.company.refresh_from_db()
+    assert branch.company.status == "pending_whatsapp"
+
+
+def test_a_page_does_not_wait_for_a_slow_activation_which_goes_on(
+    moscow: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go, ended = threading.Event(), threading.Event()
+
+    def slow(**_arguments: Any) -> None:
+        let_go.wait(30)
+        ended.set()
+        raise activation.NotAwaiting("over")
+
+    monkeypatch.setattr(activation, "activate", slow)
+    monkeypatch.setattr(api, "ACTIVATION_PATIENCE", 0.1)
+    refused(moscow.post(ACTIVATE, {"token": moscow.token}), 409, "activation_running")
+    let_go.set()
+    assert ended.wait(30)
 
 
 # --- waiting ---
