@@ -137,6 +137,8 @@ class ForwardedMessage(models.Model):
         ]
         indexes = [
             models.Index(fields=["forwarding", "id"], condition=Q(state="due"), name="forwarded_queue"),
+            # Counts of what was given up, for metrics and support staff.
+            models.Index(fields=["-id"], condition=Q(state="dead"), name="forwarded_dead"),
         ]
 
     def __str__(self) -> str:
