@@ -44,7 +44,11 @@ SECRET_KEY_FALLBACKS: list[str] = [
 FIELD_ENCRYPTION_KEYS: list[str] = [
     key.strip() for key in env.list("FIELD_ENCRYPTION_KEYS", default=[]) if key.strip()
 ] or [key for key in [_made.get("field_encryption_key", "")] if key]
-JWT_SECRET = env.str("JWT_SECRET", default="") or f"onboarding-token:{SECRET_KEY}"
+_jwt_secret = env.str("JWT_SECRET", default="")
+JWT_SECRET = _jwt_secret or f"onboarding-token:{SECRET_KEY}"
+JWT_SECRET_FALLBACKS: list[str] = [
+    key.strip() for key in env.list("JWT_SECRET_FALLBACKS", default=[]) if key.strip()
+] or [f"onboarding-token:{key}" for key in SECRET_KEY_FALLBACKS if not _jwt_secret]
 
 # --- YClients, or Altegio: the same platform under another brand -----------------------------------
 PLATFORM = env.str("YCLIENTS_BRAND", default="yclients").lower()
@@ -310,7 +314,7 @@ LOGGING = logging_settings(
     LOG_LEVEL,
     pretty=DEBUG,
     secrets=[
-        *(SECRET_KEY, *SECRET_KEY_FALLBACKS, JWT_SECRET),
+        *(SECRET_KEY, *SECRET_KEY_FALLBACKS, JWT_SECRET, *JWT_SECRET_FALLBACKS),
         *(YCLIENTS_PARTNER_TOKEN, HEALTH_CHECK_TOKEN, *FIELD_ENCRYPTION_KEYS),
     ],
 )

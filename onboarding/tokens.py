@@ -1,12 +1,13 @@
 """The onboarding token: a JWT by which a page has power over exactly its own salons, for one hour."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from rest_framework_simplejwt.backends import TokenBackend
-from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import Token
 
 from marketplace.models import Company
@@ -27,7 +28,21 @@ class RegistrationToken(Token):
 
     @property
     def token_backend(self) -> TokenBackend:
-        return TokenBackend("HS256", signing_key=settings.JWT_SECRET)
+        return _Backend("HS256", signing_key=settings.JWT_SECRET)
+
+
+class _Backend(TokenBackend):
+    """Signs with one key and reads the old ones too, while a new one takes over."""
+
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        """Raises TokenBackendError."""
+        try:
+            return super().decode(token, verify)
+        except TokenBackendError:
+            for key in settings.JWT_SECRET_FALLBACKS:
+                with suppress(TokenBackendError):
+                    return TokenBackend("HS256", signing_key=key).decode(token, verify)
+            raise
 
 
 @dataclass(frozen=True, slots=True)

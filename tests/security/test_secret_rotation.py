@@ -1,6 +1,9 @@
 """Secrets are replaced while everything runs: nobody is cut off, and the old ones end."""
 
+import subprocess
+import sys
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
+from onboarding import tokens
+from tests.config.test_settings import PRODUCTION
+from tests.environment import ROOT, clean_environment
 from tests.marketplace.notifications.test_intake import post as post_notification
 from tests.marketplace.notifications.test_intake import request
 from tests.marketplace.salons_data import EKATERINBURG, MOSCOW, make_active
@@ -44,6 +50,31 @@ def test_keys_and_addresses_outlive_the_secret_key(settings: Settings) -> None:
     settings.SECRET_KEY_FALLBACKS = []
     assert statuses(3) == (200, 200)
     assert post_notification(request(), key=f"api_key-of-{EKATERINBURG}").status_code == 200
+
+
+def test_an_open_page_outlives_a_new_secret_of_its_tokens(settings: Settings) -> None:
+    company = make_active()
+    token = tokens.issue(company=company, companies=[company])
+    settings.JWT_SECRET_FALLBACKS, settings.JWT_SECRET = [settings.JWT_SECRET], NEW
+    assert tokens.verify(token).salon_id == MOSCOW
+    assert tokens.verify(tokens.issue(company=company, companies=[company])).salon_id == MOSCOW
+    settings.JWT_SECRET_FALLBACKS = []
+    with pytest.raises(tokens.InvalidToken):
+        tokens.verify(token)
+
+
+def test_the_old_key_of_tokens_follows_that_of_the_service(tmp_path: Path) -> None:
+    code = "from config import settings as s; print(s.JWT_SECRET_FALLBACKS)"
+    environment = {**clean_environment(), "DATA_DIR": str(tmp_path), **PRODUCTION}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**environment, "SECRET_KEY_FALLBACKS": OLD},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == f"['onboarding-token:{OLD}']"
 
 
 def test_without_the_rotation_the_old_secret_key_cannot_be_forgotten(settings: Settings) -> None:
