@@ -1,8 +1,10 @@
 """What the ingest benches share: our servers and the Node baseline, one after the other, in one run."""
 
+import itertools
 import json
 import statistics
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -60,21 +62,28 @@ def start_baseline(
     return url
 
 
-def compare(urls: dict[str, str], script: Path, *, seconds: int, rounds: int) -> dict[str, Figures]:
-    """Measure every address in turns; return the medians."""
+def compare(urls: dict[str, str], script: str, *, seconds: int, rounds: int) -> dict[str, Figures]:
+    """Measure every address in turns; return the medians.
+
+    `script` is wrk's, with a line `local n = 0`: every round begins at another number, so that it posts
+    nothing that was posted before.
+    """
     measured: dict[str, list[Figures]] = {name: [] for name in urls}
-    for _ in range(rounds):
-        for name, url in urls.items():
-            measured[name].append(measure(url, script, seconds))
-    return {
-        name: Figures(
-            **{
-                field: statistics.median(asdict(one)[field] for one in figures)
-                for field in asdict(figures[0])
-            }
-        )
-        for name, figures in measured.items()
-    }
+    numbers = itertools.count()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "post.lua"
+        for _round in range(rounds):
+            for name, url in urls.items():
+                first = next(numbers) * 10_000_000
+                path.write_text(script.replace("local n = 0", f"local n = {first}"))
+                measured[name].append(measure(url, path, seconds))
+    return {name: median_of(figures) for name, figures in measured.items()}
+
+
+def median_of(figures: list[Figures]) -> Figures:
+    """The median of each figure."""
+    rows = [asdict(one) for one in figures]
+    return Figures(**{field: statistics.median(row[field] for row in rows) for field in rows[0]})
 
 
 def show(title: str, figures: dict[str, Figures]) -> None:

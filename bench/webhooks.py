@@ -43,7 +43,7 @@ def main() -> None:
         theirs = postgres.create_database("theirs")
         urls = {"baseline": ingest.start_baseline(system, options.baseline, theirs, redis.url)}
         urls |= {name: ingest.start_server(system, name) for name in options.servers.split(",")}
-        script = options.baseline / "wrk_webhook.lua"
+        script = (options.baseline / "wrk_webhook.lua").read_text()
         figures = ingest.compare(urls, script, seconds=options.seconds, rounds=options.rounds)
     ingest.show("webhooks", figures)
 

@@ -14,6 +14,8 @@ DEFAULT_CURRENCY = "RUB"
 # number of somebody else.
 WRITTEN = re.compile(r"(?:tel:)?[+＋]?[\d\s().\-/‐-―]+")
 SHORTEST = 8  # digits with the country code
+# How nearly all numbers arrive: a mobile of Russia, which the library would read the same, 100 times slower.
+RUSSIAN_MOBILE = re.compile(r"(?:\+7|[78])(9\d{9})", re.ASCII)
 
 # Where YClients and Altegio have salons; a salon's own phone number goes before its clock.
 REGION_OF_ZONE = {
@@ -95,6 +97,8 @@ def digits_of(written: str, *, region: str) -> str:
     """Return the digits with the country code; a national form is read as of `region`. Raises NotAPhone."""
     words = _("The field phone is not a phone number.")
     text = written.strip()
+    if region in ("RU", "KZ") and (mobile := RUSSIAN_MOBILE.fullmatch(text)):
+        return f"7{mobile[1]}"
     if not WRITTEN.fullmatch(text):
         raise NotAPhone(words)
     text = text.removeprefix("tel:").strip()

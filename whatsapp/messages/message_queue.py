@@ -4,14 +4,17 @@ Nothing here talks to WhatsApp: the pool that holds the session sends (`sender`)
 of each message. A row whose `callback_state` is due has a change to report (`status_changes`).
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, Count, F, Min, QuerySet, Value, When
 from django.utils import timezone
 
 from config.shared import hints
+from config.shared.bulk_insert import insert_new
 from whatsapp import metrics
 from whatsapp.messages.status_changes import callback_due, wake_workers_soon
 from whatsapp.models import Message, Session
@@ -87,6 +90,41 @@ def queue_messages(*, session: Session, messages: list[NewMessage]) -> list[Mess
     return [rows[str(new.source), new.external_id] for new in messages]
 
 
+def queue_for_sessions(messages: Sequence[tuple[Session, NewMessage]]) -> list[int]:
+    """Take messages of several sessions by two statements; return their rows' numbers in the order given.
+
+    As `queue_messages`, inside the caller's transaction, in which the sessions were read.
+    """
+    if not messages:
+        return []
+    now = timezone.now()
+    rows: dict[Name, Message] = {}
+    for session, new in messages:
+        if _name(session, new) not in rows:
+            rows[_name(session, new)] = _row(session=session, new=new, linked=session.is_linked, now=now)
+    named = insert_new([*rows.values()], unique=("session_id", "source", "external_id"))
+    if missing := [name for name in rows if name not in named]:
+        named |= _numbers_of(missing)
+    hints.wake_pools()
+    hints.wake_workers()
+    return [named[_name(session, new)] for session, new in messages]
+
+
+Name = tuple[UUID, str, str]  # session, source and external id
+
+
+def _name(session: Session, new: NewMessage) -> Name:
+    return session.pk, str(new.source), new.external_id
+
+
+def _numbers_of(names: Sequence[Name]) -> dict[Name, int]:
+    sessions, sources, external_ids = ({*values} for values in zip(*names, strict=True))
+    rows = Message.objects.filter(
+        session__in=sessions, source__in=sources, external_id__in=external_ids
+    ).values_list("session_id", "source", "external_id", "pk")
+    return {(session, source, external_id or ""): pk for session, source, external_id, pk in rows}
+
+
 def _row(*, session: Session, new: NewMessage, linked: bool, now: datetime) -> Message:
     if not (new.phone.isascii() and new.phone.isdigit()):
         raise ValueError("the phone of a message must be digits")
@@ -149,6 +187,12 @@ def finish_waiting(
         metrics.MESSAGES.labels(outcome=status.value).inc(changed)
         wake_workers_soon()
     return changed
+
+
+def queued_by_session(session_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return how many messages wait for each of these sessions, without those that have none."""
+    waiting = Message.objects.filter(session__in=session_ids, status=Status.QUEUED).order_by()
+    return dict(waiting.values_list("session_id").annotate(Count("pk")))
 
 
 def storable(text: str) -> str:

@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 
 from config.shared.endpoints import IngestRequest
 from marketplace.models import Company
-from marketplace.notifications import format, intake
+from marketplace.notifications import format, intake, store
 from tests import ingest_client
 from tests.environment import PARTNER_TOKEN
 from tests.ingest_client import Reply
@@ -50,8 +50,9 @@ def request(*targets: dict[str, Any], **changes: Any) -> dict[str, Any]:
     }
 
 
-def ingest_request(body: Any) -> IngestRequest:
-    return IngestRequest(json.dumps(body).encode(), authorization=f"Bearer {KEY}")
+def ingest_request(body: Any, *, key: str = KEY) -> IngestRequest:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return IngestRequest(raw, authorization=f"Bearer {key}")
 
 
 def codes(response: Reply) -> list[int | None]:
@@ -173,7 +174,6 @@ def test_the_callback_address_is_encrypted_and_in_no_log(caplog: pytest.LogCaptu
     with connection.cursor() as cursor:
         cursor.execute("SELECT callback_url FROM whatsapp_message")
         assert "secret-token" not in cursor.fetchone()[0]
-    assert "notifications stored" in caplog.text
     assert "secret-token" not in caplog.text
 
 
@@ -226,15 +226,13 @@ def test_one_message_takes_few_queries(django_assert_max_num_queries: Any) -> No
 def test_nothing_is_kept_when_one_salon_of_the_request_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     make_active()
     make_active(ALMATY)
-    real, calls = message_queue.queue_messages, []
 
-    def second_fails(**named: Any) -> Any:
-        calls.append(named)
-        if len(calls) == 2:
-            raise OperationalError("server closed the connection")
-        return real(**named)
+    def fails_afterwards(messages: Any) -> Any:
+        assert len(queue(messages)) == 2
+        raise OperationalError("server closed the connection")
 
-    monkeypatch.setattr(message_queue, "queue_messages", second_fails)
+    queue = message_queue.queue_for_sessions
+    monkeypatch.setattr(message_queue, "queue_for_sessions", fails_afterwards)
     targets = [{"id": 1, "phone": "79990000001", "salon_id": MOSCOW}]
     targets += [{"id": 2, "phone": "79990000002", "salon_id": ALMATY}]
     response = post(request(*targets), key=PARTNER_TOKEN)
@@ -242,12 +240,43 @@ def test_nothing_is_kept_when_one_salon_of_the_request_cannot_be(monkeypatch: py
 
 
 def test_a_database_that_is_away_is_answered_with_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(**_named: Any) -> Any:
+    def away(_requests: Any) -> Any:
         raise OperationalError("could not connect")
 
     make_active()
-    monkeypatch.setattr(intake, "store", away)
+    monkeypatch.setattr(store, "store_all", away)
     assert post(request()).status_code == 503
+
+
+def test_requests_that_come_together_are_each_answered_for_themselves(settings: Any) -> None:
+    make_active()
+    make_active(ALMATY)
+    settings.SALON_QUEUE_LIMIT = 2
+    several = [{"id": number, "phone": "79990000000"} for number in range(3)]
+    answers = intake.handle(
+        [
+            ingest_request(request()),
+            ingest_request(request(), key="forged"),
+            ingest_request(b"no json"),
+            ingest_request(request(*several)),  # more than the salon may have waiting
+            ingest_request(request(), key=f"api_key-of-{ALMATY}"),
+            ingest_request(request(text="again")),
+            ingest_request(request({"id": "n1", "phone": "12"})),
+        ]
+    )
+    assert [answer.status for answer in answers] == [200, 401, 400, 429, 200, 200, 400]
+    assert answers[0].content == answers[5].content != answers[4].content
+    assert [message.external_id for message in kept()] == [f"{MOSCOW}:n1", f"{ALMATY}:n1"]
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite takes texts of any length")
+def test_one_that_the_database_does_not_take_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_active()
+    monkeypatch.setattr(format, "MAX_ID", 1000)
+    bodies = [request({"id": name, "phone": "79990000000"}) for name in ("a", "b" * 500, "c")]
+    answers = intake.handle([ingest_request(body) for body in bodies])
+    assert [answer.status for answer in answers] == [200, 503, 200]
+    assert [message.external_id for message in kept()] == [f"{MOSCOW}:a", f"{MOSCOW}:c"]
 
 
 # --- Repeats --------------------------------------------------------------------------------------
