@@ -3,13 +3,15 @@
     .venv/bin/python -m bench.sessions 50 200
     .venv/bin/python -m bench.sessions 500 --restart --idle 30
     .venv/bin/python -m bench.sessions --codes 1 50
+    .venv/bin/python -m bench.sessions --killed-at-code 4
 
 Real processes: PostgreSQL, Redis, one session pool with its engine hosts and the local WhatsApp server, whose
 own memory is not counted. One salon is linked by a code; the others are its clones, which exist in the vault
 alone, so the first figure is that of a machine that takes all of them over (`tests/cloned_sessions.py`).
 
 `--codes` measures how long a salon owner waits for the first QR code when so many ask at the same moment;
-nobody scans.
+nobody scans. `--killed-at-code 4` kills the pool that shows a code, with another one on its machine and on
+another machine in turn, and measures how long the owner waits for the next one.
 """
 
 import argparse
@@ -149,6 +151,25 @@ def measure_codes(count: int) -> dict[str, float]:
         }
 
 
+def measure_killed_at_code(*, same_machine: bool) -> dict[str, float]:
+    """Seconds until the row has another pool's QR code when the pool that showed one is killed."""
+    with prepared(POOL_CAPACITY="10") as pools:
+        pools.add("pool-2", machine=POOL if same_machine else "")
+        pools.system.start(POOL)
+        (session,) = pools.system.shell(NEW_SESSIONS.format(count=1)).split()
+        pools.until(lambda: session in pools.leased_by(POOL, condition="qr <> ''"), "a code is shown")
+        pools.system.start("pool-2")
+        time.sleep(5)  # as in a pool that has run for a while
+        ((shown,),) = pools.system.query("SELECT qr FROM whatsapp_session")
+        pools.system.kill(POOL)
+        started = time.monotonic()
+        pools.until(
+            lambda: pools.system.query("SELECT qr FROM whatsapp_session")[0][0] not in ("", shown), "a code"
+        )
+        where = "same_machine" if same_machine else "another_machine"
+        return {f"killed_at_a_code_to_new_code_on_{where}_seconds": time.monotonic() - started}
+
+
 def show(figures: dict[str, float]) -> None:
     """One JSON object."""
     print(json.dumps({name: round(value, 2) for name, value in figures.items()}, indent=2), flush=True)
@@ -164,11 +185,16 @@ def main() -> None:
     parser.add_argument("--idle", type=float, default=20.0, help="seconds over which idle CPU is measured")
     parser.add_argument("--restart", action="store_true", help="also kill everything and start it again")
     parser.add_argument("--codes", type=int, nargs="*", default=[], help="owners who ask at once")
+    parser.add_argument(
+        "--killed-at-code", type=int, default=0, help="times that a pool dies while it shows a code"
+    )
     options = parser.parse_args()
     for count in options.counts:
         show(measure(count, shard=options.shard, idle=options.idle, restart=options.restart))
     for count in options.codes:
         show(measure_codes(count))
+    for number in range(options.killed_at_code):
+        show(measure_killed_at_code(same_machine=number % 2 == 0))
 
 
 if __name__ == "__main__":
