@@ -16,7 +16,7 @@ from whatsapp.messages import message_queue
 from whatsapp.messages.pacing import Pacer
 from whatsapp.messages.sender import Sender
 from whatsapp.models import Session, Trouble
-from whatsapp.pool import vault
+from whatsapp.pool import key_files, vault
 from whatsapp.sessions import policy
 from whatsapp.sessions.context import SessionContext
 from whatsapp.sessions.leases import LeaseLost
@@ -69,7 +69,7 @@ class Link:
 
     async def _start_pairing(self) -> None:
         # The key store is not cleared: a pool killed right after the scan left a linked device in it.
-        path = vault.store_path(self.context.session)
+        path = key_files.store_path(self.context.session)
         self.pairing_started, self.code_asked = time.monotonic(), False
         await self.context.write(
             status=Status.STARTING,
@@ -170,11 +170,11 @@ class Link:
 
     async def copy(self) -> None:
         """Take a copy of the key store into the vault when it changed since the last one."""
-        modified = vault.modified_at(self.context.session)
+        modified = key_files.modified_at(self.context.session)
         if modified > self._copied_state:
             try:
                 await self.context.database(vault.store_copy, self.context.lease)
-            except vault.StoreDamaged as error:
+            except key_files.StoreDamaged as error:
                 await self.context.write(note="copy_failed", detail=f"{error}; the last good copy is kept")
             self._copied_state = modified
         self.copied_at = time.monotonic()
@@ -184,8 +184,8 @@ class Link:
         if not self.context.row.is_linked:
             return
         try:
-            await self.context.database(vault.seal, self.context.session)
-        except (vault.StoreDamaged, OSError) as error:
+            await self.context.database(key_files.seal, self.context.session)
+        except (key_files.StoreDamaged, OSError) as error:
             self.context.log.warning("key store not sealed", cause=str(error))
 
     async def rest_after_fault(self, error: Exception) -> None:

@@ -1,8 +1,5 @@
 """Key stores: one private file per session while it is on line, an encrypted copy in the database.
 
-A key store that no engine host uses any more is sealed: the file is replaced by an encrypted one, which is
-opened again before the next start. Only a killed pool leaves a plain file behind.
-
 The copy lets any machine take a session over without a new QR code. A local file is used as it is when the
 copy in the database was taken from it, or is older than the last one that was; a copy taken elsewhere since
 then replaces it. What is neither plainly right nor plainly lost is said in the session's history.
@@ -10,29 +7,22 @@ then replaces it. What is neither plainly right nor plainly lost is said in the 
 
 import hashlib
 import json
-import sqlite3
-import uuid
 import zlib
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import structlog
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from whatsapp.crypto.encryption import UndecryptableError, decrypt, encrypt
+from whatsapp.crypto.encryption import UndecryptableError
 from whatsapp.models import Message, Session, StoredCredentials
+from whatsapp.pool import key_files
 from whatsapp.sessions.leases import Lease, LeaseLost
 
 log = structlog.get_logger("vault")
-
-SessionId = uuid.UUID | str
-SQLITE_FILES = ("-wal", "-shm", "-journal")
-SIDE_FILES = (*SQLITE_FILES, "-said", "-said-old")
 
 
 class CredentialsMissing(Exception):
@@ -41,10 +31,6 @@ class CredentialsMissing(Exception):
 
 class CredentialsDamaged(Exception):
     """The copy in the database cannot be decrypted or does not match its checksum."""
-
-
-class StoreDamaged(Exception):
-    """The local key store cannot be copied: what is in the database stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +52,12 @@ class Origin:
     taken_at: str = ""
 
 
-def store_path(session_id: SessionId) -> Path:
-    """Path of the session's key store; its folder is private and made on first use."""
-    folder = Path(settings.WHATSAPP_STORE_DIR)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder / f"{session_id}.db"
-
-
-def _origin_path(session_id: SessionId) -> Path:
+def _origin_path(session_id: key_files.SessionId) -> Path:
     """The note beside a key store; see `Origin`."""
-    return store_path(session_id).with_suffix(".origin")
+    return key_files.store_path(session_id).with_suffix(".origin")
 
 
-def _origin(session_id: SessionId) -> Origin:
+def _origin(session_id: key_files.SessionId) -> Origin:
     try:
         known = json.loads(_origin_path(session_id).read_text())
         return Origin(copies=known) if isinstance(known, list) else Origin(**known)
@@ -86,33 +65,8 @@ def _origin(session_id: SessionId) -> Origin:
         return Origin()
 
 
-def _note_origin(session_id: SessionId, origin: Origin) -> None:
-    _write_private(_origin_path(session_id), json.dumps(asdict(origin)).encode())
-
-
-def _read_consistently(path: Path) -> bytes:
-    """The key store's bytes at one moment, while its owner may be writing to it; raises StoreDamaged."""
-    try:
-        # Not read-only: a journal left by a killed process has to be rolled back first.
-        with (
-            closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=5)) as source,
-            closing(sqlite3.connect(":memory:")) as target,
-        ):
-            source.backup(target)
-            (result,) = target.execute("PRAGMA quick_check(1)").fetchone()
-            store = target.serialize()
-    except sqlite3.DatabaseError as error:
-        raise StoreDamaged(f"the key store cannot be read: {error}") from error
-    if result != "ok":
-        raise StoreDamaged(f"the key store is damaged: {result}")
-    return store
-
-
-def modified_at(session_id: SessionId) -> float:
-    """Seconds since the epoch of the last write to the local key store; 0 without one."""
-    path = store_path(session_id)
-    files = [path, path.with_name(f"{path.name}-wal")]
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+def _note_origin(session_id: key_files.SessionId, origin: Origin) -> None:
+    key_files.write_private(_origin_path(session_id), json.dumps(asdict(origin)).encode())
 
 
 def store_copy(lease: Lease) -> bool:
@@ -121,10 +75,10 @@ def store_copy(lease: Lease) -> bool:
     Raises LeaseLost when the session is not ours any more, StoreDamaged when the local key store is no good
     one; nothing is stored then.
     """
-    path = store_path(lease.session_id)
+    path = key_files.store_path(lease.session_id)
     if not path.exists():
         return False
-    store = _read_consistently(path)
+    store = key_files.read_consistently(path)
     checksum = hashlib.sha256(store).hexdigest()
     with transaction.atomic():
         mine = Session.objects.select_for_update().filter(
@@ -154,68 +108,13 @@ def store_copy(lease: Lease) -> bool:
     return True
 
 
-def _sealed_path(session_id: SessionId) -> Path:
-    """The encrypted file that stands for a key store which nobody uses."""
-    return store_path(session_id).with_suffix(".sealed")
-
-
-def seal(session_id: SessionId) -> bool:
-    """Encrypt the local key store on the disk; False when there is none.
-
-    Call it under the session's lease, when its engine session has ended: whoever has the file open would go
-    on with one that is deleted. Raises StoreDamaged; the file stays as it is then.
-    """
-    path = store_path(session_id)
-    if not path.exists():
-        return False
-    _merge_journal(path)
-    # The encrypted file is complete before the plain one goes: a crash leaves either, or both. It is not
-    # compressed: a pool that stops has seconds for all its sessions.
-    _write_private(_sealed_path(session_id), encrypt(path.read_bytes()))
-    for file in (path, *(path.with_name(path.name + end) for end in SQLITE_FILES)):
-        file.unlink(missing_ok=True)
-    return True
-
-
-def _merge_journal(path: Path) -> None:
-    """Bring what SQLite has in files beside the key store into it; raises StoreDamaged."""
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=5)) as database:
-            (busy, *_pages) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise StoreDamaged(f"the key store cannot be read: {error}") from error
-    if busy:
-        raise StoreDamaged("the key store is still in use")
-
-
-def _open_sealed(session_id: SessionId) -> None:
-    """Bring the plain key store back; one that cannot be decrypted is dropped: the database has a copy."""
-    path, sealed = store_path(session_id), _sealed_path(session_id)
-    if not sealed.exists():
-        return
-    if not path.exists():  # with both, sealing or opening was interrupted, and they are the same
-        try:
-            _write_private(path, decrypt(sealed.read_bytes()))
-        except UndecryptableError as error:
-            log.warning("sealed key store not opened", session=str(session_id), cause=str(error))
-    sealed.unlink()
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Write the file so that it appears whole or not at all, and for nobody but us."""
-    draft = path.with_name(f"{path.name}-new")
-    draft.touch(mode=0o600)
-    draft.write_bytes(content)
-    draft.replace(path)
-
-
-def prepare(session_id: SessionId) -> KeyStore:
+def prepare(session_id: key_files.SessionId) -> KeyStore:
     """Make the local key store ready for connecting.
 
     Raises CredentialsMissing or CredentialsDamaged; a copy that cannot be used is left as it is.
     """
-    _open_sealed(session_id)
-    path = store_path(session_id)
+    key_files.open_sealed(session_id)
+    path = key_files.store_path(session_id)
     kept = StoredCredentials.objects.filter(session_id=session_id).defer("store").first()
     if kept is None:
         if path.exists():
@@ -235,7 +134,7 @@ def prepare(session_id: SessionId) -> KeyStore:
     return _restored(session_id, path, kept)
 
 
-def _restored(session_id: SessionId, path: Path, kept: StoredCredentials) -> KeyStore:
+def _restored(session_id: key_files.SessionId, path: Path, kept: StoredCredentials) -> KeyStore:
     """Says of which moment the keys are, and what passed since: that is what the copy does not know."""
     passed = Message.objects.filter(session_id=session_id).aggregate(
         sent=Count("pk", filter=Q(direction="out", sent_at__gt=kept.taken_at)),
@@ -252,7 +151,7 @@ def _moment(when: datetime) -> str:
     return when.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _restore(session_id: SessionId, path: Path) -> None:
+def _restore(session_id: key_files.SessionId, path: Path) -> None:
     try:
         kept = StoredCredentials.objects.get(session_id=session_id)
         store = zlib.decompress(bytes(kept.store))
@@ -261,22 +160,22 @@ def _restore(session_id: SessionId, path: Path) -> None:
     if hashlib.sha256(store).hexdigest() != kept.checksum:
         raise CredentialsDamaged("the copy of the device's keys is damaged: its checksum differs")
     destroy_local(session_id)
-    _write_private(path, store)
+    key_files.write_private(path, store)
     _note_origin(session_id, Origin([kept.checksum], kept.generation, kept.taken_at.isoformat()))
     log.info(
         "key store restored", session=str(session_id), generation=kept.generation, taken_by=kept.taken_by
     )
 
 
-def destroy_local(session_id: SessionId) -> None:
+def destroy_local(session_id: key_files.SessionId) -> None:
     """Delete the local key store and what belongs to it."""
-    path = store_path(session_id)
-    beside = [path.with_name(path.name + end) for end in SIDE_FILES]
-    for file in (path, *beside, _sealed_path(session_id), _origin_path(session_id)):
+    path = key_files.store_path(session_id)
+    beside = [path.with_name(path.name + end) for end in key_files.SIDE_FILES]
+    for file in (path, *beside, key_files.sealed_path(session_id), _origin_path(session_id)):
         file.unlink(missing_ok=True)
 
 
-def destroy(session_id: SessionId) -> None:
+def destroy(session_id: key_files.SessionId) -> None:
     """Destroy the session's credentials, here and in the database."""
     StoredCredentials.objects.filter(session_id=session_id).delete()
     destroy_local(session_id)

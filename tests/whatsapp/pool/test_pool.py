@@ -9,7 +9,7 @@ from django.utils import timezone
 from config.shared.database import in_thread
 from tests.whatsapp.pools import history, linked_session, new_session, running_pool, until
 from whatsapp.models import Session, StoredCredentials
-from whatsapp.pool import vault
+from whatsapp.pool import key_files
 from whatsapp.sessions import services
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -123,7 +123,7 @@ class TestLine:
             row = await until(row, lambda now: now.status == Status.LOGGED_OUT)
             assert (row.jid, row.phone, row.wanted) == ("", "", Wanted.STOPPED)
             assert not await in_thread(StoredCredentials.objects.exists)
-            assert not vault.store_path(row.pk).exists()
+            assert not key_files.store_path(row.pk).exists()
 
     async def test_a_replaced_session_does_not_fight_and_comes_back_on_request(self) -> None:
         async with running_pool() as running:
@@ -186,8 +186,8 @@ class TestWishes:
     async def test_key_stores_are_unreadable_on_the_disk_while_no_pool_uses_them(self) -> None:
         async with running_pool() as running:
             row = await linked_session(running)
-            assert vault.store_path(row.pk).exists()
-        assert not vault.store_path(row.pk).exists()
+            assert key_files.store_path(row.pk).exists()
+        assert not key_files.store_path(row.pk).exists()
         async with running_pool():
             await until(row, lambda now: now.status == Status.CONNECTED)
 

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from whatsapp.models import Message, Session, StoredCredentials
-from whatsapp.pool import vault
+from whatsapp.pool import key_files, vault
 from whatsapp.sessions import leases
 from whatsapp.sessions.leases import Lease, LeaseLost
 
@@ -27,7 +27,7 @@ def lease() -> Lease:
 @pytest.fixture
 def key_store(lease: Lease) -> Iterator[sqlite3.Connection]:
     """A key store that its owner keeps open and writes to, as the WhatsApp library does."""
-    store = sqlite3.connect(vault.store_path(lease.session_id))
+    store = sqlite3.connect(key_files.store_path(lease.session_id))
     store.execute("PRAGMA journal_mode=WAL")
     store.execute("CREATE TABLE keys (value TEXT)")
     write(store, "first")
@@ -139,7 +139,7 @@ def test_destroying_leaves_nothing_behind(lease: Lease, key_store: sqlite3.Conne
     vault.store_copy(lease)
     vault.destroy(lease.session_id)
     assert not StoredCredentials.objects.exists()
-    assert not list(vault.store_path(lease.session_id).parent.glob(f"{lease.session_id}*"))
+    assert not list(key_files.store_path(lease.session_id).parent.glob(f"{lease.session_id}*"))
 
 
 def test_the_folder_and_a_restored_store_are_private(
@@ -184,7 +184,7 @@ def test_the_store_of_a_former_device_is_not_taken_for_a_newer_one(
         vault.store_copy(lease)
     StoredCredentials.objects.all().delete()  # unlinked, and linked anew on another machine
     on_another_machine(settings, tmp_path)
-    device = sqlite3.connect(vault.store_path(lease.session_id))
+    device = sqlite3.connect(key_files.store_path(lease.session_id))
     device.execute("CREATE TABLE keys (value TEXT)")
     write(device, "another device")
     device.close()
@@ -218,8 +218,8 @@ def test_a_damaged_store_does_not_replace_a_good_copy(lease: Lease, key_store: s
     good = StoredCredentials.objects.get().checksum
     key_store.close()
     vault.destroy_local(lease.session_id)
-    vault.store_path(lease.session_id).write_bytes(b"SQLite format 3\x00" + b"\xff" * 8000)
-    with pytest.raises(vault.StoreDamaged):
+    key_files.store_path(lease.session_id).write_bytes(b"SQLite format 3\x00" + b"\xff" * 8000)
+    with pytest.raises(key_files.StoreDamaged):
         vault.store_copy(lease)
     assert StoredCredentials.objects.get().checksum == good
 
@@ -241,15 +241,15 @@ def test_a_sealed_store_is_unreadable_on_the_disk_and_comes_back_whole(
 ) -> None:
     write(key_store, "a secret of the device")
     key_store.close()
-    assert vault.seal(lease.session_id)
-    files = list(vault.store_path(lease.session_id).parent.iterdir())
+    assert key_files.seal(lease.session_id)
+    files = list(key_files.store_path(lease.session_id).parent.iterdir())
     assert [file.suffix for file in files] == [".sealed"]
     content = files[0].read_bytes()
     assert b"SQLite format" not in content
     assert b"a secret of the device" not in content
     assert files[0].stat().st_mode & 0o077 == 0
     assert read(vault.prepare(lease.session_id).path) == ["first", "a secret of the device"]
-    assert not vault._sealed_path(lease.session_id).exists()
+    assert not key_files.sealed_path(lease.session_id).exists()
 
 
 def test_a_sealed_store_that_is_newer_than_the_copy_is_used(
@@ -258,7 +258,7 @@ def test_a_sealed_store_that_is_newer_than_the_copy_is_used(
     vault.store_copy(lease)
     write(key_store, "after the copy")
     key_store.close()
-    vault.seal(lease.session_id)
+    key_files.seal(lease.session_id)
     assert read(vault.prepare(lease.session_id).path) == ["first", "after the copy"]
 
 
@@ -268,7 +268,7 @@ def test_a_copy_taken_elsewhere_since_replaces_the_sealed_store(
     here = settings.WHATSAPP_STORE_DIR
     vault.store_copy(lease)
     key_store.close()
-    vault.seal(lease.session_id)
+    key_files.seal(lease.session_id)
     on_another_machine(settings, tmp_path)
     elsewhere = sqlite3.connect(vault.prepare(lease.session_id).path)
     write(elsewhere, "elsewhere")
@@ -288,9 +288,9 @@ def test_sealing_that_was_interrupted_loses_nothing(
 
     with monkeypatch.context() as hook, pytest.raises(KeyboardInterrupt):
         hook.setattr(Path, "unlink", killed)
-        vault.seal(lease.session_id)
+        key_files.seal(lease.session_id)
     assert read(vault.prepare(lease.session_id).path) == ["first"]
-    assert not vault._sealed_path(lease.session_id).exists()
+    assert not key_files.sealed_path(lease.session_id).exists()
 
 
 def test_a_sealed_store_whose_key_is_gone_is_replaced_by_the_copy(
@@ -300,7 +300,7 @@ def test_a_sealed_store_whose_key_is_gone_is_replaced_by_the_copy(
     key_store.close()
     good = settings.FIELD_ENCRYPTION_KEYS
     settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
-    vault.seal(lease.session_id)
+    key_files.seal(lease.session_id)
     settings.FIELD_ENCRYPTION_KEYS = good
     assert read(vault.prepare(lease.session_id).path) == ["first"]
 
@@ -309,6 +309,6 @@ def test_destroying_credentials_destroys_the_sealed_store(
     lease: Lease, key_store: sqlite3.Connection
 ) -> None:
     key_store.close()
-    vault.seal(lease.session_id)
+    key_files.seal(lease.session_id)
     vault.destroy(lease.session_id)
-    assert list(vault.store_path(lease.session_id).parent.iterdir()) == []
+    assert list(key_files.store_path(lease.session_id).parent.iterdir()) == []
