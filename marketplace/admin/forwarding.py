@@ -21,7 +21,7 @@ from config.shared import support
 from config.shared.operations import OperableAdmin
 from marketplace.admin.opt_outs import SalonForm
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
-from marketplace.inbound import forwarding, forwarding_changes
+from marketplace.inbound import forwarding_changes
 from marketplace.inbound.forwarding_post import new_secret
 from marketplace.models.forwarding import ForwardedMessage, Forwarding, ForwardingChange
 from marketplace.yclients import safe_http
@@ -182,7 +182,7 @@ class ForwardingAdmin(OperableAdmin):
             raise Http404
         if request.method != "POST":
             return self._show_secret(request, row, "")
-        secret = forwarding.renew_secret(forwarding=row)
+        secret = forwarding_changes.renew_secret(forwarding=row)
         self.log_change(request, row, gettext("New secret"))
         return self._show_secret(request, row, secret)
 

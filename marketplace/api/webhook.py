@@ -111,7 +111,7 @@ class WebhookView(ApiView):
     def delete(self, request: Request) -> Response:
         """Send nothing more to the address; what waits is given up until a replay."""
         row = _webhook_of(self._salon_of_query(request))
-        forwarding.set_address(forwarding=row, url=row.url, enabled=False)
+        forwarding_changes.set_address(forwarding=row, url=row.url, enabled=False)
         return Response(status=204)
 
     @property

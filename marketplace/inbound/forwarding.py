@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
-from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
@@ -18,7 +17,7 @@ from config.shared import hints
 from config.shared.masking import mask_text
 from config.shared.queue import Queue
 from marketplace.inbound.forwarding_metrics import FORWARDINGS
-from marketplace.inbound.forwarding_post import Outcome, new_secret, post
+from marketplace.inbound.forwarding_post import Outcome, post
 from marketplace.models import Company
 from marketplace.models.forwarding import ForwardedMessage, Forwarding
 from whatsapp.models import Message
@@ -29,7 +28,6 @@ TRIED_FOR = timedelta(days=1)
 LONGEST_RUN = 30.0  # seconds after which other salons' messages get their turn
 LONGEST_POST = 60.0  # seconds for one post with its name's resolving and its connections
 REFUSALS_IN_A_ROW = 3  # of different messages: then it is not about the message
-OFF = "forwarding is switched off"
 
 State = ForwardedMessage.State
 # One worker at a time delivers to one address; a receiver that does not answer is left alone for a while.
@@ -41,6 +39,7 @@ ADDRESSES = Queue(
     null_is_due=True,
     claimed_until="claimed_until",
     attempts="",
+    defer=("url", "secret"),  # read for each post: a key may be missing, or the address change
     lease=timedelta(seconds=120),
     first=5.0,
     longest=600.0,
@@ -83,27 +82,6 @@ def deliver(forwarding_id: int) -> int:
         return _deliver_all(address, started)
     finally:
         ADDRESSES.release(address)
-
-
-def set_address(*, forwarding: Forwarding, url: str, enabled: bool) -> None:
-    """Deliver to another address from now on, or nowhere: what waits then is given up until a replay."""
-    with transaction.atomic():
-        row = Forwarding.objects.select_for_update(no_key=True).get(pk=forwarding.pk)
-        row.url, row.enabled = url, enabled
-        row.paused_until, row.failures, row.last_error = None, 0, ""
-        row.save(update_fields=["url", "enabled", "paused_until", "failures", "last_error", "updated_at"])
-        if not enabled:
-            waiting = ForwardedMessage.objects.filter(forwarding=row, state=State.DUE)
-            waiting.update(state=State.DEAD, last_error=OFF)
-
-
-def renew_secret(*, forwarding: Forwarding) -> str:
-    """Replace the secret and return the new one; every delivery from now on is signed with it."""
-    secret = new_secret()
-    row = Forwarding.objects.get(pk=forwarding.pk)
-    row.secret = secret
-    row.save(update_fields=["secret", "updated_at"])
-    return secret
 
 
 def replay(*, forwarded: ForwardedMessage) -> bool:

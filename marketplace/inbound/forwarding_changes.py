@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from marketplace.inbound import forwarding
+from marketplace.inbound.forwarding_post import new_secret
 from marketplace.models import Company, MarketplaceEvent
-from marketplace.models.forwarding import Forwarding, ForwardingChange
+from marketplace.models.forwarding import ForwardedMessage, Forwarding, ForwardingChange
 from marketplace.salons.language import language_of
 from whatsapp.messages import message_queue
 from whatsapp.messages.message_queue import NewMessage
@@ -35,6 +35,7 @@ TEXTS = {
     ),
 }
 NO_HOST = "–"
+OFF = "forwarding is switched off"
 
 State = ForwardingChange.State
 
@@ -47,6 +48,27 @@ class Decided(Exception):
     """The change is not waiting any more."""
 
 
+def set_address(*, forwarding: Forwarding, url: str, enabled: bool) -> None:
+    """Deliver to another address from now on, or nowhere: what waits then is given up until a replay."""
+    with transaction.atomic():
+        row = Forwarding.objects.select_for_update(no_key=True).get(pk=forwarding.pk)
+        row.url, row.enabled = url, enabled
+        row.paused_until, row.failures, row.last_error = None, 0, ""
+        row.save(update_fields=["url", "enabled", "paused_until", "failures", "last_error", "updated_at"])
+        if not enabled:
+            waiting = ForwardedMessage.objects.filter(forwarding=row, state=ForwardedMessage.State.DUE)
+            waiting.update(state=ForwardedMessage.State.DEAD, last_error=OFF)
+
+
+def renew_secret(*, forwarding: Forwarding) -> str:
+    """Replace the secret and return the new one; every delivery from now on is signed with it."""
+    secret = new_secret()
+    row = Forwarding.objects.get(pk=forwarding.pk)
+    row.secret = secret
+    row.save(update_fields=["secret", "updated_at"])
+    return secret
+
+
 def request_change(*, row: Forwarding, url: str, enabled: bool, by: str) -> ForwardingChange | None:
     """Change the address or switch it on or off; return the change of the address, if there is one.
 
@@ -56,7 +78,7 @@ def request_change(*, row: Forwarding, url: str, enabled: bool, by: str) -> Forw
     with transaction.atomic():
         current = Forwarding.objects.select_for_update(no_key=True).get(pk=row.pk)
         if url == current.url:
-            forwarding.set_address(forwarding=current, url=url, enabled=enabled)
+            set_address(forwarding=current, url=url, enabled=enabled)
             return None
         waiting = current.changes.filter(state=State.WAITING)
         waiting.update(state=State.REPLACED, decided_by=by[:200], decided_at=timezone.now())
@@ -107,7 +129,7 @@ def _locked(change: ForwardingChange) -> ForwardingChange:
 def _apply(change: ForwardingChange, *, approved_by: str) -> None:
     change.state, change.decided_by, change.decided_at = State.APPLIED, approved_by[:200], timezone.now()
     change.save(update_fields=["state", "decided_by", "decided_at"])
-    forwarding.set_address(forwarding=change.forwarding, url=change.url, enabled=change.enabled)
+    set_address(forwarding=change.forwarding, url=change.url, enabled=change.enabled)
     company = change.forwarding.company
     company.note(
         MarketplaceEvent.Type.FORWARDING_CHANGED,

@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 from structlog.testing import capture_logs
 
-from marketplace.inbound import forwarding, forwarding_post
+from marketplace.inbound import forwarding, forwarding_changes, forwarding_post
 from marketplace.models import Company
 from marketplace.models.forwarding import ForwardedMessage, Forwarding
 from marketplace.yclients import safe_http
@@ -204,6 +204,18 @@ def test_a_message_at_which_we_fail_ourselves_does_not_hold_up_the_others(
     assert "RuntimeError" in ForwardedMessage.objects.earliest("pk").last_error
 
 
+def test_an_address_that_no_key_opens_is_shown_to_support_staff(bot: Listener, moscow: Company) -> None:
+    writes(moscow, "один")
+    work()
+    [pk] = forwarding.due(limit=9)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE marketplace_forwarding SET url = 'damaged'")
+    assert forwarding.deliver(pk) == 0
+    row = Forwarding.objects.defer("url").get()
+    assert row.last_error
+    assert row.paused_until is not None
+
+
 def test_a_receiver_that_refuses_message_after_message_is_left_alone(bot: Listener, moscow: Company) -> None:
     bot.status = 404
     for number in range(6):
@@ -253,7 +265,7 @@ def test_a_switched_off_forwarding_sends_nothing_and_gives_up_what_waits(
     writes(moscow, "один")
     deliver()
     row = Forwarding.objects.get()
-    forwarding.set_address(forwarding=row, url=row.url, enabled=False)
+    forwarding_changes.set_address(forwarding=row, url=row.url, enabled=False)
     time_passes(minutes=5)
     writes(moscow, "два")
     deliver()
@@ -373,8 +385,8 @@ def test_a_new_address_and_a_new_secret_hold_from_the_next_post_on(bot: Listener
     writes(moscow, "один")
     deliver()
     row = Forwarding.objects.get()
-    forwarding.set_address(forwarding=row, url=f"{bot.url}/new", enabled=True)
-    secret = forwarding.renew_secret(forwarding=row)
+    forwarding_changes.set_address(forwarding=row, url=f"{bot.url}/new", enabled=True)
+    secret = forwarding_changes.renew_secret(forwarding=row)
     bot.status, bot.got = 200, []
     ForwardedMessage.objects.update(next_attempt_at=timezone.now())
     assert deliver() == 1
