@@ -1,86 +1,107 @@
-"""Inserting many rows by one statement that has one parameter: a JSON array of them.
+"""Inserting many rows by one statement that has two parameters: a JSON array of them, and what they share.
 
 Django's `bulk_create` makes a parameter of every value of every row, which costs more than the insertion
 itself, in this process and in the database.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
-from django.db.models import Field, Model
+from django.db.models import NOT_PROVIDED, Field, Model
 
-PLAIN_TYPES = (str, int, bool)
-PLAIN_FIELDS = (
-    *(models.CharField, models.TextField, models.BooleanField),
-    *(models.IntegerField, models.PositiveIntegerField, models.PositiveSmallIntegerField),
+PLAIN_TYPES = frozenset({str, int, bool, type(None)})
+PLAIN_FIELDS = frozenset(
+    {
+        *(models.CharField, models.TextField, models.BooleanField),
+        *(models.IntegerField, models.PositiveIntegerField, models.PositiveSmallIntegerField),
+    }
 )
 
 
-def insert_new(rows: Sequence[Model], *, unique: Sequence[str]) -> dict[tuple[Any, ...], Any]:
-    """Insert rows of one model but those that are there already; return the new ones' keys.
+def insert_new(
+    model: type[Model], rows: Sequence[Mapping[str, Any]], *, unique: Sequence[str]
+) -> dict[tuple[Any, ...], Any]:
+    """Insert rows of a model but those that are there already; return the new ones' keys.
 
-    `unique` names the columns (`session_id`, not `session`) of a unique constraint; the result maps their
-    values to the new primary key, and lacks the rows that were there. Not for JSON and binary fields.
+    A row maps columns (`session_id`, not `session`) to values, every row the same ones; the other columns
+    have their default. `unique` names the columns of a unique constraint; the result maps their values to
+    the new primary key, and lacks the rows that were there. Not for JSON and binary fields.
     """
     if not rows:
         return {}
-    model = type(rows[0])
-    given = _prepared(rows, _fields(model))
-    statement = _statement(model, tuple(unique), connection.vendor)
+    fields = _fields(model)
+    given = tuple(rows[0])
+    columns = [_prepared(fields[name], [row[name] for row in rows]) for name in given]
+    shared = {
+        name: _prepared(field, [field.get_default()])[0]
+        for name, field in fields.items()
+        if name not in given
+    }
+    listed = [dict(zip(given, values, strict=True)) for values in zip(*columns, strict=True)]
+    statement = _statement(model, given, tuple(unique), connection.vendor)
     with connection.cursor() as cursor:
-        cursor.execute(statement, [json.dumps(given, default=_text)])
+        cursor.execute(statement, [json.dumps(listed), json.dumps(shared)])
         found = cursor.fetchall()
-    columns = [field for name in unique for field in _fields(model) if field.column == name]
+    keys = [fields[name] for name in unique]
     return {
-        tuple(column.to_python(value) for column, value in zip(columns, values, strict=True)): pk
+        tuple(key.to_python(value) for key, value in zip(keys, values, strict=True)): pk
         for pk, *values in found
     }
 
 
-def _prepared(rows: Sequence[Model], fields: "list[Field[Any, Any]]") -> list[dict[str, Any]]:
-    """Return the rows' values by column, as the database takes them; equal ones are prepared once."""
-    database = connections[DEFAULT_DB_ALIAS]  # past the proxy, which costs more than most fields
-    known: dict[tuple[str, Any], Any] = {}
+def _prepared(field: "Field[Any, Any]", values: list[Any]) -> list[Any]:
+    """Return a column's values as the database takes them; equal ones are prepared once."""
+    if type(field) in PLAIN_FIELDS and {type(value) for value in values} <= PLAIN_TYPES:
+        return values
+    database = connections[DEFAULT_DB_ALIAS]
+    known = {value: _text(field.get_db_prep_save(value, database)) for value in {*values}}
+    return [known[value] for value in values]
 
-    def prepare(field: "Field[Any, Any]", row: Model) -> Any:
-        value = field.pre_save(row, True)
-        if value is None or (type(value) in PLAIN_TYPES and type(field) in PLAIN_FIELDS):
-            return value
-        key = (field.column or "", value)
-        if key not in known:
-            known[key] = field.get_db_prep_save(value, database)
-        return known[key]
 
-    return [{str(field.column): prepare(field, row) for field in fields} for row in rows]
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, datetime | UUID) else value
 
 
 @lru_cache(maxsize=16)
-def _fields(model: type[Model]) -> "list[Field[Any, Any]]":
-    return [field for field in model._meta.local_concrete_fields if not field.primary_key]
+def _fields(model: type[Model]) -> "dict[str, Field[Any, Any]]":
+    concrete = model._meta.local_concrete_fields
+    return {str(field.column): field for field in concrete if not field.primary_key}
+
+
+def _left_out(model: type[Model], given: Sequence[str]) -> list[str]:
+    """The columns with a default of Django's; the database fills in those with one of its own."""
+    fields = _fields(model).items()
+    return [name for name, field in fields if name not in given and field.db_default is NOT_PROVIDED]
 
 
 @lru_cache(maxsize=16)
-def _statement(model: type[Model], unique: tuple[str, ...], vendor: str) -> str:
+def _statement(model: type[Model], given: tuple[str, ...], unique: tuple[str, ...], vendor: str) -> str:
     quote = connection.ops.quote_name
-    columns = {field.column: field.db_type(connection) for field in _fields(model) if field.column}
-    names, keys = ", ".join(map(quote, columns)), ", ".join(map(quote, unique))
+    shared = _left_out(model, given)
     if vendor == "postgresql":
-        types = ", ".join(f"{quote(name)} {kind}" for name, kind in columns.items())
-        values, source = names, f"jsonb_to_recordset(%s) AS given({types})"
+        source = f"jsonb_to_recordset(%s) AS given({_typed(model, given)})"
+        source += f", jsonb_to_record(%s) AS shared({_typed(model, shared)})"
+        values = [f"given.{quote(name)}" for name in given]
+        values += [f"shared.{quote(name)}" for name in shared]
     else:
-        values, source = ", ".join(f"value->>'{name}'" for name in columns), "json_each(%s)"
+        source = "json_each(%s) AS given, (SELECT %s AS value) AS shared"
+        values = [f"given.value->>'{name}'" for name in given] + [
+            f"shared.value->>'{name}'" for name in shared
+        ]
+    names, keys = ", ".join(map(quote, (*given, *shared))), ", ".join(map(quote, unique))
     return (
-        f"INSERT INTO {quote(model._meta.db_table)} ({names}) SELECT {values} FROM {source} WHERE true "  # noqa: S608
-        f"ON CONFLICT ({keys}) DO NOTHING RETURNING {quote(str(model._meta.pk.column))}, {keys}"
+        f"INSERT INTO {quote(model._meta.db_table)} ({names}) SELECT {', '.join(values)} FROM {source} "  # noqa: S608
+        f"WHERE true ON CONFLICT ({keys}) DO NOTHING RETURNING {quote(str(model._meta.pk.column))}, {keys}"
     )
 
 
-def _text(value: object) -> str:
-    if isinstance(value, datetime | UUID):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be inserted this way")
+def _typed(model: type[Model], names: Sequence[str]) -> str:
+    fields = _fields(model)
+    return ", ".join(
+        f"{connection.ops.quote_name(name)} {fields[name].db_type(connection)}" for name in names
+    )

@@ -7,6 +7,7 @@ of each message. A row whose `callback_state` is due has a change to report (`st
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -80,7 +81,7 @@ def queue_messages(*, session: Session, messages: list[NewMessage]) -> list[Mess
     now = timezone.now()
     with transaction.atomic():
         Message.objects.bulk_create(
-            [_row(session=session, new=new, linked=linked, now=now) for new in messages],
+            [Message(**_row(session=session, new=new, linked=linked, now=now)) for new in messages],
             ignore_conflicts=True,
             batch_size=500,
         )
@@ -98,11 +99,11 @@ def queue_for_sessions(messages: Sequence[tuple[Session, NewMessage]]) -> list[i
     if not messages:
         return []
     now = timezone.now()
-    rows: dict[Name, Message] = {}
+    rows: dict[Name, dict[str, Any]] = {}
     for session, new in messages:
         if _name(session, new) not in rows:
             rows[_name(session, new)] = _row(session=session, new=new, linked=session.is_linked, now=now)
-    named = insert_new([*rows.values()], unique=("session_id", "source", "external_id"))
+    named = insert_new(Message, [*rows.values()], unique=("session_id", "source", "external_id"))
     if missing := [name for name in rows if name not in named]:
         named |= _numbers_of(missing)
     hints.wake_pools()
@@ -125,28 +126,28 @@ def _numbers_of(names: Sequence[Name]) -> dict[Name, int]:
     return {(session, source, external_id or ""): pk for session, source, external_id, pk in rows}
 
 
-def _row(*, session: Session, new: NewMessage, linked: bool, now: datetime) -> Message:
+def _row(*, session: Session, new: NewMessage, linked: bool, now: datetime) -> dict[str, Any]:
     if not (new.phone.isascii() and new.phone.isdigit()):
         raise ValueError("the phone of a message must be digits")
-    return Message(
-        session=session,
-        source=new.source,
-        external_id=new.external_id,
-        category=new.category,
-        priority=PRIORITIES[Category(new.category)],
-        phone=new.phone,
-        text=storable(new.text),
-        not_before=new.not_before or now,
-        expires_at=new.expires_at,
-        callback_url=new.callback_url,
-        callback_state=_first_callback_state(new),
-        callback_next_at=now if new.callback_url else None,
-        created_at=now,
-        status=Status.QUEUED if linked else Status.FAILED,
-        error_code="" if linked else "session_unlinked",
-        error="" if linked else NO_DEVICE,
-        finished_at=None if linked else now,
-    )
+    return {
+        "session_id": session.pk,
+        "source": new.source,
+        "external_id": new.external_id,
+        "category": new.category,
+        "priority": PRIORITIES[Category(new.category)],
+        "phone": new.phone,
+        "text": storable(new.text),
+        "not_before": new.not_before or now,
+        "expires_at": new.expires_at,
+        "callback_url": new.callback_url,
+        "callback_state": _first_callback_state(new),
+        "callback_next_at": now if new.callback_url else None,
+        "created_at": now,
+        "status": Status.QUEUED if linked else Status.FAILED,
+        "error_code": "" if linked else "session_unlinked",
+        "error": "" if linked else NO_DEVICE,
+        "finished_at": None if linked else now,
+    }
 
 
 def _first_callback_state(new: NewMessage) -> str:
