@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast journeys lint types check rehearse sbom audit ci clean
+.PHONY: help setup demo test fast journeys soak bench lint types check rehearse sbom audit ci clean
 MANAGE := .venv/bin/python manage.py
 PYTEST := .venv/bin/python -m pytest
 # One process more than the two cores of a small machine: the journeys, all in one of them, mostly wait.
@@ -26,6 +26,12 @@ fast: setup ## The fast tests, on PostgreSQL with Redis
 
 journeys: setup ## Whole stories against the product's own processes, in a browser
 	$(PYTEST) $(PARALLEL) -m journey
+
+soak: setup ## The soak tests in turns, for MINUTES (default 5)
+	.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),5)
+
+bench: setup ## Every bench, one table in docs/performance.md (BASELINE: folder of the Node service, for ratios)
+	.venv/bin/python -m bench $(if $(BASELINE),--baseline $(BASELINE))
 
 lint: setup ## ruff
 	.venv/bin/ruff check .

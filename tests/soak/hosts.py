@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import random
+import sys
 import tempfile
 import time
 import uuid
@@ -157,7 +158,7 @@ async def run(sessions: int, cycles: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print one JSON object of figures."""
+    """Print one JSON object of figures; the exit code is 1 when a host died."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -165,7 +166,10 @@ def main() -> None:
     parser.add_argument("--cycles", type=int, default=2000)
     options = parser.parse_args()
     logging.basicConfig(level="ERROR")
-    print(json.dumps(asyncio.run(run(options.sessions, options.cycles)), indent=2))
+    figures = asyncio.run(run(options.sessions, options.cycles))
+    print(json.dumps(figures, indent=2))
+    if figures["hosts_that_died_with_sessions"] or figures["most_connections_of_one_device_at_once"] != 1:
+        sys.exit("a host died with its sessions, or a device was connected twice at once")
 
 
 if __name__ == "__main__":
