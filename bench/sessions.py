@@ -81,7 +81,9 @@ def cost(pools: Pools, count: int, idle: float) -> dict[str, float]:
     """Memory, threads and processor time of the pool with its hosts at rest."""
     time.sleep(5)  # for what follows a connection: a copy of the keys, the first heartbeat
     pids = family(pools.system.processes[POOL].pid)
+    before, started = cpu_seconds(pids[:1]), time.monotonic()
     percent = cpu_percent(pids, idle)
+    of_pool = 100 * (cpu_seconds(pids[:1]) - before) / (time.monotonic() - started)
     rss = sum(status(pid, "VmRSS") for pid in pids) / 1024
     pss = proportional_kb(pids) / 1024
     return {
@@ -92,6 +94,7 @@ def cost(pools: Pools, count: int, idle: float) -> dict[str, float]:
         "sessions_per_proportional_gb": count / (pss / 1024),
         "threads": sum(status(pid, "Threads") for pid in pids),
         "idle_cpu_percent_of_one_core": percent,
+        "of_it_percent_of_the_pool": of_pool,
     }
 
 
@@ -120,10 +123,11 @@ def killed_and_started(pools: Pools, count: int) -> dict[str, float]:
     }
 
 
-def measure_codes(count: int) -> dict[str, float]:
+def measure_codes(count: int, delay: float) -> dict[str, float]:
     """Seconds until the first QR code is in the row, when so many pages open at once."""
     with prepared(POOL_CAPACITY=str(count + 10)) as pools:
         pools.system.start(POOL)
+        pools.system.whatsapp.fault("slow", seconds=delay)
         time.sleep(5)  # as in a pool that has run for a while: its spare host is ready
         sandbox = pools.system.processes["sandbox-whatsapp"].pid
         before = cpu_seconds([sandbox])
@@ -142,6 +146,7 @@ def measure_codes(count: int) -> dict[str, float]:
         p99 = waits[min(count - 1, round(0.99 * count))]
         return {
             "asked_at_once": count,
+            "whatsapp_answers_after": delay,
             "first_qr_p50": statistics.median(waits),
             "first_qr_p99": p99,
             "first_qr_max": waits[-1],
@@ -188,11 +193,12 @@ def main() -> None:
     parser.add_argument(
         "--killed-at-code", type=int, default=0, help="times that a pool dies while it shows a code"
     )
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds that WhatsApp takes to answer")
     options = parser.parse_args()
     for count in options.counts:
         show(measure(count, shard=options.shard, idle=options.idle, restart=options.restart))
     for count in options.codes:
-        show(measure_codes(count))
+        show(measure_codes(count, options.delay))
     for number in range(options.killed_at_code):
         show(measure_killed_at_code(same_machine=number % 2 == 0))
 

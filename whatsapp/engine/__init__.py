@@ -60,7 +60,7 @@ class EngineSettings:
     shard_size: int = 50
     held_open: int | None = None
     spare_hosts: int = 1
-    pairings_at_once: int = 2 * (os.cpu_count() or 1)  # while they load the library
+    pairings_at_once: int = 4 * (os.cpu_count() or 1)  # while they start
     device_name: str = "Notifications"
     proxy_url: str | None = None
     ca_file: str | None = None

@@ -22,7 +22,8 @@ from whatsapp.engine.supervisor.slot import Phase, Slot
 
 logger = logging.getLogger("whatsapp.engine")
 
-LOADING_MOST = 10.0  # seconds; a server that does not answer must not hold up the next
+# Seconds in which an attempt has used what it needs of the processor; what it waits for then is WhatsApp.
+STARTING_MOST = 0.25
 
 
 class Placement:
@@ -36,7 +37,7 @@ class Placement:
         self._settings = settings
         self._event_queue = event_queue
         self._closing = False
-        self._loading = asyncio.Semaphore(settings.pairings_at_once)
+        self._starting = asyncio.Semaphore(settings.pairings_at_once)
 
     async def start(self, session: str, store_path: Path, *, pairing: bool) -> None:
         """Begin a session in a host; one that is held is stopped first, without a word about it.
@@ -126,9 +127,9 @@ class Placement:
                 begun.set_result(failure)
 
     async def _pair_in_turn(self, slot: Slot) -> None:
-        """Start a pairing attempt when its turn has come. Each loads the library in a process of its own:
-        many at once would take turns at the processors, and all of their codes would come late."""
-        async with self._loading:
+        """Start a pairing attempt when its turn has come. Many that started at once would take turns at the
+        processors, and all of their codes would come late."""
+        async with self._starting:
             if slot.leaving:
                 return
             try:
@@ -136,7 +137,7 @@ class Placement:
             except EngineError as error:
                 self._end_with(slot, ConnectFailed(slot.session, str(error), permanent=False))
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOADING_MOST):
+                async with asyncio.timeout(STARTING_MOST):
                     await slot.responded.wait()
 
     async def _place(self, slot: Slot) -> None:
