@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast journeys soak bench lint types check rehearse sbom audit ci clean
+.PHONY: help setup demo test fast journeys soak bench lint types check rehearse sbom audit ci clean screenshots
 MANAGE := .venv/bin/python manage.py
 PYTEST := .venv/bin/python -m pytest
 # One process more than the two cores of a small machine: the journeys, all in one of them, mostly wait.
@@ -60,3 +60,6 @@ clean: ## Removes what was made, the demo's data included
 
 rehearse: setup ## The recipes of deploy/ on this machine: image folder, units, nginx, backup, alerts
 	scripts/rehearse-deploy
+
+screenshots: setup ## docs/screens: the pages as a person sees them
+	.venv/bin/python -m tests.screenshots
