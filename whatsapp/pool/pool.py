@@ -10,25 +10,22 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import timedelta
-from pathlib import Path
+from dataclasses import dataclass
 
 import structlog
 from django.db import DatabaseError
-from django.utils import timezone
 
 from config.shared import hints
 from config.shared.database import in_thread
-from whatsapp import metrics
-from whatsapp.engine import RECYCLED, Engine, events
+from whatsapp.engine import Engine
 from whatsapp.messages import message_queue, outbox
 from whatsapp.messages.claims import ClaimBatches
-from whatsapp.messages.durable_writer import MESSAGE_EVENTS, DurableWriter, MessageEvent
 from whatsapp.messages.outbox import HeldSession
 from whatsapp.messages.pacing import Pacer
 from whatsapp.models import Pool
 from whatsapp.pool.dead_pools import locks_folder, release_dead_pools
+from whatsapp.pool.event_dispatch import EventDispatch
+from whatsapp.pool.heartbeat import Heartbeat
 from whatsapp.pool.lease_watch import LeaseWatch
 from whatsapp.pool.process_lock import ProcessLock
 from whatsapp.pool.runner import SessionRunner
@@ -42,7 +39,6 @@ BETWEEN_CLAIMS = 0.5  # seconds, while there is more to claim
 # Linked sessions, fewer than are started until the next claim: when many are free, every pool gets its share.
 CLAIMED_AT_ONCE = 20
 FLUSH_TIMEOUT = 1.0  # seconds; a graceful stop has ten in all
-PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +69,8 @@ class SessionPool:
         self.runners: dict[uuid.UUID, SessionRunner] = {}
         self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._pacer = Pacer(settings.start_interval)
-        self.writer = DurableWriter(self._message_event_written)
+        self._dispatch = EventDispatch(engine=self.engine, runners=self.runners)
+        self.writer = self._dispatch.writer
         self.claims = ClaimBatches()
         self._ended_late_at = self._swept_at = 0.0  # monotonic
         self._neighbours: tuple[str, ...] = ()  # living pools of this machine
@@ -83,7 +80,14 @@ class SessionPool:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then release everything. Raises what a side task died of."""
         log.info("pool started", pool=self.name, capacity=self.settings.capacity)
-        await self._beat_until_it_succeeds(stop)
+        heartbeat = Heartbeat(
+            name=self.name,
+            capacity=self.settings.capacity,
+            interval=self.settings.heartbeat,
+            engine=self.engine,
+            sessions=self.runners,
+        )
+        await heartbeat.wait_for_database(stop)
         watch = LeaseWatch(
             owner=self.name,
             seconds=self.settings.lease,
@@ -94,21 +98,24 @@ class SessionPool:
         polite = False
         try:
             async with self._listener, asyncio.TaskGroup() as group:
-                side = [
+                # Tasks that take on new work end first; the others serve what is still to be done.
+                taking = [
+                    group.create_task(self._claim_and_watch(), name="claims"),
+                    group.create_task(heartbeat.run(), name="heartbeat"),
+                ]
+                serving = [
                     group.create_task(watch.renew_linked(), name="leases"),
                     group.create_task(watch.renew_pairing(), name="pairing leases"),
                     group.create_task(watch.stop_overdue(), name="lease ends"),
-                    group.create_task(self._claim_and_watch(), name="claims"),
-                    group.create_task(self._dispatch_events(), name="events"),
+                    group.create_task(self._dispatch.run(), name="events"),
                     group.create_task(self.writer.run(), name="durable writer"),
                     group.create_task(self.claims.run(), name="message claims"),
-                    group.create_task(self._heartbeat(), name="heartbeat"),
                 ]
                 await stop.wait()
-                for task in (side[3], side[7]):
+                for task in taking:
                     task.cancel()
                 await self._stop_runners()
-                for task in side:
+                for task in serving:
                     task.cancel()
             polite = True
         finally:
@@ -192,71 +199,6 @@ class SessionPool:
             del self.runners[session_id]
             del self._tasks[session_id]
 
-    async def _dispatch_events(self) -> None:
-        async for event in self.engine.events():
-            if isinstance(event, events.HostExited):
-                self._host_exited(event)
-            elif isinstance(event, events.HostStarted):
-                log.info("engine host started", host=event.host, pid=event.pid)
-            elif isinstance(event, events.Pong):
-                continue
-            elif isinstance(event, MESSAGE_EVENTS):
-                await self.writer.add(event)  # before anything else; waits while too many wait
-            elif runner := self.runners.get(uuid.UUID(event.session)):
-                runner.handle_event(event)
-
-    def _message_event_written(self, event: MessageEvent) -> None:
-        """The session's sender waits for the acknowledgement of its message in the row."""
-        if isinstance(event, events.Sent) and (runner := self.runners.get(uuid.UUID(event.session))):
-            runner.handle_event(event)
-
-    def _host_exited(self, event: events.HostExited) -> None:
-        if event.reason == RECYCLED:
-            metrics.HOST_RECYCLES.inc()
-        if not event.sessions:
-            log.info("engine host ended", host=event.host, reason=event.reason)
-            return
-        metrics.HOST_RESTARTS.labels(reason=event.reason.split(":")[0][:40]).inc()
-        log.warning("engine host gone", host=event.host, reason=event.reason, sessions=len(event.sessions))
-        for session in event.sessions:
-            if runner := self.runners.get(uuid.UUID(session)):
-                runner.host_exited(event.reason)
-
-    async def _heartbeat(self) -> None:
-        while True:
-            try:
-                await in_thread(self._beat)
-            except DatabaseError as error:
-                log.warning("database unavailable", task="heartbeat", error=str(error).partition("\n")[0])
-            await asyncio.sleep(self.settings.heartbeat)
-
-    async def _beat_until_it_succeeds(self, stop: asyncio.Event) -> None:
-        """Wait for the database at the start: a pool may come up before it."""
-        while not stop.is_set():
-            try:
-                await in_thread(self._beat)
-                return
-            except DatabaseError as error:
-                log.warning("database unavailable", task="start", error=str(error).partition("\n")[0])
-                await asyncio.sleep(1)
-
-    def _beat(self) -> None:
-        hosts = self.engine.hosts()
-        now = timezone.now()
-        Pool.objects.update_or_create(
-            name=self.name,
-            defaults={
-                "heartbeat_at": now,
-                "capacity": self.settings.capacity,
-                "sessions": len(self.runners),
-                "hosts": len(hosts),
-                "rss_bytes": sum(host.rss_bytes for host in hosts),
-                "own_rss_bytes": own_rss_bytes(),
-                "engine_hosts": [asdict(host) for host in hosts],
-            },
-        )
-        Pool.objects.filter(heartbeat_at__lt=now - timedelta(days=1)).delete()
-
     # --- the end -------------------------------------------------------------------------------
 
     async def _stop_runners(self) -> None:
@@ -293,11 +235,3 @@ def _notify(runner: SessionRunner, held: HeldSession) -> None:
 def new_name() -> str:
     """A pool's name, the owner of its leases."""
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(3)}"
-
-
-def own_rss_bytes() -> int:
-    """The memory that this process holds; 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_SIZE
-    except OSError:
-        return 0
