@@ -98,7 +98,7 @@ RETENTION_SESSION_EVENTS_DAYS = env.int("RETENTION_SESSION_EVENTS_DAYS", default
 # A new address for what clients write counts only when a second member of staff has approved it.
 FORWARDING_SECOND_APPROVER = env.bool("FORWARDING_SECOND_APPROVER", default=False)
 
-# --- Doors --------------------------------------------------------------------------------------
+# --- Limits, probes, logs -----------------------------------------------------------------------
 API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=120)
 WS_CONNECTS_PER_MINUTE = env.int("WS_CONNECTS_PER_MINUTE", default=5)
 ARRIVALS_PER_MINUTE = env.int("ARRIVALS_PER_MINUTE", default=120)

@@ -13,7 +13,7 @@ from config.shared.operations import OperableAdmin
 from config.shared.support import ReadMostlyAdmin
 from marketplace.admin.billing_page import BILLING_PAGE, WithBilling
 from marketplace.admin.booking_page import PAGE, WithBookingMessages
-from marketplace.admin.comparison import COMPARE, TELL_CHANNEL, WithComparison
+from marketplace.admin.comparison import COMPARE, REPORT_CHANNEL, WithComparison
 from marketplace.admin.messages import SalonMessageAdmin
 from marketplace.admin.operations import REMOVE, REPLAY_WEBHOOK, RETRY_ACTIVATION
 from marketplace.admin.sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
@@ -51,7 +51,7 @@ class CompanyAdmin(WithBilling, WithBookingMessages, WithComparison):
     """Salons and how far their integration has come."""
 
     hidden = (*COMPANY_SECRETS, *SESSION_SECRETS)
-    operations = (RETRY_ACTIVATION, COMPARE, TELL_CHANNEL, REMOVE)
+    operations = (RETRY_ACTIVATION, COMPARE, REPORT_CHANNEL, REMOVE)
     list_display = ("salon", "status_word", "whatsapp", "phone_masked", "error", "registered", "activated")
     list_filter = (
         ("status", support.titled(_("Status"))),

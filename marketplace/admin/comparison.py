@@ -27,7 +27,7 @@ def _compare(company: Company, _cause: str) -> None:
     hints.wake_workers()
 
 
-def _tell(company: Company, _cause: str) -> None:
+def _report_channel(company: Company, _cause: str) -> None:
     channels.report_again(company)
     hints.wake_workers()
 
@@ -38,7 +38,7 @@ def _why_not_compare(company: Company) -> Text:
     return _("Only active and frozen salons are compared.")
 
 
-def _why_not_tell(company: Company) -> Text:
+def _why_not_report(company: Company) -> Text:
     if company.status != Company.Status.ACTIVE:
         return _("YClients is told of active salons only.")
     if not Channel.objects.filter(company=company).exists():
@@ -67,14 +67,14 @@ COMPARE = Operation(
     perform=_compare,
     refusal=_why_not_compare,
 )
-TELL_CHANNEL = Operation(
-    name="tell-channel",
+REPORT_CHANNEL = Operation(
+    name="report-channel",
     label=_("Tell YClients whether WhatsApp works"),
     consequence=_(
         "A worker tells YClients within seconds what is so now, whatever YClients was told or refused before."
     ),
-    perform=_tell,
-    refusal=_why_not_tell,
+    perform=_report_channel,
+    refusal=_why_not_report,
 )
 
 

@@ -24,7 +24,7 @@ from whatsapp.admin.message_operations import RESEND, WITHDRAW
 from whatsapp.admin.messages import MessageAdmin
 from whatsapp.models import Message, Session
 
-TOLD_WORDS = {
+REPORTED_WORDS = {
     DeliveryStatus.HANDED_OVER: _("handed to the operator"),
     DeliveryStatus.SENT: _("sent to the phone"),
     DeliveryStatus.DELIVERED: _("delivered"),
@@ -45,7 +45,7 @@ def _why_not_resend(message: Message) -> Text:
     return _("The client has opted out.") if unwanted else ""
 
 
-def _why_not_tell(message: Message) -> Text:
+def _why_not_retry(message: Message) -> Text:
     if message.direction == Message.Direction.IN:
         return _("The client wrote it.")
     if message.callback_state != Message.CallbackState.DEAD:
@@ -55,54 +55,57 @@ def _why_not_tell(message: Message) -> Text:
     return ""
 
 
-def _tell(message: Message, _cause: str) -> None:
+def _retry_callback(message: Message, _cause: str) -> None:
     if not callback_queue.replay_dead(ids=[message.pk]):
         raise Refused(gettext("Telling it was not given up."))
 
 
-def _why_not_act(message: Message) -> Text:
+def _why_not_process(message: Message) -> Text:
     given_up = message.callback_state == Message.CallbackState.DEAD
     return "" if given_up and message.direction == Message.Direction.IN else _("It was not given up.")
 
 
-def _act(message: Message, _cause: str) -> None:
+def _process(message: Message, _cause: str) -> None:
     if not processing.replay(message=message):
         raise Refused(gettext("It was not given up."))
 
 
 WANTED_RESEND = replace(RESEND, refusal=_why_not_resend)
-ACT_AGAIN = Operation(
-    name="act-again",
+PROCESS_AGAIN = Operation(
+    name="process-again",
     label=_("Act on it again"),
     consequence=_(
         "A worker acts on the client's message within seconds, as if it had just come: an opt-out is obeyed, "
         "and the message is forwarded where it was not."
     ),
-    perform=_act,
-    refusal=_why_not_act,
+    perform=_process,
+    refusal=_why_not_process,
 )
-TELL_AGAIN = Operation(
-    name="tell-again",
+RETRY_CALLBACK = Operation(
+    name="retry-callback",
     label=_("Tell YClients again"),
     consequence=_(
         "A worker tells YClients within seconds how the message stands, and tries for another day if it is "
         "not taken. Nothing is sent to the client."
     ),
-    perform=_tell,
-    refusal=_why_not_tell,
+    perform=_retry_callback,
+    refusal=_why_not_retry,
 )
 
 
 class SalonMessageAdmin(MessageAdmin):
     """Messages with their salons."""
 
-    operations = (WANTED_RESEND, WITHDRAW, TELL_AGAIN, ACT_AGAIN)
+    operations = (WANTED_RESEND, WITHDRAW, RETRY_CALLBACK, PROCESS_AGAIN)
     list_display = [*MessageAdmin.list_display[:1], "salons_and_phone", *MessageAdmin.list_display[2:]]
     search_help_text = _("A phone or its last digits, a salon's name or number, a message's number")
     fieldsets = [
         (None, {"fields": ["salons", *MessageAdmin.fieldsets[0][1]["fields"]]}),
         *MessageAdmin.fieldsets[1:3],
-        (MessageAdmin.fieldsets[3][0], {"fields": ["told", *MessageAdmin.fieldsets[3][1]["fields"]]}),
+        (
+            MessageAdmin.fieldsets[3][0],
+            {"fields": ["reported_words", *MessageAdmin.fieldsets[3][1]["fields"]]},
+        ),
         *MessageAdmin.fieldsets[4:],
     ]
 
@@ -135,6 +138,7 @@ class SalonMessageAdmin(MessageAdmin):
         return ", ".join(salon_name(company) for company in message.session.companies.all())
 
     @admin.display(description=_("was told"))
-    def told(self, message: Message) -> str:
-        said = [f"{told.value} {words}" for told, words in TOLD_WORDS.items() if message.reported & told.flag]
+    def reported_words(self, message: Message) -> str:
+        reported = [status for status in REPORTED_WORDS if message.reported & status.flag]
+        said = [f"{status.value} {REPORTED_WORDS[status]}" for status in reported]
         return ", ".join(said) or support.NOTHING

@@ -71,9 +71,9 @@ def test_the_salons_page_says_what_yclients_believes(moscow: Company, support: C
 
 
 def test_yclients_is_told_again(moscow: Company, support: Client) -> None:
-    assert "Сообщать было нечего" in operate(support, "marketplace/company/operate/tell-channel", moscow.pk)
+    assert "Сообщать было нечего" in operate(support, "marketplace/company/operate/report-channel", moscow.pk)
     Channel.objects.create(company=moscow, told=False, state="refused", next_at=timezone.now())
-    operate(support, "marketplace/company/operate/tell-channel", moscow.pk)
+    operate(support, "marketplace/company/operate/report-channel", moscow.pk)
     row = Channel.objects.get()
     assert (row.state, row.told) == ("due", None)
     assert row.next_at is not None

@@ -228,15 +228,15 @@ def test_a_waiting_message_is_withdrawn(salon: SimpleNamespace, support: Client)
 
 
 def test_a_given_up_report_is_told_again(salon: SimpleNamespace, support: Client) -> None:
-    assert operate(support, "tell-again", salon.dead) == ["success"]
+    assert operate(support, "retry-callback", salon.dead) == ["success"]
     assert (salon.dead.callback_state, salon.dead.callback_attempts) == ("due", 0)
-    assert operate(support, "tell-again", salon.dead) == ["error"]
+    assert operate(support, "retry-callback", salon.dead) == ["error"]
 
 
 def test_what_was_pruned_is_neither_sent_nor_told_again(salon: SimpleNamespace, support: Client) -> None:
     Message.objects.update(pruned_at=timezone.now(), text="", phone="", callback_url="")
     assert operate(support, "resend", salon.failed) == ["error"]
-    assert operate(support, "tell-again", salon.dead) == ["error"]
+    assert operate(support, "retry-callback", salon.dead) == ["error"]
     assert "удалён по истечении срока" in page_of(support, salon.failed)
 
 

@@ -39,7 +39,7 @@ STATUS_TONES = {
     "queued": "waiting", "sending": "busy", "sent": "busy", "delivered": "good", "read": "good",
     "received": "good", "failed": "bad", "expired": "bad", "unknown": "bad",
 }  # fmt: skip
-TELLING_TONES = {"due": "busy", "done": "good", "dead": "bad"}
+CALLBACK_TONES = {"due": "busy", "done": "good", "dead": "bad"}
 SESSION_SECRETS = ("session__qr", "session__pairing_code")
 EXCERPT = 70  # characters
 
@@ -68,7 +68,8 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
             "text_full"]}),
         (_("What happened"), {"fields": ["story"]}),
         (_("Attempts"), {"fields": ["tries", "refusals", "doubts", "engine_words"]}),
-        (_("Telling who asked"), {"fields": ["telling", "telling_tries", "telling_next", "telling_error"]}),
+        (_("Telling who asked"), {"fields": [
+            "callback_word", "callback_tries", "callback_next", "callback_failure"]}),
         (_("Names"), {"fields": ["name_at_sender", "name_at_whatsapp"]}),
     ]  # fmt: skip
 
@@ -76,15 +77,15 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
     phone_full = support.plain_column("phone", _("phone"))
     phone_masked = support.masked_phone_column("phone", _("phone"))
     status_word = support.state_column("status", _("status"), STATUS_TONES)
-    telling = support.state_column("callback_state", _("state"), TELLING_TONES)
+    callback_word = support.state_column("callback_state", _("state"), CALLBACK_TONES)
     tries = support.plain_column("attempts", _("attempts"))
     refusals = support.plain_column("failures", _("refusals by WhatsApp"))
     doubts = support.plain_column("unknowns", _("times its outcome was not known"))
-    telling_tries = support.plain_column("callback_attempts", _("failed attempts"))
+    callback_tries = support.plain_column("callback_attempts", _("failed attempts"))
     name_at_sender = support.plain_column("external_id", _("name at the sender"))
     name_at_whatsapp = support.plain_column("wa_message_id", _("name at WhatsApp"))
     engine_words = support.block_field("error", _("in the library's words"))
-    telling_error = support.block_field("callback_error", _("last error"))
+    callback_failure = support.block_field("callback_error", _("last error"))
     taken = support.moment_column("created_at", _("taken"))
 
     @admin.display(description=_("session"))
@@ -128,7 +129,7 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
         return message_story.cause(message) or support.NOTHING
 
     @admin.display(description=_("next attempt"))
-    def telling_next(self, message: Message) -> str:
+    def callback_next(self, message: Message) -> str:
         due = message.callback_state == Message.CallbackState.DUE
         return support.moment(message.callback_next_at if due else None)
 

@@ -5,8 +5,8 @@ from django.utils.translation import gettext_lazy as _
 
 from config.shared import support
 from config.shared.overview import Panel, panel_of_all, register_panel, rows_of
+from whatsapp.admin.messages import CALLBACK_TONES
 from whatsapp.admin.messages import STATUS_TONES as MESSAGE_TONES
-from whatsapp.admin.messages import TELLING_TONES
 from whatsapp.admin.sessions import STATUS_TONES
 from whatsapp.models import Message, Pool, Session
 from whatsapp.sessions.services import POOL_SILENCE
@@ -24,7 +24,7 @@ def _messages() -> Panel:
     words = [(status.value, status.label) for status in WATCHED]
     dead = [(Message.CallbackState.DEAD.value, _("not told"))]
     rows = rows_of(Message, "status", words, MESSAGE_TONES)
-    rows += rows_of(Message, "callback_state", dead, TELLING_TONES)
+    rows += rows_of(Message, "callback_state", dead, CALLBACK_TONES)
     return Panel(Message._meta.verbose_name_plural or "", rows)
 
 

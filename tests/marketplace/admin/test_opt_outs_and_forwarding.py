@@ -181,8 +181,8 @@ def test_a_salons_page_leads_to_its_opt_outs(support: Client, moscow: Company) -
 def test_a_clients_message_that_was_given_up_is_acted_on_again(support: Client, moscow: Company) -> None:
     message = writes(moscow, "СТОП")
     Message.objects.update(callback_state="dead")
-    assert "act-again" in support.get(f"/admin/whatsapp/message/{message.pk}/change/").content.decode()
-    support.post("/admin/whatsapp/message/operate/act-again/", {"id": message.pk})
+    assert "process-again" in support.get(f"/admin/whatsapp/message/{message.pk}/change/").content.decode()
+    support.post("/admin/whatsapp/message/operate/process-again/", {"id": message.pk})
     work()
     assert opt_outs.opted_out(company_ids=[moscow.pk], phone=IVAN)
 
