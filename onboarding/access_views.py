@@ -10,7 +10,7 @@ from marketplace.salons import access
 from marketplace.yclients.api import YClients
 from marketplace.yclients.call_errors import YClientsError
 from marketplace.yclients.redirects import safe_redirect
-from onboarding import pages, refusals, tokens
+from onboarding import pages, phones, refusals, tokens
 from onboarding.pages import page
 
 log = structlog.get_logger("onboarding")
@@ -32,7 +32,9 @@ def send_link(request: HttpRequest) -> HttpResponse:
     except access.NotPossible as error:
         return refusals.link_not_sent(wanted, error.code)
     minutes = int(access.LINK_LASTS.total_seconds() // 60)
-    return pages.render("onboarding/link_sent.html", {"phone": phone, "minutes": minutes})
+    return pages.render(
+        "onboarding/link_sent.html", {"phone": phones.masked(phones.formatted(phone)), "minutes": minutes}
+    )
 
 
 @csrf_exempt  # the link is the secret, and no cookie counts

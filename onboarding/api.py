@@ -30,7 +30,10 @@ ACTIVATION_ERRORS: dict[type[activation.ActivationError], tuple[int, str]] = {
 
 
 class StatusView(PageApiView):
-    """The current snapshot of `company_<salon_id>`; 404 for a salon that is not the token's."""
+    """The current snapshot of `company_<salon_id>`; 404 for a salon that is not the token's.
+
+    It keeps codes coming, or starts them; not so with `?viewed=0`, before the person has confirmed the salon.
+    """
 
     http_method_names = ("get",)
 
@@ -38,7 +41,8 @@ class StatusView(PageApiView):
         registrant: Registrant = request.user  # type: ignore[assignment]
         if session_id not in {f"company_{salon_id}" for salon_id in registrant.salon_ids}:
             raise ApiError(404, "not_found")
-        picture = await PAGES.run(page_actions.look, registrant)
+        viewed = request.query_params.get("viewed") != "0"
+        picture = await PAGES.run(page_actions.read_snapshot, registrant, viewed=viewed)
         return Response({**picture, "session_id": session_id})
 
 

@@ -18,7 +18,7 @@ from whatsapp.sessions import services
 from whatsapp.sessions.services import AlreadyLinked, InvalidPhone, Snapshot, TooSoon
 
 PATIENCE = 20.0  # seconds; a first QR takes some, more when many salons link at once
-GLANCE = 0.3  # seconds between two looks at the row
+POLL_INTERVAL = 0.3  # seconds between two readings of the row
 RETRY_AFTER = 5  # seconds
 USABLE_QR = 5  # seconds that a code must still live to be worth showing
 USABLE_CODE = 15
@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What was there before, and whether the wish was written or came too soon after another."""
+class CodeRequest:
+    """What was there before, and whether the request was written or came too soon after another."""
 
     old_code: str
     too_soon: int = 0  # seconds to wait, when it came too soon
@@ -41,7 +41,7 @@ async def fresh_qr(registrant: Registrant, *, renew: bool) -> tuple[str, int]:
     needs a pause.
     """
 
-    def ready(asked: Asked) -> Callable[[Snapshot], tuple[str, int] | None]:
+    def ready(asked: CodeRequest) -> Callable[[Snapshot], tuple[str, int] | None]:
         def check(shown: Snapshot) -> tuple[str, int] | None:
             if shown.linked:
                 raise ApiError(409, "already_linked")
@@ -54,17 +54,17 @@ async def fresh_qr(registrant: Registrant, *, renew: bool) -> tuple[str, int]:
     return await _wait(registrant, asked, ready(asked))
 
 
-def _ask_qr(registrant: Registrant, renew: bool) -> Asked:
-    shown, session = _before(registrant)
+def _ask_qr(registrant: Registrant, renew: bool) -> CodeRequest:
+    shown, session = _prepare(registrant)
     if not renew and shown.qr_expires_in >= USABLE_QR and not shown.linked:
-        return Asked("")
+        return CodeRequest("")
     try:
         services.request_qr(session=session)
     except AlreadyLinked as error:
         raise ApiError(409, "already_linked") from error
     except TooSoon as error:
-        return Asked(shown.qr, error.retry_after)
-    return Asked(shown.qr)
+        return CodeRequest(shown.qr, error.retry_after)
+    return CodeRequest(shown.qr)
 
 
 async def pairing_code(registrant: Registrant, *, phone: str) -> tuple[str, int]:
@@ -87,14 +87,14 @@ async def pairing_code(registrant: Registrant, *, phone: str) -> tuple[str, int]
     return await _wait(registrant, asked, check)
 
 
-def _ask_pairing_code(registrant: Registrant, phone: str) -> tuple[str, Asked]:
+def _ask_pairing_code(registrant: Registrant, phone: str) -> tuple[str, CodeRequest]:
     try:
         digits = services.normalise_phone(phone)
     except InvalidPhone as error:
         raise ApiError(400, "invalid_phone") from error
-    shown, session = _before(registrant)
+    shown, session = _prepare(registrant)
     if shown.pairing_phone == digits and shown.pairing_code_expires_in >= USABLE_CODE:
-        return digits, Asked("")
+        return digits, CodeRequest("")
     try:
         services.request_pairing_code(session=session, phone=phone)
     except AlreadyLinked as error:
@@ -102,11 +102,11 @@ def _ask_pairing_code(registrant: Registrant, phone: str) -> tuple[str, Asked]:
     except TooSoon as error:
         if shown.pairing_phone != digits or shown.pairing_error:
             raise ApiError(429, "too_soon", retry_after=error.retry_after) from error
-        return digits, Asked("", error.retry_after)
-    return digits, Asked(shown.pairing_code)
+        return digits, CodeRequest("", error.retry_after)
+    return digits, CodeRequest(shown.pairing_code)
 
 
-def _before(registrant: Registrant) -> tuple[Snapshot, Session]:
+def _prepare(registrant: Registrant) -> tuple[Snapshot, Session]:
     """The session as it is before anything is asked; ApiError 503 when nobody would hear the question."""
     scope = token_scope.acting(registrant)
     if not services.pool_is_running():
@@ -115,18 +115,18 @@ def _before(registrant: Registrant) -> tuple[Snapshot, Session]:
     return services.snapshot(session=scope.session), scope.session
 
 
-async def _wait(registrant: Registrant, asked: Asked, check: Callable[[Snapshot], T | None]) -> T:
+async def _wait(registrant: Registrant, asked: CodeRequest, check: Callable[[Snapshot], T | None]) -> T:
     deadline = time.monotonic() + PATIENCE
     while True:
-        found = check(await in_thread(_shown, registrant))
+        found = check(await in_thread(_read_session, registrant))
         if found is not None:
             return found
         if time.monotonic() > deadline:
             if asked.too_soon:
                 raise ApiError(429, "too_soon", retry_after=asked.too_soon)
             raise ApiError(503, "no_code_yet", retry_after=RETRY_AFTER)
-        await asyncio.sleep(GLANCE)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
-def _shown(registrant: Registrant) -> Snapshot:
+def _read_session(registrant: Registrant) -> Snapshot:
     return services.snapshot(session=token_scope.acting(registrant).session)

@@ -1,4 +1,4 @@
-"""The live channel of the onboarding page: the current picture on connecting, and after every change."""
+"""The live channel of the onboarding page: the current snapshot on connecting, and after every change."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from config.shared.batches import Batches, Overloaded
 from config.shared.database import in_thread, with_connection
 from onboarding import admission, events, page_actions, token_scope, words
 from onboarding.feed import Feed, end
-from onboarding.page_actions import Look
+from onboarding.page_actions import SnapshotRequest
 from onboarding.token_scope import TokenRevoked
 from onboarding.tokens import Registrant
 
@@ -29,13 +29,13 @@ MESSAGES_MOST, MESSAGES_SECONDS = 20, 10.0
 FLOOD = 100  # messages in the same time end the connection
 
 
-def _look_all(looks: list[Look]) -> list[dict[str, Any]]:
-    return page_actions.look_all(looks)
+def _read_snapshots(requests: list[SnapshotRequest]) -> list[dict[str, Any]]:
+    return page_actions.read_snapshots(requests)
 
 
 # Hints come in bursts, after a restart of a pool for all pages at once: their rows are read together.
-_looks: Batches[Look, dict[str, Any]] = Batches(
-    with_connection(_look_all), name="snapshots", threads=2, largest=64
+_snapshots: Batches[SnapshotRequest, dict[str, Any]] = Batches(
+    with_connection(_read_snapshots), name="snapshots", threads=2, largest=64
 )
 
 
@@ -56,7 +56,7 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         self._in_trouble = False
         self._arrivals: deque[float] = deque(maxlen=FLOOD)
 
-    # --- coming and going ----------------------------------------------------------------------
+    # --- connecting and disconnecting ----------------------------------------------------------
 
     async def connect(self) -> None:
         handshake = admission.read(self.scope)
@@ -91,7 +91,7 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         """Send the picture until the token expires or loses its power."""
         try:
             while token_scope.seconds_until(self.registrant.expires_at) > 0:
-                await self._follow_session((await self._holding()).session.pk)
+                await self._follow_session((await self._load_scope()).session.pk)
         except TokenRevoked as error:
             log.info("live channel closed", salon_id=self.registrant.salon_id, reason=str(error))
         await self.close(code=admission.BAD_TOKEN)
@@ -106,21 +106,21 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
                 await asyncio.sleep(GAP)
                 await self._feed.wait(left)
 
-    async def _holding(self) -> token_scope.TokenScope:
+    async def _load_scope(self) -> token_scope.TokenScope:
         while True:
             try:
                 return await in_thread(token_scope.load, self.registrant)
             except django.db.Error as error:
-                await self._say_trouble(error)
+                await self._send_unavailable(error)
                 await asyncio.sleep(1)
 
     async def _refresh(self) -> None:
         """Read the rows; send the picture and its events when it changed. An older picture is not sent."""
         viewed = time.monotonic() - self._viewed_at > VIEW_INTERVAL
         try:
-            picture = await _looks.submit(Look(self.registrant, viewed, self.language))
+            picture = await _snapshots.submit(SnapshotRequest(self.registrant, viewed, self.language))
         except (django.db.Error, Overloaded) as error:
-            await self._say_trouble(error)
+            await self._send_unavailable(error)
             return
         self._in_trouble = False
         if viewed:
@@ -134,13 +134,13 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         if picture["companyStatus"] == "uninstalled":
             raise TokenRevoked("the salon has removed the application")
 
-    async def _say_trouble(self, error: Exception) -> None:
+    async def _send_unavailable(self, error: Exception) -> None:
         log.warning("database does not answer", error=repr(error))
         if not self._in_trouble:  # once; the page shows it until the next picture
             self._in_trouble = True
-            await self._say("unavailable")
+            await self._send_error("unavailable")
 
-    async def _say(self, code: str, *, event: str = "error", **extra: Any) -> None:
+    async def _send_error(self, code: str, *, event: str = "error", **extra: Any) -> None:
         with translation.override(self.language):
             message = words.problem(code)
         await self.send_json({"event": event, "code": code, "message": message, **extra})
@@ -153,19 +153,19 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         if await self._is_flooded():
             return
         if text_data is None:
-            await self._say("bad_message")
+            await self._send_error("bad_message")
             return
         if len(text_data) > MAX_MESSAGE:
-            await self._say("too_large")
+            await self._send_error("too_large")
             return
         try:
             content = json.loads(text_data)
         except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
-            await self._say("bad_message")
+            await self._send_error("bad_message")
             return
-        await self._do(content)
+        await self._handle_message(content)
 
     async def _is_flooded(self) -> bool:
         now = time.monotonic()
@@ -174,29 +174,29 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         if recent >= FLOOD:
             await self.close(code=admission.TOO_MANY)
         elif recent == MESSAGES_MOST + 1:
-            await self._say("too_many_messages")
+            await self._send_error("too_many_messages")
         return recent > MESSAGES_MOST
 
-    async def _do(self, content: dict[str, Any]) -> None:
-        wish = content.get("event") or content.get("type")
-        if not hasattr(self, "registrant") or wish not in ("request-qr", "request-pairing-code"):
-            await self._say("unknown_event")
+    async def _handle_message(self, content: dict[str, Any]) -> None:
+        wanted = content.get("event") or content.get("type")
+        if not hasattr(self, "registrant") or wanted not in ("request-qr", "request-pairing-code"):
+            await self._send_error("unknown_event")
             return
         # The page waits for a pairing code at the form, so its failures have an event of their own.
-        failure = "pairing-code-error" if wish == "request-pairing-code" else "error"
+        failure = "pairing-code-error" if wanted == "request-pairing-code" else "error"
         try:
-            if wish == "request-qr":
+            if wanted == "request-qr":
                 await in_thread(page_actions.request_qr, self.registrant)
             else:
                 await in_thread(
                     page_actions.request_pairing_code, self.registrant, content.get("phoneNumber")
                 )
         except page_actions.RequestRejected as error:
-            await self._say(error.code, event=failure, **error.extra)
+            await self._send_error(error.code, event=failure, **error.extra)
         except TokenRevoked:
-            await self._say("no_power", event=failure)
+            await self._send_error("no_power", event=failure)
         except django.db.Error as error:
             log.warning("database does not answer", error=repr(error))
-            await self._say("unavailable", event=failure)
+            await self._send_error("unavailable", event=failure)
         if self._feed:
             self._feed.hint()

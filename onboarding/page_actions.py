@@ -1,4 +1,4 @@
-"""Reading a token's rows for a page: one look, and what may be started by looking."""
+"""Reading a token's rows for a page: one snapshot, and what may be started by showing it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ PHONE_MOST = 40  # characters
 NOT_SERVED = {Company.Status.UNINSTALLED.value, Company.Status.FROZEN.value}
 
 
-def look(registrant: Registrant, *, viewed: bool = True) -> dict[str, Any]:
+def read_snapshot(registrant: Registrant, *, viewed: bool = True) -> dict[str, Any]:
     """Return the current snapshot; `viewed` keeps the codes coming, or starts them.
 
     Raises TokenRevoked.
     """
-    return look_all([Look(registrant, viewed, get_language() or "ru")])[0]
+    return read_snapshots([SnapshotRequest(registrant, viewed, get_language() or "ru")])[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SnapshotRequest:
     """Whose snapshot is read, whether somebody looks at it, and in which language it speaks."""
 
     registrant: Registrant
@@ -35,12 +35,12 @@ class Look:
     language: str
 
 
-def look_all(looks: Sequence[Look]) -> list[dict[str, Any]]:
-    """As `look`, for many pages with one query for all their rows; raises when it would for any of them."""
-    scopes = token_scope.load_all([each.registrant for each in looks])
+def read_snapshots(requests: Sequence[SnapshotRequest]) -> list[dict[str, Any]]:
+    """As `read_snapshot`, for many pages with one query for their rows; raises when it would for any one."""
+    scopes = token_scope.load_all([each.registrant for each in requests])
     pool_running = services.pool_is_running()
     pictures = []
-    for each, scope in zip(looks, scopes, strict=True):
+    for each, scope in zip(requests, scopes, strict=True):
         with translation.override(each.language):
             if each.viewed:
                 note_view(scope)
@@ -56,7 +56,7 @@ def note_view(scope: TokenScope) -> None:
 
 
 class RequestRejected(Exception):
-    """A page's wish cannot be fulfilled now; `code` is a machine word of `words.PROBLEMS`."""
+    """What a page asked for cannot be done now; `code` is a machine word of `words.PROBLEMS`."""
 
     def __init__(self, code: str, **extra: Any) -> None:
         super().__init__(code)

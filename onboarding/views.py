@@ -91,7 +91,7 @@ def onboarding(request: HttpRequest) -> HttpResponse:
         registrant = tokens.verify(token)
         # Opening the page starts no codes: it names the salon and its owner, and asks first.
         scope = token_scope.load(registrant)
-        picture = page_actions.look(registrant, viewed=False)
+        picture = page_actions.read_snapshot(registrant, viewed=False)
     except (tokens.InvalidToken, token_scope.TokenRevoked) as error:
         return _refuse("invalid_token", reason=str(error))
     except django.db.Error as error:

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from config.shared.masking import mask_phone
 from marketplace.models import AccessRequest, Company, MarketplaceEvent
 from marketplace.salons import ownership
 from marketplace.salons.language import language_of
@@ -51,7 +50,7 @@ def may_send_link(company: Company) -> bool:
 
 
 def send_link(request: AccessRequest) -> str:
-    """Send a one-time link to the salon's own WhatsApp; return the phone, masked.
+    """Send a one-time link to the salon's own WhatsApp; return the phone's digits.
 
     Raises NotPossible: the salon is not connected any more, or had its links for this hour.
     """
@@ -80,12 +79,12 @@ def send_link(request: AccessRequest) -> str:
             phone=session.phone,
             text=_text(company, request, token),
             source=Message.Source.SUPPORT,
-            external_id=f"access:{event.pk}",
+            external_id=f"access:{request.pk}:{event.pk}",
             expires_at=now + LINK_LASTS,
         )
         message_queue.queue_message(session=session, message=message)
     log.info("access link sent", salon_id=company.salon_id, request=request.pk)
-    return mask_phone(session.phone)
+    return session.phone
 
 
 def _text(company: Company, request: AccessRequest, token: str) -> str:
@@ -128,8 +127,18 @@ def use_link(token: str) -> AccessRequest:
         if not used:
             raise NotPossible("ended")
         request.company.note(Event.ACCESS_LINK_USED, by="salon's WhatsApp", user_id=request.user_id)
+    forget_link(request)
     log.info("access link used", salon_id=request.company.salon_id, request=request.pk)
     return request
+
+
+def forget_link(request: AccessRequest) -> None:
+    """Remove the texts in which links of this request travelled to WhatsApp."""
+    Message.objects.filter(
+        session__companies=request.company_id,
+        source=Message.Source.SUPPORT,
+        external_id__startswith=f"access:{request.pk}:",
+    ).exclude(text="").update(text="", pruned_at=timezone.now())
 
 
 def approve(request: AccessRequest, *, by: str) -> None:

@@ -96,6 +96,22 @@ def test_a_reload_goes_on_and_the_address_holds_no_token(system: Deployment, des
     expect(desktop_page).to_have_url(f"{system.url}/marketplace/onboarding#company_{SALON.id}")
 
 
+def test_no_code_is_asked_for_before_the_salon_is_confirmed(system: Deployment, desktop_page: Page) -> None:
+    page = desktop_page
+    page.goto(system.yclients.press_connect(SALON.id))
+    expect(page.get_by_role("heading", name="Подключить WhatsApp этого салона?")).to_be_visible()
+    expect(page.locator("#qr")).to_be_hidden()
+    # The salon's name comes a moment after the page; until then it is a number.
+    system.query("UPDATE marketplace_company SET title = 'Салон Анны' WHERE salon_id = %s", SALON.id)
+    expect(page.locator("#confirm-salon")).to_have_text("Салон Анны")
+    wanted = "SELECT wanted, pairing_requested_at FROM whatsapp_session"
+    assert system.query(wanted) == [("stopped", None)]
+    page.locator("#confirm").click()
+    expect(page.locator("#panel-link")).to_be_visible()
+    page.reload()
+    expect(page.locator("#panel-link")).to_be_visible()
+
+
 def test_two_salons_in_two_tabs_stay_apart(system: Deployment, desktop_page: Page) -> None:
     press_connect(desktop_page, system, SALON)
     other = desktop_page.context.new_page()

@@ -63,6 +63,14 @@ def test_status_shows_the_qr(moscow: Visitor, pool: None) -> None:
     }
 
 
+def test_a_look_before_the_confirmation_starts_no_codes(moscow: Visitor) -> None:
+    path = f"/marketplace/api/status/company_{moscow.company.salon_id}"
+    assert Client().get(path, {"viewed": "0"}, headers=moscow.bearer).status_code == 200
+    assert moscow.session.wanted == "stopped"
+    assert moscow.status().status_code == 200
+    assert moscow.session.wanted == "linked"
+
+
 def test_status_forgets_a_code_that_ran_out(moscow: Visitor) -> None:
     moscow.shows_qr(seconds=-1)
     body = moscow.status().json()

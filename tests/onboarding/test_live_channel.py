@@ -184,6 +184,20 @@ async def test_a_whole_linking_is_followed(moscow: Visitor) -> None:
         assert active["message"]
 
 
+async def test_a_lost_link_is_told_as_an_error_and_as_a_status(moscow: Visitor) -> None:
+    await in_database(moscow.phone_scans)()
+    async with Tab(moscow.token, query="?lang=en") as tab:
+        await tab.receive_until("whatsapp-connected")
+        await in_database(moscow.pool_writes)(status="logged_out", jid="", phone="", trouble="logged_out")
+        heard = await tab.receive_until("error")
+        assert names(heard)[-2:] == ["status", "error"]
+        assert heard[-2]["status"] == "logged_out"
+        assert (heard[-1]["code"], heard[-1]["message"]) == (
+            "logged_out",
+            "The link was removed on the phone. Link it again here.",
+        )
+
+
 async def test_a_failed_activation_and_a_failed_code_are_told(moscow: Visitor) -> None:
     async with Tab(moscow.token, query="?lang=en") as tab:
         await tab.receive_until("status")
@@ -231,11 +245,11 @@ async def test_a_change_without_a_hint_arrives_by_polling(moscow: Visitor) -> No
 
 async def test_an_older_picture_is_not_shown_again(moscow: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     await in_database(moscow.shows_qr)()
-    late = await in_database(page_actions.look)(tokens.verify(moscow.token), viewed=False)
+    late = await in_database(page_actions.read_snapshot)(tokens.verify(moscow.token), viewed=False)
     async with Tab(moscow.token) as tab:
         await in_database(moscow.phone_scans)()
         await tab.receive_until("activation")
-        monkeypatch.setattr(page_actions, "look_all", lambda looks: [late] * len(looks))
+        monkeypatch.setattr(page_actions, "read_snapshots", lambda looks: [late] * len(looks))
         await in_database(moscow.pool_writes)()
         assert await tab.socket.receive_nothing(timeout=1.5)
 
@@ -373,7 +387,7 @@ async def test_a_silent_database_is_told_once_and_survived(
     async with Tab(moscow.token) as tab:
         await tab.receive_until("status")
         with monkeypatch.context() as broken:
-            broken.setattr(page_actions, "look_all", fail)
+            broken.setattr(page_actions, "read_snapshots", fail)
             broken.setattr(page_actions, "request_qr", fail)
             assert (await tab.receive_until("error"))[-1]["code"] == "unavailable"
             await tab.say({"event": "request-qr"})

@@ -8,23 +8,23 @@ from django.test.utils import CaptureQueriesContext
 from PIL import Image
 
 from onboarding import page_actions, snapshots, tokens
-from onboarding.page_actions import Look
+from onboarding.page_actions import SnapshotRequest
 from onboarding.token_scope import TokenRevoked
 from tests.onboarding.visitors import QR, Visitor
 
 
-def look_of(visitor: Visitor, language: str = "ru") -> Look:
-    return Look(tokens.verify(visitor.token), viewed=False, language=language)
+def look_of(visitor: Visitor, language: str = "ru") -> SnapshotRequest:
+    return SnapshotRequest(tokens.verify(visitor.token), viewed=False, language=language)
 
 
 @pytest.mark.django_db
 def test_many_pages_are_read_by_as_many_queries_as_one(moscow: Visitor, kazan: Visitor) -> None:
     texts = [moscow.shows_qr(1), kazan.shows_qr(2)]
-    looks = [look_of(moscow), look_of(kazan, "en")]
+    requests = [look_of(moscow), look_of(kazan, "en")]
     with queries() as of_one:
-        page_actions.look_all(looks[:1])
+        page_actions.read_snapshots(requests[:1])
     with queries() as of_both:
-        pictures = page_actions.look_all(looks)
+        pictures = page_actions.read_snapshots(requests)
     assert len(of_both) == len(of_one)
     assert [picture["qr"] for picture in pictures] == texts
     assert pictures[0]["message"] != pictures[1]["message"]
@@ -32,11 +32,11 @@ def test_many_pages_are_read_by_as_many_queries_as_one(moscow: Visitor, kazan: V
 
 @pytest.mark.django_db
 def test_a_page_whose_salon_is_gone_is_refused(moscow: Visitor, kazan: Visitor) -> None:
-    looks = [look_of(moscow), look_of(kazan)]
+    requests = [look_of(moscow), look_of(kazan)]
     kazan.company.delete()
     with pytest.raises(TokenRevoked):
-        page_actions.look_all(looks)
-    assert page_actions.look_all(looks[:1])[0]["salonId"] == moscow.company.salon_id
+        page_actions.read_snapshots(requests)
+    assert page_actions.read_snapshots(requests[:1])[0]["salonId"] == moscow.company.salon_id
 
 
 def queries() -> CaptureQueriesContext:

@@ -320,6 +320,7 @@ def test_the_salons_own_whatsapp_lets_its_holder_in_once(yclients: LocalYClients
         assert Client().get(address, {"link": token}).status_code == 200
     opened = Client().post(address, {"link": token})
     assert opened.status_code == 302
+    assert token not in str(list(Message.objects.values()))
     registrant = tokens.verify(opened["Location"].partition("token=")[2])
     assert registrant.salon_ids == (SALON,)
     headers = {"Authorization": f"Bearer {opened['Location'].partition('token=')[2]}"}

@@ -84,6 +84,12 @@ export class Channel {
     this.onLine("expired");
   }
 
+  // The state as it is now, without asking for codes.
+  async look() {
+    const answer = await this.call("GET", `/marketplace/api/status/${this.sessionId}?viewed=0`);
+    return answer.ok ? answer.body : null;
+  }
+
   retry() {
     this.quietPolls = 0;
     this.connect();

@@ -6,6 +6,7 @@ import { View, panelFor } from "./view.js";
 
 const ASK_ACTIVATION_MS = 6000; // the server activates by itself; the page asks when it hears nothing
 const NOTICE_MS = 8000;
+const CONFIRM_POLL_MS = 2000;
 
 const start = JSON.parse(document.getElementById("start").textContent);
 const { token, language, texts, marketplacePage } = start;
@@ -30,6 +31,7 @@ let picture = null;
 let activationTimer = null;
 let noticeTimer = null;
 let line = "live";
+let begun = false;
 
 const channel = new Channel({
   token, language, sessionId, onPicture: take, onProblem: explain, onLine: noteLine,
@@ -118,8 +120,22 @@ function isConfirmed() {
 }
 
 function begin() {
+  begun = true;
   take(start.picture);
   if (picture.companyStatus !== "uninstalled") channel.start();
+}
+
+// The salon's name may come a moment after the page, and another tab may go ahead.
+async function waitForConfirmation() {
+  const next = await channel.look();
+  if (begun) return;
+  if (next) start.picture = next;
+  if (panelFor(start.picture) !== "link") {
+    begin();
+    return;
+  }
+  view.renderConfirm(start.picture);
+  setTimeout(waitForConfirmation, CONFIRM_POLL_MS);
 }
 
 document.getElementById("confirm").addEventListener("click", () => {
@@ -132,5 +148,7 @@ document.getElementById("confirm").addEventListener("click", () => {
 });
 
 cleanAddress();
-if (panelFor(start.picture) === "link" && !isConfirmed()) view.renderConfirm();
-else begin();
+if (panelFor(start.picture) === "link" && !isConfirmed()) {
+  view.renderConfirm(start.picture);
+  waitForConfirmation();
+} else begin();

@@ -106,7 +106,8 @@ export class View {
   }
 
   // Before any code is asked for: whose salon is it? The server has written the words.
-  renderConfirm() {
+  renderConfirm(picture) {
+    $("confirm-salon").textContent = picture.title;
     this.renderSteps("link", false);
     $("salon").textContent = "";
     $("status").classList.add("hidden-text");
