@@ -9,7 +9,9 @@ from functools import cache
 from django.db import connections, transaction
 from django.test import TransactionTestCase
 
-# What migrations and `post_migrate` make, and no test changes.
+from config import support_group
+
+# What migrations and `post_migrate` make; of the groups only the one that they make is kept.
 KEPT = frozenset(
     {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
 )
@@ -38,6 +40,12 @@ def empty(alias: str) -> None:
         )
         for (table,) in cursor.fetchall():
             cursor.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608
+        cursor.execute(
+            "DELETE FROM auth_group_permissions"
+            " WHERE group_id IN (SELECT id FROM auth_group WHERE name <> %s)",
+            [support_group.NAME],
+        )
+        cursor.execute("DELETE FROM auth_group WHERE name <> %s", [support_group.NAME])
 
 
 @cache

@@ -75,7 +75,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_are_served() -> None:
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
             asked |= metric_names(target["expr"])
-    # tests/test_metrics.py sees to it that what the operators' page describes is served.
+    # tests/config/test_metrics.py sees to it that what the operators' page describes is served.
     assert asked - described_metrics() == set()
 
 
