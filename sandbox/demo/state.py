@@ -48,7 +48,7 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def reports(notifications: Sequence[Notification]) -> dict[str, list[str]]:
-    """What YClients was told of its last notifications, by our number of each message."""
+    """The statuses that YClients got of its last notifications, by our number of each message."""
     return {
         one.ext_id: [f"{entry.status} {STATUS_WORDS[entry.status]}" for entry in one.statuses]
         for one in notifications[-SHOWN:]

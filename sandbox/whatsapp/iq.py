@@ -46,7 +46,7 @@ def handle(hub: Hub, client: Client, iq: Node) -> None:
 
 
 def _after(hub: Hub, client: Client, iq: Node) -> None:
-    """A companion that asks to be unlinked is told so first and removed then."""
+    """A companion that asks to be unlinked gets its answer first and is removed then."""
     if iq.child("remove-companion-device") and client.account and client.device:
         hub.remove_device(client.account, client.device.number)
 

@@ -43,10 +43,10 @@ class Journal:
         if device is not None:
             event["device"] = device
         self.events.append(event | more)
-        told: dict[str, Any] = {"phone": masked(phone)} if phone else {}
-        told |= {"device": device} if device is not None else {}
-        told |= {key: value for key, value in more.items() if key not in ("chat", "peer")}
-        log.info("%s %s", kind, " ".join(f"{key}={value}" for key, value in told.items()))
+        fields: dict[str, Any] = {"phone": masked(phone)} if phone else {}
+        fields |= {"device": device} if device is not None else {}
+        fields |= {key: value for key, value in more.items() if key not in ("chat", "peer")}
+        log.info("%s %s", kind, " ".join(f"{key}={value}" for key, value in fields.items()))
 
     def since(self, number: int) -> list[dict[str, Any]]:
         """Events after the given number, oldest first."""

@@ -28,7 +28,7 @@ def store_upload(hub: Hub, account: Account, device: Device, iq: Node) -> None:
 
 
 def take_prekey(hub: Hub, account: Account, device: Device) -> tuple[int, bytes] | None:
-    """One of a companion's prekeys, each given once; the companion is told when few are left."""
+    """One of a companion's prekeys, each given once; the companion is notified when few are left."""
     if not device.prekeys:
         return None
     taken = device.prekeys.popitem(last=False)

@@ -160,7 +160,7 @@ class Pairing(Registration):
         )
 
     def abandon(self) -> None:
-        """The connection ends: whoever waits for the device is told."""
+        """The connection ends: whoever waits for the device gets an error."""
         error = Refused(410, "The device went away before it was linked.")
         if self.done is not None and not self.done.done():
             asyncio.get_running_loop().call_soon(self._give_up, self.done, error)

@@ -1,6 +1,6 @@
 """Linking by an eight-character code that the person types on the phone.
 
-The code is a password for wrapping both sides' ephemeral keys. Neither side is told that it was wrong:
+The code is a password for wrapping both sides' ephemeral keys. Neither side gets an error when it was wrong:
 the phone finds out when the companion's key bundle does not decrypt.
 """
 

@@ -72,7 +72,7 @@ async def connect_several(request: web.Request) -> web.Response:
 
 
 async def act(request: web.Request) -> web.Response:
-    """Uninstall, freeze or pay: the state changes first, then the application is told."""
+    """Uninstall, freeze or pay: the state changes first, then the application is notified."""
     context = context_of(request)
     salon_id, action = int(request.match_info["salon_id"]), request.match_info["action"]
     if action == "uninstall":

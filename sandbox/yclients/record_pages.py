@@ -1,4 +1,4 @@
-"""The page of bookings: make, move and cancel a visit; each change is told to the application."""
+"""The page of bookings: make, move and cancel a visit; the application is notified of each change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sandbox YClients is told when it starts."""
+"""The settings of a sandbox YClients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The port to a WhatsApp library: what the session pool may ask of an engine, and what it is told.
+"""The port to a WhatsApp library: the commands that the session pool gives to an engine, and its events.
 
 `supervisor.NeonizeEngine` runs the real library in child processes; `simulated.SimulatedEngine` is the
 same port in process, scripted, for tests and for the embedded development run.
@@ -26,7 +26,7 @@ RECYCLED = "recycled"  # why a host ended: it was replaced for its age, its memo
 
 
 class EngineError(Exception):
-    """The engine could not do what was asked; the text says why and holds no secrets."""
+    """The engine could not carry out a command; the text gives the cause and holds no secrets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Banned:
-    """The account is banned for `expires_in` seconds (None: not told). Stopped follows."""
+    """The account is banned for `expires_in` seconds (None: unknown). Stopped follows."""
 
     session: str
     code: int

@@ -164,6 +164,17 @@ async def test_pairing_attempts_take_turns(make: Callable[..., RealHarness]) -> 
         await harness.recorder.next(QrCode, session)
 
 
+async def test_a_pairing_attempt_waits_for_the_processor_not_for_whatsapps_answer_to_another(
+    make: Callable[..., RealHarness],
+) -> None:
+    harness = make(pairings_at_once=1)
+    harness.sandbox.fault("slow", seconds=10)
+    for session in (ONE, TWO):
+        await harness.engine.start(session, harness.store(session), pairing=True)
+    await until(lambda: len(harness.engine.hosts()) == 2)
+    assert harness.recorder.count(QrCode) == 0
+
+
 async def test_a_pairing_attempt_can_be_stopped_before_its_turn(make: Callable[..., RealHarness]) -> None:
     harness = make(pairings_at_once=1)
     for session in (ONE, TWO):

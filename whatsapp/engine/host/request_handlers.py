@@ -69,7 +69,7 @@ def _stored_lid(session: Listener, phone: str) -> str | None:
         with session.library() as client:
             return translate.bare_jid_text(client.lid_of(phone))
     except LibraryError:
-        return None  # WhatsApp has told no LID for this number; it is optional.
+        return None  # WhatsApp has sent no LID for this number; it is optional.
 
 
 def _pairing_code(session: Listener, command: RequestPairingCode) -> Event:

@@ -50,7 +50,7 @@ class Controls(Core):
     def incoming(
         self, session: str, phone: str | None, text: str | None = None, note: str | None = None
     ) -> str:
-        """Let a person write to the salon; returns the message's id. With no phone only a LID is told."""
+        """Let a person write to the salon; returns the message's id. Without a phone there is only a LID."""
         self._connected(session)
         message_id = f"3A{secrets.token_hex(9).upper()}"
         lid = lid_of(phone or "79990000000")
