@@ -78,7 +78,7 @@ def subscribe(client: Any, wire: Wire) -> None:
     client.event(ev.ConnectFailureEv)(simple("failure", reason="Reason"))
 
 
-def act(client: Any, wire: Wire, order: dict[str, Any]) -> None:
+def handle(client: Any, wire: Wire, order: dict[str, Any]) -> None:
     from neonize.utils.jid import build_jid
 
     match order["do"]:
@@ -104,7 +104,7 @@ def main() -> None:
     threading.Thread(target=client.connect, daemon=True).start()
     for line in wire.reader:
         try:
-            act(client, wire, json.loads(line))
+            handle(client, wire, json.loads(line))
         except Exception as error:  # noqa: BLE001  every failure is the test's to judge
             wire.say("error", what=f"{type(error).__name__}: {error}")
     os._exit(0)  # the library cannot be stopped while a QR code is shown

@@ -25,7 +25,7 @@ def run(*words: str) -> str:
     return out.getvalue()
 
 
-def keep(salon_id: int = MOSCOW, **fields: object) -> InboundWebhook:
+def store_webhook(salon_id: int = MOSCOW, **fields: object) -> InboundWebhook:
     made = {"kind": "lifecycle", "name": "freeze", "body": {}, "state": "failed", "attempts": 3, **fields}
     number = InboundWebhook.objects.count()
     return InboundWebhook.objects.create(
@@ -35,7 +35,7 @@ def keep(salon_id: int = MOSCOW, **fields: object) -> InboundWebhook:
 
 def test_a_webhook_is_replayed_by_its_id() -> None:
     make_active()
-    webhook = keep(state="applied")
+    webhook = store_webhook(state="applied")
     assert f"webhook {webhook.pk} of salon {MOSCOW}, freeze: applied" in run(
         "replay_webhook", str(webhook.pk)
     )
@@ -46,7 +46,7 @@ def test_all_dead_webhooks_of_one_salon_are_replayed() -> None:
     make_active()
     make_active(ALMATY)
     for salon_id in (MOSCOW, ALMATY):
-        keep(salon_id, state="dead")
+        store_webhook(salon_id, state="dead")
     assert "1 replayed, 0 failed" in run("replay_webhook", "--state", "dead", "--salon", str(ALMATY))
     assert Company.objects.get(salon_id=MOSCOW).status == "active"
     assert Company.objects.get(salon_id=ALMATY).status == "frozen"
@@ -54,7 +54,7 @@ def test_all_dead_webhooks_of_one_salon_are_replayed() -> None:
 
 def test_a_webhook_that_fails_again_is_said_to() -> None:
     make_active(status="activating")
-    webhook = keep()
+    webhook = store_webhook()
     with pytest.raises(CommandError, match="failed again"):
         run("replay_webhook", str(webhook.pk))
 

@@ -128,14 +128,14 @@ def test_messages_to_a_number_that_no_salon_has_any_more_are_done_with(moscow: C
 def test_two_workers_act_once(moscow: Company) -> None:
     messages = [writes(moscow, word) for word in ("стоп", "старт") for _ in range(4)]
 
-    def act(message: Message) -> None:
+    def process(message: Message) -> None:
         try:
             processing.process(message.pk)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(act, messages * 2))
+        list(threads.map(process, messages * 2))
     work()
     assert {state(message) for message in messages} == {"done"}
     assert not is_out(moscow)

@@ -45,7 +45,7 @@ def forget(yclients: LocalYClients, salon_id: int) -> None:
     yclients.do(lambda there: setattr(there.marketplace.salon(salon_id), "installation", None))
 
 
-def look(company: Company) -> str:
+def reconcile(company: Company) -> str:
     """One comparison when its time has come; the salon's status afterwards."""
     CompanyCheck.objects.update(next_at=timezone.now())
     for company_id in reconciliation.due(limit=99):
@@ -68,7 +68,7 @@ def shown() -> list[tuple[int, str]]:
 
 
 def test_what_agrees_stays_and_is_asked_again_hours_later(moscow: Company) -> None:
-    assert look(moscow) == "active"
+    assert reconcile(moscow) == "active"
     row = CompanyCheck.objects.get()
     assert (row.said, row.last_error, row.claimed_until) == ("active", "", None)
     assert row.next_at > timezone.now() + timedelta(hours=5)
@@ -82,11 +82,11 @@ def test_a_salon_of_today_is_not_asked_about_yet(yclients: LocalYClients) -> Non
 
 def test_a_missed_freeze_and_a_missed_payment(moscow: Company, yclients: LocalYClients) -> None:
     yclients.change(MOSCOW, "freeze")
-    assert look(moscow) == "frozen"
+    assert reconcile(moscow) == "frozen"
     assert Session.objects.get().sending_paused
     assert CompanyCheck.objects.get().next_at < timezone.now() + timedelta(minutes=16)
     yclients.change(MOSCOW, "unfreeze")
-    assert look(moscow) == "active"
+    assert reconcile(moscow) == "active"
     assert not Session.objects.get().sending_paused
     kinds = MarketplaceEvent.objects.order_by("id").values_list("event_type", "event_data__by")
     assert list(kinds) == [("frozen", "reconciliation"), ("unfrozen", "reconciliation")]
@@ -95,15 +95,15 @@ def test_a_missed_freeze_and_a_missed_payment(moscow: Company, yclients: LocalYC
 def test_a_deliberate_stop_outlives_freeze_and_payment(moscow: Company, yclients: LocalYClients) -> None:
     Session.objects.update(wanted="stopped", status="idle")
     yclients.change(MOSCOW, "freeze")
-    look(moscow)
+    reconcile(moscow)
     yclients.change(MOSCOW, "unfreeze")
-    assert look(moscow) == "active"
+    assert reconcile(moscow) == "active"
     assert Session.objects.get().wanted == "stopped"
 
 
 def test_a_missed_uninstall_is_applied(moscow: Company, yclients: LocalYClients) -> None:
     yclients.change(MOSCOW, "uninstall")
-    assert look(moscow) == "uninstalled"
+    assert reconcile(moscow) == "uninstalled"
     assert Session.objects.get().wanted == "unlinked"
     assert moscow.api_key == ""
 
@@ -112,28 +112,28 @@ def test_an_installation_that_is_not_known_is_believed_gone_at_the_second_look(
     moscow: Company, yclients: LocalYClients
 ) -> None:
     forget(yclients, MOSCOW)
-    assert look(moscow) == "active"
-    assert look(moscow) == "active"  # a minute later
+    assert reconcile(moscow) == "active"
+    assert reconcile(moscow) == "active"  # a minute later
     assert Session.objects.get().wanted == "linked"
     a_quarter_of_an_hour_passes()
-    assert look(moscow) == "uninstalled"
+    assert reconcile(moscow) == "uninstalled"
     assert Session.objects.get().wanted == "unlinked"
     assert moscow.api_key == ""
 
 
 def test_a_missed_uninstall_of_a_frozen_salon(moscow: Company, yclients: LocalYClients) -> None:
     yclients.change(MOSCOW, "freeze")
-    look(moscow)
+    reconcile(moscow)
     yclients.change(MOSCOW, "uninstall")
-    assert look(moscow) == "uninstalled"
+    assert reconcile(moscow) == "uninstalled"
 
 
 def test_a_first_look_that_was_wrong_is_forgotten(moscow: Company, yclients: LocalYClients) -> None:
     forget(yclients, MOSCOW)
-    look(moscow)
+    reconcile(moscow)
     install(yclients)
     a_quarter_of_an_hour_passes()
-    assert look(moscow) == "active"
+    assert reconcile(moscow) == "active"
     assert CompanyCheck.objects.get().missing_since is None
 
 
@@ -144,30 +144,30 @@ def test_no_fault_of_yclients_is_taken_for_an_uninstall(
     monkeypatch.setattr(call_errors, "FIRST_PAUSE", 0.001)
     yclients.fault(fault, **({} if fault == "down" else {"until_lifted": True, "seconds": 0.01}))
     for _look in range(2):
-        assert look(moscow) == "active"
+        assert reconcile(moscow) == "active"
         a_quarter_of_an_hour_passes()
     row = CompanyCheck.objects.get()
     assert row.last_error
     assert (row.missing_since, row.claimed_until) == (None, None)
     assert row.next_at > timezone.now() + timedelta(minutes=4)
     yclients.heal()
-    assert look(moscow) == "active"
+    assert reconcile(moscow) == "active"
     assert CompanyCheck.objects.get().last_error == ""
 
 
 def test_a_wrong_application_id_destroys_no_salon(yclients: LocalYClients) -> None:
     companies = [make_active(salon_id) for salon_id in range(1001, 1013)]  # YClients knows none of them
     Company.objects.update(created_at=timezone.now() - timedelta(days=1))
-    look(companies[0])
+    reconcile(companies[0])
     a_quarter_of_an_hour_passes()
-    look(companies[0])
+    reconcile(companies[0])
     assert Company.objects.filter(status="active").count() == 12
     assert Discrepancy.objects.filter(kind="missing_there", resolved_at=None).count() == 12
     assert Session.objects.filter(wanted="unlinked").count() == 0
 
 
 def test_salons_that_leave_one_after_the_other_do_not_add_up_to_all(yclients: LocalYClients) -> None:
-    """Each look sees few enough missing ones; together they would be everybody."""
+    """Each comparison sees few enough missing ones; together they would be everybody."""
     companies = [make_active(salon_id) for salon_id in range(1001, 1013)]
     Company.objects.update(created_at=timezone.now() - timedelta(days=1))
     left = []
@@ -187,14 +187,14 @@ def test_salons_that_leave_one_after_the_other_do_not_add_up_to_all(yclients: Lo
 def test_a_salon_that_is_being_connected_again_is_shown(moscow: Company, yclients: LocalYClients) -> None:
     yclients.change(MOSCOW, "uninstall")
     yclients.press_connect(MOSCOW)
-    assert look(moscow) == "active"
+    assert reconcile(moscow) == "active"
     assert shown() == [(MOSCOW, "pending_there")]
     yclients.do(
         lambda there: there.marketplace.activate(
             salon_id=MOSCOW, api_key="k2", webhook_urls=[], channels=["whatsapp"]
         )
     )
-    look(moscow)
+    reconcile(moscow)
     assert shown() == []
 
 
@@ -211,7 +211,7 @@ def test_what_changes_while_yclients_answers_is_left_alone(
         return said
 
     monkeypatch.setattr(YClients, "installation", slow)
-    assert look(moscow) == "active"
+    assert reconcile(moscow) == "active"
     assert CompanyCheck.objects.get().next_at < timezone.now() + timedelta(minutes=2)
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LONG = timedelta(minutes=1)
 
 
-def take(count: int) -> list[datetime]:
+def acquire(count: int) -> list[datetime]:
     """Slots taken by as many threads at once."""
     starts: list[datetime] = []
 
@@ -33,7 +33,7 @@ def take(count: int) -> list[datetime]:
 
 
 def test_slots_taken_at_once_start_at_least_three_tenths_apart() -> None:
-    starts = take(12)
+    starts = acquire(12)
     gaps = [later - earlier for earlier, later in pairwise(starts)]
     assert len(starts) == 12
     assert min(gaps) >= timedelta(seconds=0.3)
