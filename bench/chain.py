@@ -51,6 +51,7 @@ def product(salons: list[int]) -> Iterator[tuple[Deployment, Postgres]]:
             database_url=postgres.create_database("bench"),
             redis_url=redis.url,
             SENDING_PACED="false",
+            ARRIVALS_PER_MINUTE="100000",
             LOG_LEVEL="WARNING",
         )
         # Their start is known from what they say.

@@ -36,7 +36,12 @@ CLIENTS = 100
 LARGEST_REQUEST = 20
 ENDS_WITHIN = 600.0  # seconds from the last blow until nothing is under way
 RECEIPTS_WITHIN = 30.0
-SETTINGS = {"POOL_LEASE_SECONDS": "6", "POOL_SHARD_SIZE": "7", "SENDING_PACED": "false"}
+SETTINGS = {
+    "ARRIVALS_PER_MINUTE": "100000",
+    "POOL_LEASE_SECONDS": "6",
+    "POOL_SHARD_SIZE": "7",
+    "SENDING_PACED": "false",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from onboarding.pages import page
 
 log = structlog.get_logger("onboarding")
 
-PAYMENT_PATIENCE = 8.0  # seconds; a person waits
+PAYMENT_PATIENCE = 6.0  # seconds; a person waits
 
 
 @csrf_exempt  # the form carries a signature of its own; a framed page has no cookies

@@ -19,7 +19,7 @@ from onboarding.token_scope import TokenRevoked, TokenScope
 from onboarding.tokens import Registrant
 
 REGISTRATION_LASTS = 60  # minutes from the arrival to the activation
-ACTIVATION_PATIENCE = 8.0  # seconds that a page waits for the result; the work itself goes on
+ACTIVATION_PATIENCE = 9.0  # seconds that a page waits for the result; the work itself goes on
 ACTIVATION_ERRORS: dict[type[activation.ActivationError], tuple[int, str]] = {
     activation.NotConnected: (409, "not_connected"),
     activation.AlreadyRunning: (409, "activation_running"),

@@ -14,7 +14,7 @@ from marketplace.yclients.call_errors import YClientsError
 
 log = structlog.get_logger("marketplace")
 
-PATIENCE = 9.0  # seconds for the call with its waiting and repetition; a person waits behind it
+PATIENCE = 6.0  # seconds for the call with its waiting and repetition; with the wait for a thread below 10
 
 
 class NotInstalling(Exception):

@@ -32,3 +32,8 @@ def token_of(response: Any) -> tokens.Registrant:
     address, _, token = response["Location"].partition("?token=")
     assert address == "/marketplace/onboarding"
     return tokens.verify(token)
+
+
+def signed_link(base: str, salon_id: int, user: dict[str, Any], *, key: str = PARTNER_TOKEN) -> str:
+    """The whole link of a user for a salon, at a running product."""
+    return f"{base}/auth/yclients/redirect?{urlencode({'salon_id': salon_id, **sign(user, key)})}"
