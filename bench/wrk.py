@@ -19,7 +19,8 @@ class Figures:
 
 def measure(url: str, script: Path, seconds: int) -> Figures:
     """Post what the Lua script makes for so many seconds; an answer that is not 2xx ends the bench."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), url]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", "--latency"]
+    command += ["-s", str(script), url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise SystemExit(f"{url} refused:\n{output}")

@@ -130,6 +130,8 @@ async def _send(answer: Answer, send: Send, *, without_body: bool) -> None:
         (b"x-content-type-options", b"nosniff"),
         (b"content-length", str(len(answer.content)).encode()),
     ]
+    if answer.status in (408, 413):
+        headers.append((b"connection", b"close"))  # or the server would go on reading what nobody wants
     headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if without_body else answer.content})

@@ -1,4 +1,4 @@
-"""Senders of huge, endless and slow requests to a real daphne are cut off; its memory stays what it was."""
+"""Senders of huge, endless and slow requests to our servers are cut off; their memory stays what it was."""
 
 import socket
 import sys
@@ -12,18 +12,26 @@ from tests.environment import SECRETS, clean_environment
 from tests.processes import Process, answers
 from tests.server import free_port
 
-# As `daphne config.asgi:application`, with less patience.
+# As `daphne config.asgi:application` and `uvicorn config.ingest:application`, with less patience.
 DAPHNE = """
+import sys
 from daphne.cli import CommandLineInterface
 from config import daphne_server
 daphne_server.REQUEST_SECONDS = 1.0
-CommandLineInterface.entrypoint()
+CommandLineInterface().run(["config.asgi:application", "-b", "127.0.0.1", "-p", sys.argv[1]])
+"""
+UVICORN = """
+import sys
+import uvicorn
+from config import ingest
+ingest.BODY_SECONDS = 1.0
+uvicorn.run(ingest.application, port=int(sys.argv[1]), access_log=False, log_level="warning")
 """
 HUGE = 200 * 1024 * 1024
 WEBHOOK = b"POST /webhook/yclients HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
-class Daphne:
+class Server:
     """A running server without a database: what is measured here never gets that far."""
 
     def __init__(self, process: Process, port: int) -> None:
@@ -39,9 +47,18 @@ class Daphne:
         return int(peak.split()[1]) * 1024
 
 
+@pytest.fixture(scope="module", params=[DAPHNE, UVICORN], ids=["daphne", "uvicorn"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    yield from running(request.param, tmp_path_factory.mktemp("server"))
+
+
 @pytest.fixture(scope="module")
-def daphne(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daphne]:
-    folder = tmp_path_factory.mktemp("daphne")
+def daphne(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The one that strangers reach without a proxy before it."""
+    yield from running(DAPHNE, tmp_path_factory.mktemp("daphne"))
+
+
+def running(code: str, folder: Path) -> Iterator[Server]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = {
@@ -54,16 +71,15 @@ def daphne(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daphne]:
         "WHATSAPP_ENGINE": "simulated",
         "YCLIENTS_API_URL": "http://127.0.0.1:9",
     }
-    command = [sys.executable, "-c", DAPHNE, "config.asgi:application", "-b", "127.0.0.1", "-p", str(port)]
     process = Process(
-        "daphne",
-        command,
+        "server",
+        [sys.executable, "-c", code, str(port)],
         environment=environment,
-        log=folder / "daphne.log",
-        ready=lambda _process: answers(f"{url}/healthz"),
+        log=folder / "server.log",
+        ready=lambda _process: answers(f"{url}/webhook/yclients"),
     )
     process.start()
-    yield Daphne(process, port)
+    yield Server(process, port)
     process.terminate()
 
 
@@ -90,55 +106,64 @@ def send_until_cut(connection: socket.socket, piece: bytes, most: int) -> int:
     return sent
 
 
-def test_a_length_of_200_mb_is_refused_before_the_body_is_sent(daphne: Daphne) -> None:
-    with daphne.connect() as connection:
+def test_a_length_of_200_mb_is_refused_before_the_body_is_sent(server: Server) -> None:
+    with server.connect() as connection:
         connection.sendall(WEBHOOK + f"Content-Length: {HUGE}\r\n\r\n".encode())
         assert reply(connection).startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_sender_of_200_mb_is_cut_off_and_costs_no_memory(daphne: Daphne, framing: str) -> None:
-    before = daphne.memory()
+def test_a_sender_of_200_mb_is_cut_off_and_costs_no_memory(server: Server, framing: str) -> None:
+    before = server.memory()
     piece = b"x" * 1024 * 1024
     header = f"Content-Length: {HUGE}" if framing == "length" else "Transfer-Encoding: chunked"
     if framing == "chunked":
         piece = b"%x\r\n%s\r\n" % (len(piece), piece)
-    with daphne.connect() as connection:
+    with server.connect() as connection:
         connection.sendall(WEBHOOK + header.encode() + b"\r\n\r\n")
         send_until_cut(connection, piece, HUGE)
         reply(connection)
-    assert daphne.memory() - before < 20 * 1024 * 1024
+    assert server.memory() - before < 20 * 1024 * 1024
 
 
-def test_a_little_more_than_allowed_is_refused_in_words(daphne: Daphne) -> None:
-    with daphne.connect() as connection:
+def test_a_little_more_than_allowed_is_refused_in_words(server: Server) -> None:
+    with server.connect() as connection:
         piece = b"x" * (1024 * 1024 + 1)
         connection.sendall(WEBHOOK + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(piece) + piece)
         assert reply(connection).startswith(b"HTTP/1.1 413 ")
 
 
-@pytest.mark.parametrize(
-    "beginning", [b"", b"POST /webhook", WEBHOOK + b"X-Long: ", WEBHOOK + b"Content-Length: 1000\r\n\r\n"]
-)
-def test_a_sender_that_trickles_is_cut_off(daphne: Daphne, beginning: bytes) -> None:
+def trickle(connection: socket.socket, beginning: bytes) -> bytes:
+    """Send a byte now and then; return the answer."""
+    connection.sendall(beginning)
+    connection.settimeout(0.1)
+    ends = time.monotonic() + 20
+    received = b""
+    while not received:
+        assert time.monotonic() < ends, "the server went on waiting"
+        try:
+            connection.sendall(b"x")
+            received = connection.recv(65536)
+        except TimeoutError:
+            continue
+    return received
+
+
+def test_a_body_that_trickles_is_cut_off(server: Server) -> None:
+    with server.connect() as connection:
+        answer = trickle(connection, WEBHOOK + b"Content-Length: 1000\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("beginning", [b"", b"POST /webhook", WEBHOOK + b"X-Long: "])
+def test_a_header_that_trickles_is_cut_off(daphne: Server, beginning: bytes) -> None:
     with daphne.connect() as connection:
-        connection.sendall(beginning)
-        connection.settimeout(0.1)
-        ends = time.monotonic() + 20
-        received = b""
-        while not received:
-            assert time.monotonic() < ends, "the server went on waiting"
-            try:
-                connection.sendall(b"x")
-                received = connection.recv(65536)
-            except TimeoutError:
-                continue
-        assert received.startswith(b"HTTP/1.1 408 ")
+        assert trickle(connection, beginning).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_kept_connection_may_rest_between_requests_longer_than_one_may_take(daphne: Daphne) -> None:
+def test_a_kept_connection_may_rest_between_requests_longer_than_one_may_take(server: Server) -> None:
     probe = b"GET /webhook/yclients HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-    with daphne.connect() as connection:
+    with server.connect() as connection:
         connection.sendall(probe)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         time.sleep(1.5)  # no condition to wait for: nothing may happen
@@ -146,13 +171,13 @@ def test_a_kept_connection_may_rest_between_requests_longer_than_one_may_take(da
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_neither_addresses_nor_queries_are_logged_by_the_server(daphne: Daphne) -> None:
-    with daphne.connect() as connection:
+def test_neither_addresses_nor_queries_are_logged_by_the_server(server: Server) -> None:
+    with server.connect() as connection:
         connection.sendall(
             b"GET /webhook/yclients/SomeSecret_1?token=abc HTTP/1.1\r\n"
             b"Host: 127.0.0.1\r\nConnection: close\r\n\r\n"
         )
         assert reply(connection).startswith(b"HTTP/1.1 200 ")
-    log = daphne.process.log_text()
+    log = server.process.log_text()
     assert "SomeSecret_1" not in log
     assert "token=abc" not in log
