@@ -40,6 +40,9 @@ class ForkServer:
                 answer = await asyncio.get_running_loop().sock_recv(control, 16)
         except ConnectionError:
             answer = b""
+        except TimeoutError as error:
+            self._discard()
+            raise OSError(0, "the fork server does not answer") from error
         except BaseException:
             self._discard()  # an answer that comes later would be taken for that of the next request
             raise
