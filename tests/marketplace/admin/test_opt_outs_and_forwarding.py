@@ -42,7 +42,7 @@ def support(settings: Any) -> Client:
 @pytest.fixture
 def onlooker() -> Client:
     group = make_support_group()
-    watching = Group.objects.create(name="Watching")
+    watching = Group.objects.get_or_create(name="Watching")[0]
     watching.permissions.set(group.permissions.filter(codename__startswith="view_"))
     return signed_in("onlooker", watching)
 
