@@ -90,6 +90,8 @@ def seconds(call: Callable[[], Any]) -> float:
 
 def use(pattern: re.Pattern[Any], text: Any) -> None:
     """The two ways in which a pattern tries hardest: from every place, and to the very end."""
+    if isinstance(pattern.pattern, bytes):
+        text = text.encode()
     pattern.sub(text[:0], text)
     pattern.fullmatch(text)
 
