@@ -1,10 +1,12 @@
 """Payments for the application: lists them, notifies YClients of one or of its refund, links to pay."""
 
 import json
+import time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from marketplace.billing import notifying, payments
 from marketplace.models import Company, Payment
@@ -13,6 +15,7 @@ from marketplace.yclients.call_errors import YClientsError
 
 FAILED, UNFINISHED, REFUSED = 1, 3, 4
 BY = "command"
+WAIT, POLL = 15.0, 0.2  # seconds for a worker that has the payment already
 
 
 class Command(BaseCommand):
@@ -116,7 +119,11 @@ class Command(BaseCommand):
     def _finish(self, row: Payment, *, done: str) -> None:
         """Try the call now, and say how it went; what is not finished a worker goes on with."""
         notifying.work(row.pk, early=True)
+        ends = time.monotonic() + WAIT
         row.refresh_from_db()
+        while row.claimed_until and row.claimed_until > timezone.now() and time.monotonic() < ends:
+            time.sleep(POLL)
+            row.refresh_from_db()
         if self.as_json:
             self.stdout.write(json.dumps(_described(row)))
         else:

@@ -1,14 +1,18 @@
 """Removes the application from a salon, at YClients and here."""
 
 import json
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.utils import timezone
 
 from marketplace.models import Company, UninstallRequest
 from marketplace.salons import lifecycle
 from marketplace.sync import uninstalls
+
+WAIT, POLL = 15.0, 0.2  # seconds for a worker that has the request already
 
 
 class Command(BaseCommand):
@@ -30,6 +34,10 @@ class Command(BaseCommand):
             lifecycle.request_removal(company, by="command")
         for request in UninstallRequest.objects.filter(company=company):
             uninstalls.check(request.pk)
+        ends = time.monotonic() + WAIT
+        claimed = UninstallRequest.objects.filter(company=company, claimed_until__gt=timezone.now())
+        while claimed.exists() and time.monotonic() < ends:
+            time.sleep(POLL)
         company.refresh_from_db()
         waits = UninstallRequest.objects.filter(company=company).exists()
         if options["json"]:

@@ -4,17 +4,19 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
+from threading import Thread
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from marketplace.billing import notifying, payments
 from marketplace.models import Company, MarketplaceEvent, Payment
 from marketplace.salons import lifecycle
 from marketplace.sync import reconciliation
-from marketplace.yclients.billing import PaymentDetails
+from marketplace.yclients.billing import BillingApi, PaymentDetails
 from tests.marketplace.local_yclients import LocalYClients
 from tests.marketplace.salons_data import ALMATY, MOSCOW, make_active
 from tests.marketplace.webhook_posts import events, lifecycle_body, post
@@ -301,6 +303,23 @@ def test_the_command_notifies_lists_and_refunds(moscow: Company, yclients: Local
     listed, _code = command("payments", "list", "--salon", str(MOSCOW))
     assert [each["state"] for each in listed] == ["refunded"]
     assert len(there(yclients)) == 1
+
+
+def test_the_command_waits_for_a_worker_that_was_faster(moscow: Company, yclients: LocalYClients) -> None:
+    row = notifying.QUEUE.claim(paid(moscow).pk)
+    assert row is not None
+
+    def worker() -> None:
+        yclients.fault("slow", endpoint="payment", seconds=0.5)
+        with BillingApi() as api:
+            notifying._notify(row, api)
+        connection.close()
+
+    thread = Thread(target=worker)
+    thread.start()
+    said, code = command("payments", *NOTIFY)
+    thread.join(10)
+    assert (said["state"], code) == ("notified", 0)
 
 
 def test_the_commands_exit_code_tells_unfinished_from_refused(
