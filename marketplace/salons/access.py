@@ -141,6 +141,20 @@ def forget_link(request: AccessRequest) -> None:
     ).exclude(text="").update(text="", pruned_at=timezone.now())
 
 
+def expired(*, limit: int) -> list[int]:
+    """Return ids of requests whose link has run out unused."""
+    over = AccessRequest.objects.filter(link_digest__isnull=False, link_expires_at__lte=timezone.now())
+    return list(over.order_by("link_expires_at")[:limit].values_list("pk", flat=True))
+
+
+def expire(request_id: int) -> None:
+    """Forget a link that has run out, here and in the message that it travelled in."""
+    request = AccessRequest.objects.get(pk=request_id)
+    if request.link_expires_at and request.link_expires_at <= timezone.now():
+        forget_link(request)
+        AccessRequest.objects.filter(pk=request_id, link_digest=request.link_digest).update(link_digest=None)
+
+
 def approve(request: AccessRequest, *, by: str) -> None:
     """Support lets the user in: for an hour, or for good where the salon is disputed. One transaction."""
     with transaction.atomic():

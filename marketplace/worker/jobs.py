@@ -12,7 +12,7 @@ from marketplace.billing import notifying
 from marketplace.bookings import reminder_sending as reminders
 from marketplace.inbound import forwarding, outgoing_events, processing, welcome
 from marketplace.notifications import callback_queue, callbacks
-from marketplace.salons import activation, activation_attempt, registration_checks
+from marketplace.salons import access, activation, activation_attempt, registration_checks
 from marketplace.sync import channels, connections, listing, reconciliation, uninstalls
 from marketplace.webhooks import processing as webhooks
 from marketplace.worker import retention
@@ -93,6 +93,7 @@ def all_jobs() -> list[Job]:
     return [
         Job("activations", activation.due, activation.activate_due, at_once=4),
         Job("registrations", registration_checks.CHECKS.due, registration_checks.check, at_once=1),
+        Job("access links", access.expired, access.expire, at_once=1, interval=SLOW_INTERVAL),
         Job("connections", connections.due, connections.record, at_once=2, interval=MEDIUM_INTERVAL),
         Job("webhooks", webhooks.LIFECYCLE.due, webhooks.apply_due, at_once=2),
         Job("bookings", webhooks.BOOKINGS.due, webhooks.apply_due, at_once=2),

@@ -28,7 +28,7 @@ def test_a_one_time_link_reaches_the_salons_own_phone_and_opens_its_page(system:
         return [message["text"] for message in system.whatsapp.phone(salon.phone)["inbox"]]
 
     wait_until(
-        lambda: any("access?link=" in text for text in texts()), "the link arrived", why=lambda: texts()
+        lambda: any("access?link=" in text for text in texts()), "the link arrived", why=lambda: str(texts())
     )
     address = next(word for text in texts() for word in text.split() if "access?link=" in word)
     token = address.partition("link=")[2]
