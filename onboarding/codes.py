@@ -12,6 +12,7 @@ from typing import TypeVar
 from config.shared.database import in_thread
 from onboarding import page_actions, token_scope
 from onboarding.api_errors import ApiError
+from onboarding.token_scope import TokenScope
 from onboarding.tokens import Registrant
 from whatsapp.models import Session
 from whatsapp.sessions import services
@@ -55,7 +56,7 @@ async def fresh_qr(registrant: Registrant, *, renew: bool) -> tuple[str, int]:
 
 
 def _ask_qr(registrant: Registrant, renew: bool) -> CodeRequest:
-    shown, session = _prepare(registrant)
+    shown, session = _prepare(token_scope.acting(registrant))
     if not renew and shown.qr_expires_in >= USABLE_QR and not shown.linked:
         return CodeRequest("")
     try:
@@ -88,15 +89,16 @@ async def pairing_code(registrant: Registrant, *, phone: str) -> tuple[str, int]
 
 
 def _ask_pairing_code(registrant: Registrant, phone: str) -> tuple[str, CodeRequest]:
+    scope = token_scope.acting(registrant)
     try:
-        digits = services.normalise_phone(phone)
+        digits = services.normalise_phone(phone, region=scope.region)
     except InvalidPhone as error:
         raise ApiError(400, "invalid_phone") from error
-    shown, session = _prepare(registrant)
+    shown, session = _prepare(scope)
     if shown.pairing_phone == digits and shown.pairing_code_expires_in >= USABLE_CODE:
         return digits, CodeRequest("")
     try:
-        services.request_pairing_code(session=session, phone=phone)
+        services.request_pairing_code(session=session, phone=phone, region=scope.region)
     except AlreadyLinked as error:
         raise ApiError(409, "already_linked") from error
     except TooSoon as error:
@@ -106,9 +108,8 @@ def _ask_pairing_code(registrant: Registrant, phone: str) -> tuple[str, CodeRequ
     return digits, CodeRequest(shown.pairing_code)
 
 
-def _prepare(registrant: Registrant) -> tuple[Snapshot, Session]:
+def _prepare(scope: TokenScope) -> tuple[Snapshot, Session]:
     """The session as it is before anything is asked; ApiError 503 when nobody would hear the question."""
-    scope = token_scope.acting(registrant)
     if not services.pool_is_running():
         raise ApiError(503, "pool_unavailable", retry_after=RETRY_AFTER)
     page_actions.note_view(scope)

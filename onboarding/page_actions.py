@@ -84,7 +84,8 @@ def request_pairing_code(registrant: Registrant, phone: object) -> None:
     if not typed or len(typed) > PHONE_MOST:
         raise RequestRejected("invalid_phone")
     try:
-        services.request_pairing_code(session=token_scope.acting(registrant).session, phone=typed)
+        scope = token_scope.acting(registrant)
+        services.request_pairing_code(session=scope.session, phone=typed, region=scope.region)
     except token_scope.Disputed as error:
         raise RequestRejected("disputed") from error
     except services.InvalidPhone as error:

@@ -14,6 +14,15 @@ def formatted(digits: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
+def example(region: str) -> str:
+    """A mobile number of the country as an input's example; of Russia when the country is not known."""
+    kind = phonenumbers.PhoneNumberType.MOBILE
+    for country in (region, "RU"):
+        if number := phonenumbers.example_number_for_type(country, kind):
+            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    return ""
+
+
 def masked(text: str) -> str:
     """`+7 999 123-45-67` → `+7 999 ***-**-67`: its owner knows it again, nobody else learns it."""
     total = sum(letter.isdigit() for letter in text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from marketplace.models import Company, RegistrationCheck
-from marketplace.salons import access, ownership
+from marketplace.salons import access, ownership, phone_numbers
 from onboarding.tokens import Registrant
 from whatsapp.models import Session
 
@@ -32,6 +32,11 @@ class TokenScope:
         if self.company.session is None:
             raise TokenRevoked(f"salon {self.company.salon_id} has no session")
         return self.company.session
+
+    @property
+    def region(self) -> str:
+        """The two-letter country in which the salon's people write numbers without a country code."""
+        return phone_numbers.region_of(phone=self.company.phone, timezone_name=self.company.timezone_name)
 
     @property
     def is_disputed(self) -> bool:

@@ -16,6 +16,7 @@ from onboarding import (
     page_actions,
     page_texts,
     pages,
+    phones,
     redirect_params,
     refusals,
     token_scope,
@@ -105,7 +106,13 @@ def onboarding(request: HttpRequest) -> HttpResponse:
         "marketplacePage": settings.YCLIENTS_MARKETPLACE_PAGE,
     }
     owner = token_scope.owner_name(scope, registrant)
-    return pages.render("onboarding/page.html", {"start": start, "picture": picture, "owner": owner})
+    context = {
+        "start": start,
+        "picture": picture,
+        "owner": owner,
+        "phone_example": phones.example(scope.region),
+    }
+    return pages.render("onboarding/page.html", context)
 
 
 def _refuse(word: str, **details: Any) -> HttpResponse:

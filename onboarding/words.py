@@ -94,7 +94,7 @@ PROBLEMS = {
         "Something on our side does not answer. The page goes on by itself when it does."
     ),
     "invalid_phone": gettext_lazy(
-        "This does not look like a phone number. Write it in full, for example +7 999 123-45-67."
+        "This does not look like a phone number. Write it in full, with + and the country code."
     ),
     "bad_phone": gettext_lazy(
         "WhatsApp does not accept this number. "

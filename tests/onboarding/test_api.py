@@ -221,6 +221,30 @@ def test_a_pairing_code_comes_for_a_phone_in_any_spelling(moscow: Visitor, pool:
 
 
 @pytest.mark.parametrize(
+    ("salon", "typed", "digits"),
+    [
+        ({"phone": "77272501234"}, "8 701 123 45 67", "77011234567"),
+        ({"phone": "", "timezone_name": "Asia/Almaty"}, "701 123 45 67", "77011234567"),
+        ({"phone": "493012345678"}, "0151 23456789", "4915123456789"),
+        ({"phone": "", "timezone_name": "Europe/Berlin"}, "0151 23456789", "4915123456789"),
+        ({"phone": "493012345678"}, "+7 999 000-09-00", PHONE),
+        ({"phone": "74951234567"}, "8 (999) 000-09-00", PHONE),
+        ({"phone": "", "timezone_name": ""}, "999 000 09 00", PHONE),
+    ],
+)
+def test_a_number_without_a_country_code_is_read_as_of_the_salon(
+    moscow: Visitor, pool: None, salon: dict[str, str], typed: str, digits: str
+) -> None:
+    Company.objects.filter(pk=moscow.company.pk).update(**salon)
+    answers = in_background(lambda: moscow.post(CODE, {"phoneNumber": typed}))
+    wait_until(lambda: moscow.session.pairing_phone == digits)
+    moscow.pool_writes(
+        pairing_code="6R4J-8Q3R", pairing_code_expires_at=timezone.now() + timedelta(seconds=50)
+    )
+    assert answers().json()["code"] == "6R4J-8Q3R"
+
+
+@pytest.mark.parametrize(
     "body",
     [{}, {"phoneNumber": ""}, {"phoneNumber": "abc"}, {"phoneNumber": "12"}, {"phoneNumber": None},
      {"phoneNumber": ["7"]}, {"phoneNumber": True}, {"phoneNumber": "7" * 300}, {"phoneNumber": "79\x0099"}],

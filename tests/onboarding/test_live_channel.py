@@ -15,6 +15,7 @@ from channels.testing import WebsocketCommunicator
 from django.db import OperationalError
 from django.utils import timezone
 
+from marketplace.models import Company
 from onboarding import consumers, page_actions, throttle, tokens
 from tests.onboarding.visitors import PHONE, Visitor, forge, forgeries
 from tests.servers import Redis
@@ -324,6 +325,13 @@ async def test_a_pairing_code_can_be_asked_for(moscow: Visitor) -> None:
     async with Tab(moscow.token) as tab:
         await tab.say({"event": "request-pairing-code", "phoneNumber": "8 999 000 09 00"})
         assert (await tab.receive_until("status", pairingPhone=PHONE))[-1]["pairingPhone"] == PHONE
+
+
+async def test_a_german_salon_may_leave_out_the_country_code(moscow: Visitor) -> None:
+    await in_database(Company.objects.update)(phone="493012345678")
+    async with Tab(moscow.token) as tab:
+        await tab.say({"event": "request-pairing-code", "phoneNumber": "0151 23456789"})
+        await tab.receive_until("status", pairingPhone="4915123456789")
 
 
 @pytest.mark.parametrize("phone", [None, "", "abc", "12", ["7"], {"a": 1}, True, "9" * 500, "79\x0099"])

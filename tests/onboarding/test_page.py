@@ -47,6 +47,22 @@ def test_opening_the_page_names_salon_and_owner_and_starts_no_codes(moscow: Visi
     assert session.pairing_requested_at is None
 
 
+@pytest.mark.parametrize(
+    ("phone", "zone", "code"),
+    [
+        ("74951234567", "", "+7 9"),
+        ("77272501234", "", "+7 7"),
+        ("", "Europe/Berlin", "+49 1"),
+        ("", "", "+7 9"),
+    ],
+)
+def test_the_example_number_is_one_of_the_salons_country(
+    moscow: Visitor, phone: str, zone: str, code: str
+) -> None:
+    Company.objects.update(phone=phone, timezone_name=zone)
+    assert f'placeholder="{code}' in open_page(moscow.token).content.decode()
+
+
 @pytest.mark.parametrize("status", ["uninstalled", "frozen"])
 def test_a_salon_without_the_application_gets_no_codes(moscow: Visitor, status: str) -> None:
     moscow.becomes(status)
