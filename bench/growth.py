@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from bench import support
@@ -112,7 +113,7 @@ def steps() -> dict[str, Callable[[], Any]]:
         "a scrape of /metrics": render,
     }
     for name in LISTS:
-        made[f"admin: {name}"] = lambda query=asked[name]: client.get(f"/admin/whatsapp/message/{query}")
+        made[f"admin: {name}"] = partial(client.get, f"/admin/whatsapp/message/{asked[name]}")
     return made
 
 
