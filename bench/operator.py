@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--servers", default="daphne")
     parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--messages", default="1,20", help="messages in a request, one series each")
     options = parser.parse_args()
     with ExitStack() as stack:
         postgres = stack.enter_context(start_postgres(durable=True))
@@ -74,9 +75,9 @@ def main() -> None:
         urls = {"baseline": ingest.start_baseline(system, folder, theirs, redis.url)}
         urls |= {name: ingest.start_server(system, name) for name in options.servers.split(",")}
         callback = f"{system.environment['YCLIENTS_API_URL']}/api/v1/sms/delivery/bench"
-        for messages in (1, 20):
+        for messages in options.messages.split(","):
             script = (HERE / "operator.lua").read_text()
-            script = script.replace("MESSAGES", str(messages)).replace("CALLBACK", callback)
+            script = script.replace("MESSAGES", messages).replace("CALLBACK", callback)
             addresses = {name: f"{url}/yclients/messages/" for name, url in urls.items()}
             figures = ingest.compare(addresses, script, seconds=options.seconds, rounds=options.rounds)
             ingest.show(f"operator requests of {messages}", figures)
