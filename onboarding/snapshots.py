@@ -14,7 +14,7 @@ from whatsapp.sessions import services
 from whatsapp.sessions.services import Snapshot
 
 Statuses = Company.Status
-DARK = re.compile(rb"\x00+")  # pixels are bytes: 0 black, 255 white
+DARK = re.compile("\x00+")  # pixels as characters: 0 black, 255 white
 # The least finished of a registration's salons decides what the page says of them all.
 LEAST_FINISHED_FIRST = [
     Statuses.ACTIVATION_FAILED,
@@ -131,7 +131,8 @@ def draw(text: str) -> str:
     """
     code = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
     image = code.to_image(scale=1, add_quiet_zones=True)
-    pixels, side = bytes(image), image.shape[0]  # type: ignore[call-overload]  # it is a buffer
+    pixels = bytes(image).decode("latin-1")  # type: ignore[call-overload]  # it is a buffer
+    side = image.shape[0]
     lines = "".join(_line(y, pixels[y * side : (y + 1) * side]) for y in range(side))
     return (
         f'<svg viewBox="0 0 {side} {side}"><path fill="#ffffff" d="M0 0h{side}v{side}H0z"/>'
@@ -139,7 +140,7 @@ def draw(text: str) -> str:
     )
 
 
-def _line(y: int, row: bytes) -> str:
+def _line(y: int, row: str) -> str:
     """The dark runs of one row as strokes through the middle of their pixels."""
     drawn, at = [], 0
     for run in DARK.finditer(row):
