@@ -48,3 +48,20 @@ def test_an_uninstall_leaves_nothing_and_a_reinstall_works(system: Deployment, d
     wait_until_active(system, salon)
     expect_done(desktop_page)
     assert linked_devices(system, salon) == 1
+
+
+def test_who_has_the_partner_token_alone_unlinks_no_salon(system: Deployment, desktop_page: Page) -> None:
+    salon = add_salon(system)
+    press_connect(desktop_page, system, salon)
+    scan_until_linked(desktop_page, system, salon)
+    wait_until_active(system, salon)
+
+    system.yclients.send_lifecycle(salon.id, "uninstall")
+    noted = "SELECT count(*) FROM marketplace_marketplaceevent WHERE salon_id = %s AND event_type = %s"
+    wait_until(
+        lambda: system.query(noted, salon.id, "uninstall_denied") == [(1,)],
+        "YClients has denied it",
+    )
+    assert company_status(system, salon) == "active"
+    assert system.query(noted, salon.id, "frozen") == system.query(noted, salon.id, "unfrozen") == [(1,)]
+    assert linked_devices(system, salon) == 1
