@@ -4,6 +4,7 @@ Journeys are plain functions: playwright's synchronous interface keeps an event 
 """
 
 import contextlib
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
 DEPLOYMENTS = pytest.StashKey[list[Stack]]()
 PAGES = pytest.StashKey[list[Page]]()
+_numbers = itertools.count(1)  # of databases, also of those of other folders that use this fixture
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,7 +50,7 @@ def make_database() -> Iterator[Callable[[], str]]:
     names: list[str] = []
 
     def make() -> str:
-        names.append(f"journey_{os.getpid()}_{len(names) + 1}")
+        names.append(f"journey_{os.getpid()}_{next(_numbers)}")
         return create_database(server_url, names[-1], template=os.environ[TEMPLATE])
 
     yield make
