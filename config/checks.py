@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.platforms import PLATFORMS
 from marketplace.yclients.signing import is_placeholder_token
+from whatsapp.engine import proxy
 
 MIN_SECRET_LENGTH = 32
 TAG = "startup"
@@ -124,6 +125,22 @@ def _real_addresses() -> list[str]:
 
     names = ("YCLIENTS_API_URL", "YCLIENTS_MARKETPLACE_URL")
     return [name for name in names if is_real(getattr(settings, name))]
+
+
+@register(TAG)
+def check_outgoing_proxy(**_kwargs: Any) -> list[CheckMessage]:
+    """The proxy must be one that the library can use; a password on its way there should be encrypted."""
+    if not settings.WHATSAPP_OUTGOING_PROXY:
+        return []
+    try:
+        exposed = proxy.exposes_password(settings.WHATSAPP_OUTGOING_PROXY)
+    except proxy.InvalidProxy as error:
+        hint = "Write it as http://user:password@host:port; https and socks5 work too."
+        return [Error(f"WHATSAPP_OUTGOING_PROXY is wrong: {error}.", hint=hint, id="startup.E013")]
+    if not exposed:
+        return []
+    said = "WHATSAPP_OUTGOING_PROXY sends its password unencrypted to another machine."
+    return [Warning(said, hint="Use an https:// proxy, or one on this machine.", id="startup.W004")]
 
 
 @register(TAG)

@@ -74,6 +74,8 @@ YCLIENTS_MARKETPLACE_PAGE = env.str("YCLIENTS_MARKETPLACE_PAGE", default=_platfo
 WHATSAPP_ENGINE = env.str("WHATSAPP_ENGINE", default="neonize")
 WHATSAPP_STORE_DIR = Path(env.str("WHATSAPP_STORE_DIR", default=str(DATA_DIR / "whatsapp")))
 WHATSAPP_SANDBOX = env.bool("WHATSAPP_SANDBOX", default=False)
+# Of a pool: its engine hosts reach WhatsApp through it. May hold a user and a password.
+WHATSAPP_OUTGOING_PROXY = env.str("WHATSAPP_OUTGOING_PROXY", default="")
 WHATSAPP_PROXY_URL = env.str("WHATSAPP_PROXY_URL", default="")
 WHATSAPP_CA_FILE = env.str("WHATSAPP_CA_FILE", default="")
 WHATSAPP_NOISE_ROOT = env.str("WHATSAPP_NOISE_ROOT", default="")

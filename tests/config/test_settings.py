@@ -121,6 +121,18 @@ ELSEWHERE = {"YCLIENTS_API_URL": "http://t:1", "YCLIENTS_MARKETPLACE_URL": "http
         ({**ELSEWHERE, "WHATSAPP_ENGINE": "simulated"}, set()),
         ({**AT_THE_REAL, "WHATSAPP_ENGINE": "simulated", "DEBUG": True}, set()),
         ({"POOL_LEASE_SECONDS": 0}, {"E009"}),
+        ({"WHATSAPP_OUTGOING_PROXY": "https://u:p@proxy.example.com:3128"}, set()),
+        ({"WHATSAPP_OUTGOING_PROXY": "http://proxy.example.com:3128"}, set()),
+        ({"WHATSAPP_OUTGOING_PROXY": "socks5://u:p@127.0.0.1:1080"}, set()),
+        ({"WHATSAPP_OUTGOING_PROXY": "http://u:p@[::1]:3128/"}, set()),
+        ({"WHATSAPP_OUTGOING_PROXY": "http://u:p@proxy.example.com:3128"}, {"W004"}),
+        ({"WHATSAPP_OUTGOING_PROXY": "socks5://u:p@10.0.0.5:1080"}, {"W004"}),
+        ({"WHATSAPP_OUTGOING_PROXY": "proxy.example.com:3128"}, {"E013"}),
+        ({"WHATSAPP_OUTGOING_PROXY": "ftp://proxy.example.com"}, {"E013"}),
+        ({"WHATSAPP_OUTGOING_PROXY": "http://u:p@"}, {"E013"}),
+        ({"WHATSAPP_OUTGOING_PROXY": "http://proxy.example.com:99999"}, {"E013"}),
+        ({"WHATSAPP_OUTGOING_PROXY": "http://u:a/b@proxy.example.com:3128"}, {"E013"}),
+        ({"WHATSAPP_OUTGOING_PROXY": "http://proxy.example.com\n:1"}, {"E013"}),
     ],
 )  # fmt: skip
 def test_each_fault_is_told_apart(changes: dict[str, Any], said: set[str], settings: Settings) -> None:

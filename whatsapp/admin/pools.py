@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from config.shared import support
@@ -23,7 +24,7 @@ class PoolAdmin(ReadMostlyAdmin):
     search_fields = ("name",)
     ordering = ("-heartbeat_at",)
     fieldsets = [
-        (None, {"fields": ["number", "alive", "held", "places", "memory", "heartbeat", "started"]}),
+        (None, {"fields": ["number", "alive", "held", "places", "memory", "proxy", "heartbeat", "started"]}),
         (_("Engine hosts"), {"fields": ["hosts_one_by_one"]}),
     ]
 
@@ -45,6 +46,19 @@ class PoolAdmin(ReadMostlyAdmin):
     @admin.display(description=_("sessions"))
     def held(self, pool: Pool) -> str:
         return support.list_link(Session, str(pool.sessions), q=pool.name)
+
+    @admin.display(description=_("outgoing proxy"))
+    def proxy(self, pool: Pool) -> str:
+        """Host and port alone, and how the last connection through it ended."""
+        host = next((each for each in pool.engine_hosts if each.get("proxy")), None)
+        if host is None:
+            return support.NOTHING
+        words = {
+            True: support.state(_("the last connection succeeded"), "good"),
+            False: support.state(_("the last connection failed"), "bad"),
+            None: support.state(_("not used yet"), "waiting"),
+        }
+        return format_html("{} {}", host["proxy"], words[host.get("proxy_works")])
 
     @admin.display(description=_("at the last heartbeat"))
     def hosts_one_by_one(self, pool: Pool) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -35,6 +35,8 @@ class HostInfo:
 
     `rss_bytes` and `threads` are from its last heartbeat (0 before the first one); `started_at` is
     seconds since the epoch. A spare host has the library loaded and waits for its first session.
+    `proxy` is the host and port of the proxy that it reaches WhatsApp through, empty without one;
+    `proxy_works` says whether the engine's last attempt to connect succeeded, None before the first.
     """
 
     id: str
@@ -44,6 +46,8 @@ class HostInfo:
     rss_bytes: int
     threads: int
     started_at: float
+    proxy: str = ""
+    proxy_works: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,7 @@ class EngineSettings:
     spare_hosts: int = 1
     pairings_at_once: int = 4 * (os.cpu_count() or 1)  # while they start
     device_name: str = "Notifications"
-    proxy_url: str | None = None
+    proxy_url: str | None = field(default=None, repr=False)  # may hold a password
     ca_file: str | None = None
     noise_root: str | None = None
     sandbox: bool = False

@@ -24,21 +24,24 @@ def make_engine(lock: int) -> Engine:
         from whatsapp.engine.simulated import SimulatedEngine
 
         return SimulatedEngine()
-    return NeonizeEngine(
-        EngineSettings(
-            shard_size=settings.POOL_SHARD_SIZE,
-            held_open=lock,
-            # A paused pool had at least two thirds of its leases left when it last spoke to its hosts.
-            silence=settings.POOL_LEASE_SECONDS / 2,
-            ping_interval=min(5.0, settings.POOL_LEASE_SECONDS / 8),
-            ping_timeout=min(10.0, settings.POOL_LEASE_SECONDS / 3),
-            # What is stopped for want of a lease must have ended when the lease has.
-            stop_timeout=min(8.0, settings.POOL_LEASE_SECONDS / 5),
-            proxy_url=settings.WHATSAPP_PROXY_URL or None,
-            ca_file=settings.WHATSAPP_CA_FILE or None,
-            noise_root=settings.WHATSAPP_NOISE_ROOT or None,
-            sandbox=settings.WHATSAPP_SANDBOX,
-        )
+    return NeonizeEngine(engine_settings(lock))
+
+
+def engine_settings(lock: int) -> EngineSettings:
+    """How the real engine runs its hosts; a test server's proxy goes before the outgoing one."""
+    return EngineSettings(
+        shard_size=settings.POOL_SHARD_SIZE,
+        held_open=lock,
+        # A paused pool had at least two thirds of its leases left when it last spoke to its hosts.
+        silence=settings.POOL_LEASE_SECONDS / 2,
+        ping_interval=min(5.0, settings.POOL_LEASE_SECONDS / 8),
+        ping_timeout=min(10.0, settings.POOL_LEASE_SECONDS / 3),
+        # What is stopped for want of a lease must have ended when the lease has.
+        stop_timeout=min(8.0, settings.POOL_LEASE_SECONDS / 5),
+        proxy_url=settings.WHATSAPP_PROXY_URL or settings.WHATSAPP_OUTGOING_PROXY or None,
+        ca_file=settings.WHATSAPP_CA_FILE or None,
+        noise_root=settings.WHATSAPP_NOISE_ROOT or None,
+        sandbox=settings.WHATSAPP_SANDBOX,
     )
 
 

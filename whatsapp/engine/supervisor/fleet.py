@@ -7,11 +7,13 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from whatsapp.engine import RECYCLED, EngineError, EngineSettings, HostInfo
 from whatsapp.engine.commands import Shutdown
 from whatsapp.engine.events import HostExited, HostStarted
 from whatsapp.engine.protocol import Message
+from whatsapp.engine.proxy import host_of
 from whatsapp.engine.supervisor.fork_server import ForkServer
 from whatsapp.engine.supervisor.process import HostProcess
 
@@ -44,11 +46,19 @@ class Fleet:
         self._choosing = asyncio.Lock()
         self._young_deaths = 0
         self._closing = False
+        self._proxy = host_of(settings.proxy_url) if settings.proxy_url else ""
+        self._proxy_works: bool | None = None
         self.permitted_until = math.inf  # monotonic; hosts with sessions end then
 
     def infos(self) -> list[HostInfo]:
         """The hosts that run now; may be called from any thread."""
-        return [host.info() for host in list(self._hosts.values())]
+        infos = [host.info() for host in list(self._hosts.values())]
+        return [replace(info, proxy=self._proxy, proxy_works=self._proxy_works) for info in infos]
+
+    def note_connection(self, *, succeeded: bool) -> None:
+        """Remember how the last attempt to reach WhatsApp through the proxy ended."""
+        if self._proxy:
+            self._proxy_works = succeeded
 
     async def acquire(self, session: str, *, pairing: bool) -> HostProcess:
         """A host for the session, with the session already counted in. Raises EngineError when no

@@ -160,6 +160,8 @@ class Placement:
         """The host stops the session by itself after this."""
         if slot.leaving:
             return
+        if isinstance(event, ConnectFailed) and slot.host is not None and not event.permanent:
+            self.fleet.note_connection(succeeded=False)
         slot.phase = Phase.ENDING
         slot.interrupted.set()
         self._event_queue.put(event)

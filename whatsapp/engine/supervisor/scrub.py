@@ -10,6 +10,7 @@ import re
 
 _SECRETS = (
     (re.compile(r"https://wa\.me/\S+"), "[qr]"),
+    (re.compile(r"(?<=://)[^\s/@]+@"), "[login]@"),  # of a proxy
     # Unicode block characters are a QR code drawn in the terminal.
     (re.compile(r"[\u2580-\u259f]{2,}"), "[qr]"),
     (re.compile(r"\b[1-9A-HJ-NP-TV-Z]{4}-[1-9A-HJ-NP-TV-Z]{4}\b"), "[code]"),

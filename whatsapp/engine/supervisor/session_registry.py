@@ -62,6 +62,8 @@ class SessionRegistry(Placement):
 
     def _handle_event(self, slot: Slot, event: Any) -> None:
         slot.responded.set()
+        if isinstance(event, QrCode | Connected):  # either comes only from WhatsApp's own server
+            self.fleet.note_connection(succeeded=True)
         if isinstance(event, Stopped):
             slot.gone.set()
         elif isinstance(event, LogoutDone):
