@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -80,12 +81,12 @@ def copy_image(folder: Path) -> Path:
     return image
 
 
-def command_of(unit: str, image: Path, port: int) -> list[str]:
-    """The unit's ExecStart, in our folder and on our port."""
+def command_of(unit: str, image: Path, ports: dict[str, int]) -> list[str]:
+    """The unit's ExecStart, in our folder and on our ports (by the units')."""
     text = (DEPLOY / "systemd" / f"salon-whatsapp-{unit}.service").read_text()
     [start] = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
     words = shlex.split(start.replace("/srv/product", str(image)))
-    return [str(port) if word == "8000" else word for word in words]
+    return [str(ports.get(word, word)) for word in words]
 
 
 def make_certificate(folder: Path) -> Path:
@@ -114,11 +115,12 @@ def make_certificate(folder: Path) -> Path:
     return folder / "fullchain.pem"
 
 
-def proxy_configuration(folder: Path, *, web: int, http_port: int, https_port: int) -> Path:
+def proxy_configuration(folder: Path, *, web: int, ingest: int, http_port: int, https_port: int) -> Path:
     """deploy/nginx.conf with this machine's ports and folders."""
     text = (DEPLOY / "nginx.conf").read_text()
     for old, new in (
-        ("server web:8000;", f"server 127.0.0.1:{web};"),
+        ("server web:8000; keepalive", f"server 127.0.0.1:{web}; keepalive"),
+        ("server ingest:8001;", f"server 127.0.0.1:{ingest};"),
         ("listen 80;", f"listen 127.0.0.1:{http_port};"),
         ("listen 443 ssl;", f"listen 127.0.0.1:{https_port} ssl;"),
         ("/etc/nginx/tls/", f"{folder}/tls/"),
@@ -177,7 +179,8 @@ def running(stack: Stack, *names: str) -> Iterator[None]:
         stack.start(*names)
         yield
         for name in reversed(names):
-            if stack.terminate(name):
+            # Uvicorn ends itself by the signal that it was sent, when all is done; systemd calls that clean.
+            if stack.terminate(name) not in (0, -signal.SIGTERM):
                 raise SystemExit(f"{name} did not end cleanly\n{stack.logs()}")
     finally:
         stack.close()
@@ -186,7 +189,7 @@ def running(stack: Stack, *names: str) -> Iterator[None]:
 def rehearse_processes(folder: Path, postgres: Postgres, redis_url: str) -> dict[str, str]:
     """Image folder, migration, processes, proxy; returns the product's environment."""
     image = copy_image(folder)
-    web, http_port, https_port = free_port(), free_port(), free_port()
+    web, ingest, http_port, https_port = (free_port() for _ in range(4))
     environment = {
         **clean_environment(),
         **SECRETS,
@@ -202,19 +205,22 @@ def rehearse_processes(folder: Path, postgres: Postgres, redis_url: str) -> dict
     run(python, "manage.py", "migrate", "--no-input", cwd=image, environment=environment)
     say("image folder made as the Dockerfile does, database migrated")
     certificate = make_certificate(folder / "tls")
-    configuration = proxy_configuration(folder, web=web, http_port=http_port, https_port=https_port)
+    configuration = proxy_configuration(
+        folder, web=web, ingest=ingest, http_port=http_port, https_port=https_port
+    )
     run("nginx", "-t", "-c", str(configuration))
     say("nginx accepts the proxy's configuration")
     stack = Stack(folder=folder, environment=environment)
     for name, ready in (
         ("web", lambda _process: answers(f"http://127.0.0.1:{web}/healthz")),
+        ("ingest", lambda _process: answers(f"http://127.0.0.1:{ingest}/webhook/yclients")),
         ("pool", lambda process: process.said("pool started")),
         ("worker", lambda process: process.said("worker started")),
     ):
-        stack.add(name, command_of(name, image, web), ready=ready).cwd = image
+        stack.add(name, command_of(name, image, {"8000": web, "8001": ingest}), ready=ready).cwd = image
     nginx = ["nginx", "-c", str(configuration), "-g", "daemon off;"]
     stack.add("proxy", nginx, ready=lambda _: (folder / "nginx.pid").exists())
-    with running(stack, "web", "pool", "worker", "proxy"):
+    with running(stack, "web", "ingest", "pool", "worker", "proxy"):
         try_proxy(Browser(https_port, certificate), folder)
     say("SIGTERM ends every process cleanly")
     return environment

@@ -14,7 +14,7 @@ from config import VERSION
 from tests.environment import ROOT, variable_names
 
 DEPLOY = ROOT / "deploy"
-PROCESSES = ("web", "pool", "worker")
+PROCESSES = ("web", "ingest", "pool", "worker")
 
 
 def compose() -> dict[str, Any]:
