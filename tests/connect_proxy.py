@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import ssl
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -12,17 +13,18 @@ REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nC
 class ConnectProxy:
     """Listens on loopback; hands each permitted tunnel on to `upstream`, another CONNECT proxy's URL."""
 
-    def __init__(self, upstream: str, *, user: str, password: str) -> None:
+    def __init__(self, upstream: str, *, user: str, password: str, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(upstream)
         self._upstream = parts.hostname, parts.port
         self._login = base64.b64encode(f"{user}:{password}".encode())
+        self._tls = tls
         self._writers: list[asyncio.StreamWriter] = []
         self.host = ""  # host:port
         self.tunnels = 0
         self.refused = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
         self.host = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
@@ -43,10 +45,11 @@ class ConnectProxy:
         there_reader, there_writer = await asyncio.open_connection(*self._upstream)
         self._writers.append(there_writer)
         there_writer.write(head)
-        await asyncio.gather(_carry(reader, there_writer), _carry(there_reader, writer))
+        await asyncio.gather(carry(reader, there_writer), carry(there_reader, writer))
 
 
-async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Copy bytes until one side ends."""
     try:
         while data := await source.read(CHUNK):
             sink.write(data)

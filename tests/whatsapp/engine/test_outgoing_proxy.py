@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.whatsapp import SandboxWhatsApp
+from sandbox.whatsapp import SandboxWhatsApp, tls
 from tests.connect_proxy import ConnectProxy
+from tests.socks_proxy import SocksProxy
 from whatsapp.engine.events import ConnectFailed, QrCode
 from whatsapp.engine.supervisor.scrub import scrub
 
@@ -58,6 +59,39 @@ async def test_a_proxy_that_refuses_the_password_is_named_without_it(
         assert "wr0ng-word" not in caplog.text + failed.reason
     finally:
         await harness.close()
+
+
+async def test_a_socks_proxy_is_used_too(sandbox: SandboxWhatsApp, tmp_path: Path) -> None:
+    async with SocksProxy(sandbox.proxy_url, user="salon", password=PASSWORD) as proxy:
+        harness = RealHarness(tmp_path, sandbox, proxy_url=f"socks5://salon:{PASSWORD}@{proxy.host}")
+        try:
+            await harness.engine.start(SESSION, harness.store(SESSION), pairing=True)
+            await harness.recorder.next(QrCode, SESSION)
+            assert proxy.tunnels
+            assert {(info.proxy, info.proxy_works) for info in harness.engine.hosts()} == {(proxy.host, True)}
+        finally:
+            await harness.close()
+
+
+def trusted(file: Path, authority: Path, further: str) -> Path:
+    """Write a file with both authorities."""
+    file.write_text(authority.read_text() + further)
+    return file
+
+
+async def test_a_proxy_behind_tls_is_used_too(sandbox: SandboxWhatsApp, tmp_path: Path) -> None:
+    certificate, key = tls.new_authority()
+    authorities = trusted(tmp_path / "authorities.pem", Path(sandbox.ca_file), certificate)
+    encrypted = tls.server_context(certificate, key)
+    async with ConnectProxy(sandbox.proxy_url, user="salon", password=PASSWORD, tls=encrypted) as proxy:
+        url = f"https://salon:{PASSWORD}@{proxy.host}"
+        harness = RealHarness(tmp_path, sandbox, proxy_url=url, ca_file=str(authorities))
+        try:
+            await harness.engine.start(SESSION, harness.store(SESSION), pairing=True)
+            await harness.recorder.next(QrCode, SESSION)
+            assert proxy.tunnels
+        finally:
+            await harness.close()
 
 
 def test_a_login_in_an_address_is_scrubbed() -> None:

@@ -1,0 +1,64 @@
+"""A SOCKS5 proxy that asks for user and password (RFC 1928, RFC 1929) and counts what it let through."""
+
+import asyncio
+from typing import Self
+from urllib.parse import urlsplit
+
+from tests.connect_proxy import carry
+
+BY_PASSWORD, CONNECT, BY_NAME = 2, 1, 3
+SUCCEEDED = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"
+
+
+class SocksProxy:
+    """Listens on loopback; hands each permitted tunnel on to `upstream`, a CONNECT proxy's URL."""
+
+    def __init__(self, upstream: str, *, user: str, password: str) -> None:
+        parts = urlsplit(upstream)
+        self._upstream = parts.hostname, parts.port
+        self._login = user.encode(), password.encode()
+        self._writers: list[asyncio.StreamWriter] = []
+        self.host = ""  # host:port
+        self.tunnels = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.host = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        _version, methods = await reader.readexactly(2)
+        if BY_PASSWORD not in await reader.readexactly(methods):
+            writer.close()
+            return
+        writer.write(bytes([5, BY_PASSWORD]))
+        await reader.readexactly(1)
+        login = await _text(reader), await _text(reader)
+        writer.write(b"\x01\x00" if login == self._login else b"\x01\x01")
+        if login != self._login:
+            writer.close()
+            return
+        _version, command, _reserved, kind = await reader.readexactly(4)
+        if (command, kind) != (CONNECT, BY_NAME):
+            writer.close()
+            return
+        name = await _text(reader)
+        port = int.from_bytes(await reader.readexactly(2), "big")
+        self.tunnels += 1
+        there_reader, there_writer = await asyncio.open_connection(*self._upstream)
+        self._writers.append(there_writer)
+        there_writer.write(b"CONNECT %s:%d HTTP/1.1\r\n\r\n" % (name, port))
+        await there_reader.readuntil(b"\r\n\r\n")
+        writer.write(SUCCEEDED)
+        await asyncio.gather(carry(reader, there_writer), carry(there_reader, writer))
+
+
+async def _text(reader: asyncio.StreamReader) -> bytes:
+    """A byte with the length, then as many bytes."""
+    return await reader.readexactly((await reader.readexactly(1))[0])
