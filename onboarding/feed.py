@@ -14,6 +14,7 @@ import structlog
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from config.shared import hints
+from config.shared.backoff import backoff
 
 log = structlog.get_logger("onboarding")
 
@@ -70,7 +71,7 @@ class Feed:
         self._hinted.clear()
 
     async def _listen_for_ever(self, tried: asyncio.Event) -> None:
-        pause = RETRY_FIRST
+        failures = 0
         while True:
             try:
                 await self._listen(tried)
@@ -78,8 +79,8 @@ class Feed:
                 log.warning("no hints, polling only", error=repr(error))
             self._subscribed = False
             tried.set()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, RETRY_MOST)
+            failures += 1
+            await asyncio.sleep(backoff(failures, first=RETRY_FIRST, longest=RETRY_MOST))
 
     async def _listen(self, tried: asyncio.Event) -> None:
         layer: Any = get_channel_layer()
