@@ -103,7 +103,7 @@ FORWARDING_SECOND_APPROVER = env.bool("FORWARDING_SECOND_APPROVER", default=Fals
 # --- Limits, probes, logs -----------------------------------------------------------------------
 API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=120)
 WS_CONNECTS_PER_MINUTE = env.int("WS_CONNECTS_PER_MINUTE", default=5)
-ARRIVALS_PER_MINUTE = env.int("ARRIVALS_PER_MINUTE", default=120)
+ARRIVALS_PER_MINUTE = env.int("ARRIVALS_PER_MINUTE", default=300)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 HEALTH_CHECK_TOKEN = env.str("HEALTH_CHECK_TOKEN", default="")
 # Of a pool or worker process, which has no HTTP of its own; port 0 serves none.

@@ -36,11 +36,20 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-def migrate(url: str, *target: str) -> None:
-    """Run the real command against the database at `url`."""
+MIGRATE = """
+import sys
+from django.core.management import call_command
+for target in sys.argv[1:]:
+    call_command("migrate", *filter(None, target.split(":")), interactive=False, verbosity=0)
+"""
+
+
+def migrate(url: str, *targets: str) -> None:
+    """Migrate the database at `url` to each target in turn: `app:migration`, or everything (`:`)."""
     environment = {**os.environ, "DATABASE_URL": url, "SECRET_KEY": "k" * 50, "DEBUG": "true"}
-    environment.pop("DJANGO_SETTINGS_MODULE", None)
-    command = [sys.executable, "manage.py", "migrate", "--no-input", *target]
+    environment["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    code = f"import django; django.setup(){MIGRATE}"
+    command = [sys.executable, "-c", code, *targets]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -49,12 +58,11 @@ def migrate(url: str, *target: str) -> None:
 def upgraded(postgres: Postgres) -> tuple[str, dict[tuple[str, str], bool]]:
     """A database of the last release with rows in it, migrated; and the columns that it had before."""
     url = postgres.create_database("upgrade")
-    for app, name in PREVIOUS_RELEASE.items():
-        migrate(url, app, name)
+    migrate(url, *(f"{app}:{name}" for app, name in PREVIOUS_RELEASE.items()))
     for statement in OLD_ROWS:
         rows_of(url, statement)
     before = {(table, column): fillable for table, column, fillable in rows_of(url, COLUMNS)}
-    migrate(url)
+    migrate(url, ":")
     return url, before
 
 

@@ -4,6 +4,7 @@ Each hangs up while YClients, on whom the request waits, is silent. A connection
 given back by one in twenty of them would already stop the process.
 """
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from tests.servers import Redis
 
 pytestmark = pytest.mark.journey
 
-ABANDONED = 500  # of each kind
+ABANDONED = int(os.environ.get("ABANDONED", "100"))  # of each kind; ABANDONED=500 for a longer attack
 SALON, PATIENCE = 501, 30.0
 
 
@@ -57,7 +58,7 @@ def get(path: str, *headers: str) -> str:
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""])
 
 
-def test_five_hundred_abandoned_requests_of_each_kind_leave_nothing_behind(system: Deployment) -> None:
+def test_abandoned_requests_of_each_kind_leave_nothing_behind(system: Deployment) -> None:
     link = system.yclients.press_connect(SALON)
     token = link_token(link)
     system.yclients.fault("slow", endpoint="*", seconds=30, until_lifted=True)

@@ -44,7 +44,7 @@ def test_every_operation_answers_as_described(api_schema: Any, caller: ApiCaller
 
 def _check(operation: Any, caller: ApiCaller) -> None:
     @settings(
-        max_examples=20,
+        max_examples=10,
         deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
