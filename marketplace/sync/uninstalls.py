@@ -3,7 +3,7 @@
 Those that support staff asked for are settled here too: YClients is told to remove the application first.
 
 The webhook proves only that its sender knows the partner token. "uninstalled" is YClients' word and is
-believed at once. That it knows of no installation (404) must be said twice, a minute apart, and never of many
+believed at once. That it knows of no installation (404) must be said twice, seconds apart, and never of many
 salons at once without a person's word, because a wrong application id would look the same. A salon that was
 served here and that YClients calls "pending" was uninstalled and is being connected anew. When YClients has
 not been able to answer for a day, the webhook is believed.
@@ -24,7 +24,7 @@ from marketplace.yclients.call_errors import Kind, YClientsError
 
 log = structlog.get_logger("marketplace")
 
-SECOND_QUESTION = timedelta(minutes=1)  # after a first 404
+SECOND_QUESTION = timedelta(seconds=5)  # after a first 404, which might be a fault of that moment
 BELIEVED_AFTER = timedelta(days=1)  # without any answer of YClients
 HELD_BACK = timedelta(hours=1)
 BY = "uninstall check"
