@@ -15,16 +15,15 @@ from django.contrib.auth.models import AbstractBaseUser, User
 from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 from limits import RateLimitItem, parse_many
-from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from config.shared.addresses import client_address
+from config.shared.addresses import request_address
+from config.shared.limit_storage import limit_storage
 
 log = structlog.get_logger("support")
 
 ADDRESS_LIMITS = parse_many("10/minute;60/hour;200/day")
 ACCOUNT_LIMITS = parse_many("5/minute;15/15minutes;30/hour;100/day")
-REDIS_PATIENCE = 1.0  # seconds
 LONGEST_NAME = 150  # characters of a user name, as in Django's model
 
 
@@ -51,7 +50,7 @@ def forgive(username: str) -> None:
 
 def record(request: HttpRequest, user: User | AbstractBaseUser | None, what: str, *, refused: bool) -> None:
     """Log a sign-in, and write it into the history of the account, when there is one."""
-    address = address_of(request)
+    address = request_address(request)
     write = log.warning if refused else log.info
     write("sign-in refused" if refused else "signed in", user=str(user or ""), address=address, cause=what)
     if user is not None:
@@ -65,14 +64,8 @@ def record(request: HttpRequest, user: User | AbstractBaseUser | None, what: str
         )
 
 
-def address_of(request: HttpRequest) -> str:
-    """The client's address; of IPv6 the /64, of which a client has all addresses."""
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    return client_address(peer=request.META.get("REMOTE_ADDR", ""), forwarded_for=[forwarded])
-
-
 def _count(limiter: FixedWindowRateLimiter, request: HttpRequest, username: str) -> int:
-    counted = [(limit, "sign-in-address", address_of(request)) for limit in ADDRESS_LIMITS]
+    counted = [(limit, "sign-in-address", request_address(request)) for limit in ADDRESS_LIMITS]
     counted += [(limit, "sign-in-account", _account(username)) for limit in ACCOUNT_LIMITS]
     return max((_hit(limiter, *each) for each in counted), default=0)
 
@@ -90,12 +83,4 @@ def _account(username: str) -> str:
 
 @lru_cache(maxsize=4)
 def _limiter(url: str) -> FixedWindowRateLimiter:
-    if not url:
-        return FixedWindowRateLimiter(MemoryStorage())
-    storage = RedisStorage(
-        url,
-        key_prefix="salon-whatsapp-limits",
-        socket_timeout=REDIS_PATIENCE,
-        socket_connect_timeout=REDIS_PATIENCE,
-    )
-    return FixedWindowRateLimiter(storage)
+    return FixedWindowRateLimiter(limit_storage(url))

@@ -11,15 +11,15 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest
 from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.storage import MemoryStorage, RedisStorage, Storage
+from limits.storage import MemoryStorage, Storage
 from limits.strategies import MovingWindowRateLimiter
 
-from config.shared.addresses import client_address
+from config.shared.addresses import request_address
+from config.shared.limit_storage import limit_storage
 from marketplace.salons.ownership import Visitor
 
 log = structlog.get_logger("onboarding")
 
-REDIS_PATIENCE = 1.0  # seconds; a person waits for the page behind this question
 _own = MemoryStorage()
 
 
@@ -33,8 +33,7 @@ class TooManyArrivals(Exception):
 
 def count_address(request: HttpRequest) -> None:
     """Count a visit of this client address; raise TooManyArrivals beyond ARRIVALS_PER_MINUTE."""
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    address = client_address(peer=request.META.get("REMOTE_ADDR", ""), forwarded_for=[forwarded])
+    address = request_address(request)
     _count(RateLimitItemPerMinute(settings.ARRIVALS_PER_MINUTE), "arrival-address", address)
 
 
@@ -62,9 +61,4 @@ def _count(limit: RateLimitItem, *who: str) -> None:
 
 @lru_cache(maxsize=4)
 def _redis(url: str) -> Storage:
-    return RedisStorage(
-        url,
-        key_prefix="salon-whatsapp-limits",
-        socket_timeout=REDIS_PATIENCE,
-        socket_connect_timeout=REDIS_PATIENCE,
-    )
+    return limit_storage(url)

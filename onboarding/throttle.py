@@ -11,9 +11,10 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import MovingWindowRateLimiter
 
+from config.shared.limit_storage import REDIS_OPTIONS
+
 log = structlog.get_logger("onboarding")
 
-REDIS_PATIENCE = 1.0  # seconds; a person waits for the page behind this question
 
 # Connections to Redis belong to the event loop that made them.
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, MovingWindowRateLimiter] = WeakKeyDictionary()
@@ -46,13 +47,7 @@ def _limiter(
 
 def _redis_storage() -> Storage:
     # `redispy`: the default implementation is another client library, which we do not have.
-    return RedisStorage(
-        f"async+{settings.REDIS_URL}",
-        implementation="redispy",
-        key_prefix="salon-whatsapp-limits",
-        socket_timeout=REDIS_PATIENCE,
-        socket_connect_timeout=REDIS_PATIENCE,
-    )
+    return RedisStorage(f"async+{settings.REDIS_URL}", implementation="redispy", **REDIS_OPTIONS)
 
 
 def forget() -> None:

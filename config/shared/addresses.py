@@ -4,8 +4,15 @@ import ipaddress
 from collections.abc import Iterable
 
 from django.conf import settings
+from django.http import HttpRequest
 
 UNKNOWN = "unknown"
+
+
+def request_address(request: HttpRequest) -> str:
+    """As `client_address`, of a request to a Django view."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    return client_address(peer=request.META.get("REMOTE_ADDR", ""), forwarded_for=[forwarded])
 
 
 def client_address(*, peer: str, forwarded_for: Iterable[str]) -> str:

@@ -7,17 +7,16 @@ from functools import lru_cache
 import structlog
 from django.conf import settings
 from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage, RedisStorage, Storage
 from limits.strategies import FixedWindowRateLimiter
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from config.shared.limit_storage import limit_storage
 from marketplace.api.authentication import ApiClient
 
 log = structlog.get_logger("api")
-REDIS_PATIENCE = 1.0  # seconds
 
 
 class KeyThrottle(BaseThrottle):
@@ -59,12 +58,4 @@ def add_rate_limit_headers(request: Request, response: Response) -> None:
 
 @lru_cache(maxsize=4)
 def _limiter(redis_url: str) -> FixedWindowRateLimiter:
-    storage: Storage = MemoryStorage()
-    if redis_url:
-        storage = RedisStorage(
-            redis_url,
-            key_prefix="salon-whatsapp-api",
-            socket_timeout=REDIS_PATIENCE,
-            socket_connect_timeout=REDIS_PATIENCE,
-        )
-    return FixedWindowRateLimiter(storage)
+    return FixedWindowRateLimiter(limit_storage(redis_url))
