@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from config.support_group import make_support_group
 from marketplace.models import Company, Discrepancy, Payment
 from marketplace.sync import uninstalls
+from tests.marketplace.admin.staff import signed_in, signed_in_onlooker
 from tests.marketplace.local_yclients import LocalYClients
 from tests.marketplace.salons_data import MOSCOW, make_active
 from tests.marketplace.webhook_posts import lifecycle_body, post
@@ -46,18 +46,7 @@ def support() -> Client:
 
 @pytest.fixture
 def onlooker() -> Client:
-    group = make_support_group()
-    watching = Group.objects.get_or_create(name="Watching")[0]
-    watching.permissions.set(group.permissions.filter(codename__startswith="view_"))
-    return signed_in("onlooker", watching)
-
-
-def signed_in(name: str, group: Group) -> Client:
-    user = User.objects.create_user(name, is_staff=True)
-    user.groups.add(group)
-    client = Client(headers={"Accept-Language": "ru"})
-    client.force_login(user)
-    return client
+    return signed_in_onlooker()
 
 
 def test_a_payment_is_confirmed_before_it_is_queued_and_leaves_a_trace(

@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from config.support_group import make_support_group
@@ -12,6 +11,7 @@ from marketplace.inbound import opt_outs
 from marketplace.models import Company, OptOut
 from marketplace.models.forwarding import ForwardedMessage, Forwarding
 from marketplace.models.welcome import WelcomeText
+from tests.marketplace.admin.staff import signed_in, signed_in_onlooker
 from tests.marketplace.clients import IVAN, work, writes
 from tests.marketplace.salons_data import MOSCOW, make_active
 from whatsapp.messages import message_queue
@@ -41,18 +41,7 @@ def support(settings: Any) -> Client:
 
 @pytest.fixture
 def onlooker() -> Client:
-    group = make_support_group()
-    watching = Group.objects.get_or_create(name="Watching")[0]
-    watching.permissions.set(group.permissions.filter(codename__startswith="view_"))
-    return signed_in("onlooker", watching)
-
-
-def signed_in(name: str, group: Group) -> Client:
-    user = User.objects.create_user(name, is_staff=True)
-    user.groups.add(group)
-    client = Client(headers={"Accept-Language": "ru"})
-    client.force_login(user)
-    return client
+    return signed_in_onlooker()
 
 
 def page(client: Client, path: str) -> str:
