@@ -12,6 +12,7 @@ from playwright.sync_api import ConsoleMessage, Page, Request, WebSocketRoute, e
 from tests.deployments import Deployment, production_deployment
 from tests.journeys.conftest import DEPLOYMENTS
 from tests.journeys.steps import OTHER_SALON, SALON, Salon, add_salon, press_connect
+from tests.processes import wait_until
 from tests.server import temporary_folder
 from tests.servers import start_redis
 
@@ -52,7 +53,11 @@ def system(web: Deployment, request: pytest.FixtureRequest) -> Deployment:
 
 
 def write(system: Deployment, salon: Salon = SALON, **columns: Any) -> None:
-    """Change the salon's session as a pool does; the page notices by polling the row."""
+    """Change the salon's session as a pool does; the page notices by polling the row.
+
+    A pool takes only sessions that are wanted: the owner's click may still be on its way to the server.
+    """
+    wait_until(lambda: _is_wanted(system, salon), "the page has asked for the link", seconds=20)
     assigned = ", ".join(f"{name} = %s" for name in columns)
     system.query(
         f"UPDATE whatsapp_session SET {assigned}, version = version + 1 WHERE id ="  # noqa: S608
@@ -60,6 +65,15 @@ def write(system: Deployment, salon: Salon = SALON, **columns: Any) -> None:
         *columns.values(),
         salon.id,
     )
+
+
+def _is_wanted(system: Deployment, salon: Salon) -> bool:
+    found = system.query(
+        "SELECT wanted FROM whatsapp_session WHERE id ="
+        " (SELECT session_id FROM marketplace_company WHERE salon_id = %s)",
+        salon.id,
+    )
+    return found == [("linked",)]
 
 
 def show_qr(system: Deployment, n: int = 1, salon: Salon = SALON) -> None:
