@@ -81,7 +81,7 @@ class Page:
 def make_pages(count: int, *, first_salon: int) -> list[Page]:
     """Salons that wait for a phone, each with a page's token and a lease of this process."""
     from marketplace.models import Company
-    from onboarding import tokens
+    from onboarding.linking import tokens
     from whatsapp.sessions import leases, services
 
     pages = []

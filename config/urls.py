@@ -19,7 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("marketplace.urls")),
     path("", include("onboarding.urls")),
 ]
-handler400 = "onboarding.views.bad_request"
-handler403 = "onboarding.views.forbidden"
-handler404 = "onboarding.views.not_found"
-handler500 = "onboarding.views.server_error"
+handler400 = "onboarding.error_views.bad_request"
+handler403 = "onboarding.error_views.forbidden"
+handler404 = "onboarding.error_views.not_found"
+handler500 = "onboarding.error_views.server_error"

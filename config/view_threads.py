@@ -13,7 +13,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
 from config.shared.thread_budgets import RETRY_AFTER, BudgetUsedUp, budget_of
-from onboarding import views
+from onboarding import error_views
 
 log = structlog.get_logger("web")
 
@@ -45,7 +45,7 @@ async def _run_in_thread(
         return await budget.run(_answer, view, request, args, kwargs)
     except BudgetUsedUp:
         log.warning("no thread free", budget=budget.name, path=request.path)
-        response = views.busy(request)
+        response = error_views.busy(request)
         response["Retry-After"] = str(RETRY_AFTER)
         return response
 

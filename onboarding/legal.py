@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
-from onboarding.pages import page, render
+from onboarding.rendering.pages import page, render
 
 
 def legal_context(language: str) -> dict[str, Any]:

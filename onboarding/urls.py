@@ -3,15 +3,19 @@
 from django.urls import path
 from django.urls.resolvers import URLPattern, URLResolver
 
-from onboarding import access_views, api, legal, views
-from onboarding.consumers import OnboardingConsumer
+from onboarding import legal
+from onboarding.api import views as api
+from onboarding.arrival import access_views
+from onboarding.arrival import views as arrival
+from onboarding.linking import views as linking
+from onboarding.live.consumers import OnboardingConsumer
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("auth/yclients/redirect", views.arrive, name="arrive"),
+    path("auth/yclients/redirect", arrival.arrive, name="arrive"),
     path("auth/yclients/access", access_views.use_link, name="access"),
     path("auth/yclients/access/link", access_views.send_link, name="access-link"),
     path("auth/yclients/payment", access_views.pay, name="pay"),
-    path("marketplace/onboarding", views.onboarding, name="onboarding"),
+    path("marketplace/onboarding", linking.onboarding, name="onboarding"),
     path("privacy", legal.privacy, name="privacy"),
     path("terms", legal.terms, name="terms"),
     path("marketplace/activate", api.ActivateView.as_view(), name="activate"),

@@ -104,6 +104,19 @@ def test_rooms_of_the_marketplace_import_only_lower_ones() -> None:
     assert offenders(source_files("marketplace/bookings"), siblings) == []
 
 
+ROOMS_OF_ONBOARDING = ("rendering", "linking", "api", "live", "cabinet", "arrival")
+
+
+def test_rooms_of_the_onboarding_import_only_lower_ones() -> None:
+    rooms = ROOMS_OF_ONBOARDING
+    for place, room in enumerate(rooms):
+        above = (*rooms[place + 1 :], "urls", "legal", "error_views")
+        higher = re.compile(rf"onboarding\.({'|'.join(above)})(\.|$)")
+        assert offenders(source_files(f"onboarding/{room}"), higher) == []
+    siblings = re.compile(r"onboarding\.api(\.|$)")
+    assert offenders(source_files("onboarding/live"), siblings) == []
+
+
 def module_graph(files: list[Path]) -> dict[str, set[str]]:
     """The modules of these files, each with those of them that it imports, for type checking too."""
     names = {

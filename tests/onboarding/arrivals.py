@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.test import Client
 
-from onboarding import tokens
+from onboarding.linking import tokens
 from tests.environment import PARTNER_TOKEN
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from config.shared import addresses
-from onboarding import admission, languages, origins, throttle
+from onboarding.live import admission, throttle
+from onboarding.rendering import languages, origins
 from tests.servers import Redis
 
 

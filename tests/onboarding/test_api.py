@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from marketplace.models import Company, MarketplaceEvent
 from marketplace.salons import activation
-from onboarding import api, codes
+from onboarding.api import codes
+from onboarding.api import views as api
 from tests.onboarding.visitors import PHONE, Visitor, forgeries
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -346,7 +347,7 @@ def test_why_it_was_not_activated(
 def test_a_page_activates_its_first_salon_and_leaves_failed_others_to_the_worker(
     moscow: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from onboarding import tokens
+    from onboarding.linking import tokens
     from tests.onboarding.visitors import arrive
 
     branch = arrive(99, "Второй филиал")

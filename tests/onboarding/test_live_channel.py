@@ -16,7 +16,8 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from marketplace.models import Company
-from onboarding import consumers, page_actions, throttle, tokens
+from onboarding.linking import page_actions, tokens
+from onboarding.live import consumers, throttle
 from tests.onboarding.visitors import PHONE, Visitor, forge, forgeries
 from tests.servers import Redis
 from whatsapp.models import Session

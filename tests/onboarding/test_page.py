@@ -162,10 +162,10 @@ def test_unknown_addresses_have_a_page_for_people_and_json_for_programs() -> Non
 
 
 def test_a_fault_has_a_page(rf: Any) -> None:
-    from onboarding import views
+    from onboarding import error_views
 
-    page = views.server_error(rf.get("/marketplace/onboarding"))
+    page = error_views.server_error(rf.get("/marketplace/onboarding"))
     assert page.status_code == 500
     assert "У нас что-то сломалось" in page.content.decode()
-    answer = views.server_error(rf.get("/webhook/yclients"))
+    answer = error_views.server_error(rf.get("/webhook/yclients"))
     assert json.loads(answer.content)["code"] == "server_error"

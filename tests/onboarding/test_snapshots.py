@@ -7,9 +7,9 @@ import zxingcpp
 from django.test.utils import CaptureQueriesContext
 from PIL import Image
 
-from onboarding import page_actions, snapshots, tokens
-from onboarding.page_actions import SnapshotRequest
-from onboarding.token_scope import TokenRevoked
+from onboarding.linking import page_actions, snapshots, tokens
+from onboarding.linking.page_actions import SnapshotRequest
+from onboarding.linking.token_scope import TokenRevoked
 from tests.onboarding.visitors import QR, Visitor
 
 

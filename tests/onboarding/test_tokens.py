@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 
 from marketplace.models import Company
-from onboarding import tokens
+from onboarding.linking import tokens
 from tests.onboarding.visitors import forge
 
 pytestmark = pytest.mark.django_db

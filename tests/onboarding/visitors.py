@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from config.shared import hints
 from marketplace.models import Company, MarketplaceEvent
-from onboarding import tokens
+from onboarding.linking import tokens
 from whatsapp.models import BUMP, Session
 from whatsapp.sessions import services
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from onboarding import arrival_limits
+from onboarding.arrival import limits as arrival_limits
 from tests.onboarding.arrivals import come, sign
 from tests.servers import Redis
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
-from onboarding import tokens
+from onboarding.linking import tokens
 from tests.config.test_settings import PRODUCTION
 from tests.environment import ROOT, clean_environment
 from tests.marketplace.notifications.test_intake import post as post_notification

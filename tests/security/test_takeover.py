@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from marketplace.models import AccessRequest, Company, MarketplaceEvent, RegistrationCheck
 from marketplace.salons import access, activation, lifecycle, registration_checks
-from onboarding import tokens
+from onboarding.linking import tokens
 from tests.marketplace.local_yclients import LocalYClients, local_yclients
 from tests.marketplace.salons_data import make_active
 from tests.onboarding.arrivals import come, sign, token_of

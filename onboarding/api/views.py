@@ -12,11 +12,12 @@ from rest_framework.response import Response
 from config.shared.thread_budgets import OUTGOING, PAGES
 from marketplace.models import Company, MarketplaceEvent
 from marketplace.salons import activation
-from onboarding import codes, page_actions, token_scope
-from onboarding.api_base import PageApiView, registrant_of
-from onboarding.api_errors import ApiError
-from onboarding.token_scope import TokenRevoked, TokenScope
-from onboarding.tokens import Registrant
+from onboarding.api import codes
+from onboarding.api.base import PageApiView, registrant_of
+from onboarding.api.errors import ApiError
+from onboarding.linking import page_actions, token_scope
+from onboarding.linking.token_scope import TokenRevoked, TokenScope
+from onboarding.linking.tokens import Registrant
 
 REGISTRATION_LASTS = 60  # minutes from the arrival to the activation
 ACTIVATION_PATIENCE = 9.0  # seconds that a page waits for the result; the work itself goes on

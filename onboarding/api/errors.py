@@ -9,8 +9,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from config.shared.thread_budgets import RETRY_AFTER, BudgetUsedUp
-from onboarding import words
-from onboarding.token_scope import Disputed, TokenRevoked
+from onboarding.linking import words
+from onboarding.linking.token_scope import Disputed, TokenRevoked
 
 log = structlog.get_logger("onboarding")
 

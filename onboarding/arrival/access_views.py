@@ -10,8 +10,10 @@ from marketplace.salons import access
 from marketplace.yclients.api import YClients
 from marketplace.yclients.call_errors import YClientsError
 from marketplace.yclients.redirects import safe_redirect
-from onboarding import pages, phones, refusals, tokens
-from onboarding.pages import page
+from onboarding.arrival import refusals
+from onboarding.linking import tokens
+from onboarding.rendering import addresses, pages, phones
+from onboarding.rendering.pages import page
 
 log = structlog.get_logger("onboarding")
 
@@ -57,7 +59,9 @@ def use_link(request: HttpRequest) -> HttpResponse:
         return pages.error("link_ended")
     company = used.company
     return HttpResponseRedirect(
-        pages.onboarding_address(tokens.issue(company=company, companies=[company], access_request=used.pk))
+        addresses.onboarding_address(
+            tokens.issue(company=company, companies=[company], access_request=used.pk)
+        )
     )
 
 
@@ -67,7 +71,7 @@ def pay(request: HttpRequest) -> HttpResponse:
     """Lead the owner of a suspended salon to YClients' payment page, else to our card there."""
     if request.method != "GET":
         return pages.method_not_allowed("GET")
-    salon_id = refusals.salon_of_payment(request.GET.get("salon", "")[:500])
+    salon_id = addresses.salon_of_payment(request.GET.get("salon", "")[:500])
     if salon_id is None:
         return pages.error("bad_link")
     address = ""

@@ -7,9 +7,10 @@ from typing import Any
 import zxingcpp
 
 from marketplace.models import Company
-from onboarding import phones, refusals, words
-from onboarding.token_scope import TokenScope
-from onboarding.tokens import Registrant
+from onboarding.linking import words
+from onboarding.linking.token_scope import TokenScope
+from onboarding.linking.tokens import Registrant
+from onboarding.rendering import addresses, phones
 from whatsapp.sessions import services
 from whatsapp.sessions.services import Snapshot
 
@@ -47,7 +48,9 @@ def build(registrant: Registrant, scope: TokenScope, *, pool_running: bool) -> d
         else words.of_session(shown, pool_running=pool_running),
         "disputed": scope.is_disputed,
         "branches": words.of_branches(scope.checks),
-        "paymentUrl": refusals.payment_address(scope.company.salon_id) if status == Statuses.FROZEN else None,
+        "paymentUrl": addresses.payment_address(scope.company.salon_id)
+        if status == Statuses.FROZEN
+        else None,
         **_whatsapp(shown, hidden=shown.linked or scope.is_disputed),
         "activation": _activation(scope, shown, status),
     }

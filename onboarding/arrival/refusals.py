@@ -5,19 +5,17 @@ from typing import Any
 
 from django.core import signing
 from django.http import HttpResponse
-from django.urls import reverse
 from django.utils.formats import date_format
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from marketplace.models import AccessRequest
 from marketplace.salons import access
 from marketplace.salons.ownership import Verdict
 from marketplace.salons.registration import Refusal, SalonFrozen
-from onboarding import pages
+from onboarding.rendering import addresses, pages
 
 # What the forms of these pages carry instead of a cookie, which browsers withhold from a framed page.
-REQUEST_SALT, SALON_SALT = "onboarding.access-request", "onboarding.payment"
+REQUEST_SALT = "onboarding.access-request"
 FORM_LASTS = 3600  # seconds
 
 
@@ -85,7 +83,7 @@ def frozen(error: SalonFrozen) -> HttpResponse:
         "salon": salon.title or f"№ {salon.salon_id}",
         "paid_until": _day(error.installation.paid_until),
         "last_payment": error.installation.last_payment,
-        "payment_address": payment_address(salon.salon_id),
+        "payment_address": addresses.payment_address(salon.salon_id),
     }
     return pages.render("onboarding/frozen.html", context)
 
@@ -95,17 +93,3 @@ def _day(text: str) -> str:
         return date_format(date.fromisoformat(text), "DATE_FORMAT")
     except ValueError:
         return ""
-
-
-def payment_address(salon_id: int) -> str:
-    """Where a browser asks for YClients' payment page of this salon; good for an hour."""
-    return f"{reverse('pay')}?{urlencode({'salon': signing.dumps(salon_id, salt=SALON_SALT)})}"
-
-
-def salon_of_payment(text: str) -> int | None:
-    """The salon that a payment address was made for; None when it is forged or an hour old."""
-    try:
-        number: int = signing.loads(text, salt=SALON_SALT, max_age=FORM_LASTS)
-    except signing.BadSignature:
-        return None
-    return number

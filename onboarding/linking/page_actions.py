@@ -8,9 +8,9 @@ from django.utils import translation
 from django.utils.translation import get_language
 
 from marketplace.models import Company
-from onboarding import snapshots, token_scope
-from onboarding.token_scope import TokenScope
-from onboarding.tokens import Registrant
+from onboarding.linking import snapshots, token_scope
+from onboarding.linking.token_scope import TokenScope
+from onboarding.linking.tokens import Registrant
 from whatsapp.sessions import services
 
 PHONE_MOST = 40  # characters

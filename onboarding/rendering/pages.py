@@ -9,14 +9,12 @@ from csp.decorators import csp_replace
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils import translation
-from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_exempt
 
-from onboarding import languages, origins
+from onboarding.rendering import languages, origins
 
 # Title and text of each error page by its machine word.
 ERRORS = {
@@ -156,11 +154,6 @@ def render(template: str, context: dict[str, Any], *, status: int = 200) -> Http
         render_to_string(template, {"marketplace_page": settings.YCLIENTS_MARKETPLACE_PAGE, **context}),
         status=status,
     )
-
-
-def onboarding_address(token: str) -> str:
-    """Where the page of this token is."""
-    return f"{reverse('onboarding')}?{urlencode({'token': token})}"
 
 
 def method_not_allowed(allowed: str) -> HttpResponse:

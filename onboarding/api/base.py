@@ -18,9 +18,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from onboarding import api_errors, tokens
-from onboarding.api_errors import ApiError
-from onboarding.tokens import Registrant
+from onboarding.api import errors as api_errors
+from onboarding.api.errors import ApiError
+from onboarding.linking import tokens
+from onboarding.linking.tokens import Registrant
 
 log = structlog.get_logger("onboarding")
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from config.shared.database import in_thread
-from onboarding import page_actions, token_scope
-from onboarding.api_errors import ApiError
-from onboarding.token_scope import TokenScope
-from onboarding.tokens import Registrant
+from onboarding.api.errors import ApiError
+from onboarding.linking import page_actions, token_scope
+from onboarding.linking.token_scope import TokenScope
+from onboarding.linking.tokens import Registrant
 from whatsapp.models import Session
 from whatsapp.sessions import services
 from whatsapp.sessions.services import AlreadyLinked, InvalidPhone, Snapshot, TooSoon

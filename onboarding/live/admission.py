@@ -7,8 +7,10 @@ from typing import Any
 import structlog
 
 from config.shared import addresses
-from onboarding import languages, origins, throttle, tokens
-from onboarding.tokens import Registrant
+from onboarding.linking import tokens
+from onboarding.linking.tokens import Registrant
+from onboarding.live import throttle
+from onboarding.rendering import languages, origins
 
 log = structlog.get_logger("onboarding")
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from marketplace.models import Company, RegistrationCheck
 from marketplace.salons import access, ownership, phone_numbers
-from onboarding.tokens import Registrant
+from onboarding.linking.tokens import Registrant
 from whatsapp.models import Session
 
 

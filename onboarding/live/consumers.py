@@ -14,11 +14,12 @@ from django.utils import translation
 
 from config.shared.batches import Batches, Overloaded
 from config.shared.database import in_thread, with_connection
-from onboarding import admission, events, page_actions, token_scope, words
-from onboarding.feed import Feed, end
-from onboarding.page_actions import SnapshotRequest
-from onboarding.token_scope import TokenRevoked
-from onboarding.tokens import Registrant
+from onboarding.linking import page_actions, token_scope, words
+from onboarding.linking.page_actions import SnapshotRequest
+from onboarding.linking.token_scope import TokenRevoked
+from onboarding.linking.tokens import Registrant
+from onboarding.live import admission, events
+from onboarding.live.feed import Feed, end
 
 log = structlog.get_logger("onboarding")
 
