@@ -1,22 +1,14 @@
 """At most so many requests a minute for one key, over all our processes, with the standard headers."""
 
-import math
-import time
-from functools import lru_cache
-
-import structlog
 from django.conf import settings
 from limits import RateLimitItemPerMinute
-from limits.strategies import FixedWindowRateLimiter
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from config.shared.limit_storage import limit_storage
+from config.shared import rate_limits
 from marketplace.api.authentication import ApiClient
-
-log = structlog.get_logger("api")
 
 
 class KeyThrottle(BaseThrottle):
@@ -29,18 +21,10 @@ class KeyThrottle(BaseThrottle):
         if not isinstance(request.user, ApiClient):
             return True  # refused by the permission anyway
         item = RateLimitItemPerMinute(settings.API_REQUESTS_PER_MINUTE)
-        key = request.user.key.prefix
-        limiter = _limiter(settings.REDIS_URL)
-        try:
-            allowed = limiter.hit(item, "api", key)
-            resets_at, remaining = limiter.get_window_stats(item, "api", key)
-        except Exception as error:  # noqa: BLE001  any storage's any fault: an API that is up beats a count
-            log.warning("API requests not counted", error=repr(error))
-            return True
-        seconds = max(0, math.ceil(resets_at - time.time()))
-        self._wait = float(max(1, seconds))
-        request._request.rate_limit = (item.amount, remaining, seconds)  # type: ignore[attr-defined]
-        return allowed
+        window = rate_limits.hit(item, "api", request.user.key.prefix)
+        self._wait = float(window.resets_in)
+        request._request.rate_limit = (item.amount, window.remaining, window.resets_in)  # type: ignore[attr-defined]
+        return window.allowed
 
     def wait(self) -> float | None:
         return self._wait
@@ -54,8 +38,3 @@ def add_rate_limit_headers(request: Request, response: Response) -> None:
         response["RateLimit-Limit"] = str(limit)
         response["RateLimit-Remaining"] = str(remaining)
         response["RateLimit-Reset"] = str(seconds)
-
-
-@lru_cache(maxsize=4)
-def _limiter(redis_url: str) -> FixedWindowRateLimiter:
-    return FixedWindowRateLimiter(limit_storage(redis_url))

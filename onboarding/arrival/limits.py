@@ -3,24 +3,13 @@
 Visits are heavy: each writes rows and may wait for a call to YClients, of which all salons share a few.
 """
 
-import time
-from functools import lru_cache
-
-import redis.exceptions
-import structlog
 from django.conf import settings
 from django.http import HttpRequest
 from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.storage import MemoryStorage, Storage
-from limits.strategies import MovingWindowRateLimiter
 
+from config.shared import rate_limits
 from config.shared.addresses import request_address
-from config.shared.limit_storage import limit_storage
 from marketplace.salons.ownership import Visitor
-
-log = structlog.get_logger("onboarding")
-
-_own = MemoryStorage()
 
 
 class TooManyArrivals(Exception):
@@ -44,21 +33,7 @@ def count_user(visitor: Visitor) -> None:
         _count(RateLimitItemPerMinute(most), "arrival-user", visitor.holder)
 
 
-def _count(limit: RateLimitItem, *who: str) -> None:
-    """While Redis cannot be asked, each process counts for itself."""
-    storages = [_redis(settings.REDIS_URL), _own] if settings.REDIS_URL else [_own]
-    for storage in storages:
-        limiter = MovingWindowRateLimiter(storage)
-        try:
-            if limiter.hit(limit, *who):
-                return
-            free_at = limiter.get_window_stats(limit, *who).reset_time
-        except (redis.exceptions.RedisError, OSError) as error:
-            log.warning("visits are counted per process: Redis does not answer", error=repr(error))
-            continue
-        raise TooManyArrivals(min(60, max(1, int(free_at - time.time()) + 1)))
-
-
-@lru_cache(maxsize=4)
-def _redis(url: str) -> Storage:
-    return limit_storage(url)
+def _count(limit: RateLimitItem, *key: str) -> None:
+    window = rate_limits.hit(limit, *key)
+    if not window.allowed:
+        raise TooManyArrivals(window.resets_in)

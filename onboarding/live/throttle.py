@@ -11,7 +11,7 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import MovingWindowRateLimiter
 
-from config.shared.limit_storage import REDIS_OPTIONS
+from config.shared.rate_limits import REDIS_OPTIONS
 
 log = structlog.get_logger("onboarding")
 

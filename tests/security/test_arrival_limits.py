@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from onboarding.arrival import limits as arrival_limits
+from config.shared import rate_limits
 from tests.onboarding.arrivals import come, sign
 from tests.servers import Redis
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _few(settings: Any) -> None:
     settings.ARRIVALS_PER_MINUTE = 6
     settings.REDIS_URL = ""
-    arrival_limits._own.reset()
+    rate_limits.forget()
 
 
 def statuses(count: int) -> list[int]:

@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
@@ -23,6 +22,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from pytest_django import Settings
 
 from config import sessions, sign_in
+from config.shared import rate_limits
 from tests.config.test_settings import PRODUCTION
 from tests.environment import ROOT, clean_environment
 
@@ -32,13 +32,10 @@ OTHER = "203.0.113.77"
 
 
 @pytest.fixture(autouse=True)
-def _nobody_tried_yet(settings: Settings) -> Iterator[None]:
+def _nobody_tried_yet(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.STAFF_TOTP_REQUIRED = False
-    sign_in._limiter.cache_clear()
-    sign_in._limiter(settings.REDIS_URL).storage.reset()
-    yield
-    sign_in._limiter.cache_clear()
+    rate_limits.forget()
 
 
 @pytest.fixture
@@ -232,7 +229,7 @@ def test_codes_are_not_guessed(anna: User) -> None:
     assert answers[-1] == 429
     # The right password gives no new tries, and the device itself refuses even the right code for a while.
     assert client.post("/admin/login/", {"username": "anna", "password": PASSWORD}).status_code == 429
-    sign_in._limiter("").storage.reset()
+    rate_limits.forget()
     sign_in.forgive("anna")
     assert give(client, code_of(TOTPDevice.objects.get(), steps=1)) in (200, 429)
     assert client.get("/admin/").status_code == 302

@@ -1,14 +1,17 @@
 """Who gets in, how often, and what errors look like."""
 
+from typing import Any
+
 import pytest
 from django.test import Client
 
 from config import settings as product_settings
-from marketplace.api import throttling
+from config.shared import rate_limits
 from marketplace.models import Company
 from tests.marketplace.api.conftest import BASE, ApiCaller, caller_for
 from tests.marketplace.clients import IVAN
 from tests.marketplace.salons_data import MOSCOW
+from tests.servers import Redis
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ADDRESSES = ("/messages", "/messages/1", "/inbound", "/sessions", "/opt-outs")
@@ -39,7 +42,7 @@ def test_the_salons_own_key_for_yclients_is_no_api_key(moscow: Company) -> None:
 
 def test_each_answer_says_how_much_is_left(caller: ApiCaller, settings: object) -> None:
     settings.API_REQUESTS_PER_MINUTE = 3  # type: ignore[attr-defined]
-    throttling._limiter.cache_clear()
+    rate_limits.forget()
     answers = [caller.get("/sessions") for _ in range(4)]
     allowed = [answer for answer in answers if answer.status_code == 200]
     assert int(allowed[0]["RateLimit-Limit"]) == 3
@@ -53,11 +56,24 @@ def test_each_answer_says_how_much_is_left(caller: ApiCaller, settings: object) 
 
 def test_one_key_does_not_use_up_another_keys_requests(moscow: Company, settings: object) -> None:
     settings.API_REQUESTS_PER_MINUTE = 1  # type: ignore[attr-defined]
-    throttling._limiter.cache_clear()
+    rate_limits.forget()
     busy, other = caller_for(moscow), caller_for(moscow)
     while busy.get("/sessions").status_code != 429:
         continue
     assert other.get("/sessions").status_code == 200
+
+
+def test_requests_are_counted_by_each_process_while_redis_is_away(
+    caller: ApiCaller, settings: Any, own_redis: Redis
+) -> None:
+    settings.REDIS_URL = own_redis.url
+    settings.API_REQUESTS_PER_MINUTE = 2
+    rate_limits.forget()
+    own_redis.stop()
+    answers = [caller.get("/sessions").status_code for _ in range(3)]
+    settings.REDIS_URL = ""
+    rate_limits.forget()
+    assert answers == [200, 200, 429]
 
 
 def test_what_is_no_json_is_a_problem(caller: ApiCaller) -> None:
