@@ -5,7 +5,7 @@
 
 Real processes with pacing off: a durable PostgreSQL, Redis, web, pool, engine hosts with the real library,
 worker, and the stand-ins of YClients and WhatsApp on the same machine, whose processor time is shown too.
-`bench.operator` measures the operator's door alone.
+`bench.operator` measures the operator endpoint alone.
 """
 
 import argparse

@@ -58,7 +58,7 @@ class YClients:
     """One caller's line to YClients; use as a context manager.
 
     `patience` is the longest time in seconds that one method may take, its retries and waiting included.
-    A `courteous` caller takes no call slot that others would have to wait behind.
+    A `low_priority` caller takes no call slot that others would have to wait behind.
     """
 
     def __init__(self, *, patience: float = 12.0, low_priority: bool = False) -> None:

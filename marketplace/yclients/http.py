@@ -49,7 +49,7 @@ class _Bearer(AuthBase):
 class Http:
     """Calls YClients; `patience` is the longest time in seconds for one call with all its attempts.
 
-    A `courteous` one calls only when nobody else waits for a slot, and holds nobody up.
+    A `low_priority` one calls only when nobody else waits for a slot, and holds nobody up.
     """
 
     def __init__(self, *, patience: float, low_priority: bool = False) -> None:

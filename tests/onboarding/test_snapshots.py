@@ -13,14 +13,14 @@ from onboarding.linking.token_scope import TokenRevoked
 from tests.onboarding.visitors import QR, Visitor
 
 
-def look_of(visitor: Visitor, language: str = "ru") -> SnapshotRequest:
+def snapshot_request_of(visitor: Visitor, language: str = "ru") -> SnapshotRequest:
     return SnapshotRequest(tokens.verify(visitor.token), viewed=False, language=language)
 
 
 @pytest.mark.django_db
 def test_many_pages_are_read_by_as_many_queries_as_one(moscow: Visitor, kazan: Visitor) -> None:
     texts = [moscow.shows_qr(1), kazan.shows_qr(2)]
-    requests = [look_of(moscow), look_of(kazan, "en")]
+    requests = [snapshot_request_of(moscow), snapshot_request_of(kazan, "en")]
     with queries() as of_one:
         page_actions.read_snapshots(requests[:1])
     with queries() as of_both:
@@ -32,7 +32,7 @@ def test_many_pages_are_read_by_as_many_queries_as_one(moscow: Visitor, kazan: V
 
 @pytest.mark.django_db
 def test_a_page_whose_salon_is_gone_is_refused(moscow: Visitor, kazan: Visitor) -> None:
-    requests = [look_of(moscow), look_of(kazan)]
+    requests = [snapshot_request_of(moscow), snapshot_request_of(kazan)]
     kazan.company.delete()
     with pytest.raises(TokenRevoked):
         page_actions.read_snapshots(requests)

@@ -45,7 +45,7 @@ export class Channel {
       this.failures = 0;
       this.stopPolling();
       this.onLine("live");
-      this.hear(JSON.parse(message.data));
+      this.handleMessage(JSON.parse(message.data));
     };
     socket.onclose = (event) => {
       clearTimeout(patience);
@@ -54,7 +54,7 @@ export class Channel {
     };
   }
 
-  hear(message) {
+  handleMessage(message) {
     if (message.event === "status") this.onPicture(message);
     if (message.event === "error" || message.event === "pairing-code-error") this.onProblem(message);
   }
@@ -85,7 +85,7 @@ export class Channel {
   }
 
   // The state as it is now, without asking for codes.
-  async look() {
+  async readSnapshot() {
     const answer = await this.call("GET", `/marketplace/api/status/${this.sessionId}?viewed=0`);
     return answer.ok ? answer.body : null;
   }

@@ -34,10 +34,10 @@ let line = "live";
 let begun = false;
 
 const channel = new Channel({
-  token, language, sessionId, onPicture: take, onProblem: explain, onLine: noteLine,
+  token, language, sessionId, onPicture: showSnapshot, onProblem: explain, onLine: noteLine,
 });
 
-function take(next) {
+function showSnapshot(next) {
   const same = picture && next.generation === picture.generation;
   if (same && next.version < picture.version) return; // it was overtaken on its way
   const activation = next.activation.status;
@@ -59,13 +59,13 @@ function explain({ event, code, message }) {
   } else if (event === "activation-error") {
     document.getElementById("retry-activation").disabled = false;
     // A running activation tells its result by itself.
-    if (code !== "activation_running") say(message || texts.noNetwork);
+    if (code !== "activation_running") showNotice(message || texts.noNetwork);
   } else if (!["too_soon", "logged_out"].includes(code)) { // a lost link is told above the next code
-    say(message || texts.noNetwork);
+    showNotice(message || texts.noNetwork);
   }
 }
 
-function say(message) {
+function showNotice(message) {
   clearTimeout(noticeTimer);
   view.notice(message);
   noticeTimer = setTimeout(showLine, NOTICE_MS);
@@ -119,19 +119,19 @@ function isConfirmed() {
   }
 }
 
-function begin() {
+function startPage() {
   begun = true;
-  take(start.picture);
+  showSnapshot(start.picture);
   if (picture.companyStatus !== "uninstalled") channel.start();
 }
 
 // The salon's name may come a moment after the page, and another tab may go ahead.
 async function waitForConfirmation() {
-  const next = await channel.look();
+  const next = await channel.readSnapshot();
   if (begun) return;
   if (next) start.picture = next;
   if (panelFor(start.picture) !== "link") {
-    begin();
+    startPage();
     return;
   }
   view.renderConfirm(start.picture);
@@ -144,11 +144,11 @@ document.getElementById("confirm").addEventListener("click", () => {
   } catch (error) {
     console.info("no storage: a reload will ask again", error.name);
   }
-  begin();
+  startPage();
 });
 
 cleanAddress();
 if (panelFor(start.picture) === "link" && !isConfirmed()) {
   view.renderConfirm(start.picture);
   waitForConfirmation();
-} else begin();
+} else startPage();

@@ -1,4 +1,4 @@
-"""Worlds to run engines in."""
+"""The local servers that engines are run against."""
 
 from __future__ import annotations
 
