@@ -1,18 +1,21 @@
-"""Writes docs/sbom.json: what the product is made of, as CycloneDX 1.6, from requirements.txt alone.
+"""Writes docs/sbom.json: what the product is made of (CycloneDX 1.6), from its pins and vendored scripts.
 
     .venv/bin/python -m scripts.sbom [--check]
 
 Needs no network. The file has no time and no serial number, so that it changes with the packages only.
 """
 
+import hashlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from scripts.pins import ROOT, Pin, read_pins
 
 TARGET = ROOT / "docs" / "sbom.json"
 NAME = "yclients-whatsapp"
+VENDORED = sorted((ROOT / "onboarding" / "static" / "onboarding" / "vendor").glob("*.js"))
 
 
 def main(arguments: list[str]) -> int:
@@ -36,7 +39,10 @@ def render(requirements: str) -> str:
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": product},
-        "components": [_component(pin) for pin in read_pins(requirements)],
+        "components": [
+            *(_component(pin) for pin in read_pins(requirements)),
+            *(_vendored(script) for script in VENDORED),
+        ],
     }
     return json.dumps(document, indent=1) + "\n"
 
@@ -54,6 +60,20 @@ def _component(pin: Pin) -> dict[str, Any]:
         "version": pin.version,
         "purl": address,
         "externalReferences": hashes,
+    }
+
+
+def _vendored(script: Path) -> dict[str, Any]:
+    """A file of an npm package, called NAME-VERSION.js, that we serve as it was published."""
+    name, _dash, version = script.stem.rpartition("-")
+    address = f"pkg:npm/{name}@{version}"
+    return {
+        "bom-ref": address,
+        "type": "library",
+        "name": name,
+        "version": version,
+        "purl": address,
+        "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(script.read_bytes()).hexdigest()}],
     }
 
 

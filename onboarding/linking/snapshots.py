@@ -1,10 +1,6 @@
 """The one picture of a salon's linking and activation that page, live channel and HTTP API show."""
 
-import re
-from functools import lru_cache
 from typing import Any
-
-import zxingcpp
 
 from marketplace.models import Company
 from onboarding.linking import words
@@ -15,7 +11,6 @@ from whatsapp.sessions import services
 from whatsapp.sessions.services import Snapshot
 
 Statuses = Company.Status
-DARK = re.compile("\x00+")  # pixels as characters: 0 black, 255 white
 # The least finished of a registration's salons decides what the page says of them all.
 LEAST_FINISHED_FIRST = [
     Statuses.ACTIVATION_FAILED,
@@ -71,7 +66,6 @@ def _whatsapp(shown: Snapshot, *, hidden: bool) -> dict[str, Any]:
         "phoneFormatted": phones.masked(phones.formatted(shown.phone)),
         "hasQR": bool(qr),
         "qr": qr or None,
-        "svg": draw(qr) if qr else None,
         "qrExpiresIn": shown.qr_expires_in if qr else 0,
         "hasPairingCode": bool(code),
         "pairingCode": code or None,
@@ -124,29 +118,3 @@ def title(scope: TokenScope) -> str:
     """The salons' names, for a heading; numbers stand for those without one."""
     named = [company.title or f"№ {company.salon_id}" for company in scope.companies]
     return ", ".join(named[:3]) + (f" +{len(named) - 3}" if len(named) > 3 else "")
-
-
-@lru_cache(maxsize=128)
-def draw(text: str) -> str:
-    """Return the QR code of `text` as SVG markup without a size: tabs and polls share the work.
-
-    By a compiled library: Python takes ten times as long, and a restarted pool shows many codes at once.
-    """
-    code = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
-    image = code.to_image(scale=1, add_quiet_zones=True)
-    pixels = bytes(image).decode("latin-1")  # type: ignore[call-overload]  # it is a buffer
-    side = image.shape[0]
-    lines = "".join(_line(y, pixels[y * side : (y + 1) * side]) for y in range(side))
-    return (
-        f'<svg viewBox="0 0 {side} {side}"><path fill="#ffffff" d="M0 0h{side}v{side}H0z"/>'
-        f'<path stroke="#0b1f1a" d="{lines}"/></svg>'
-    )
-
-
-def _line(y: int, row: str) -> str:
-    """The dark runs of one row as strokes through the middle of their pixels."""
-    drawn, at = [], 0
-    for run in DARK.finditer(row):
-        drawn.append(f"m{run.start() - at} 0h{run.end() - run.start()}")
-        at = run.end()
-    return f"M0 {y}.5{''.join(drawn)}" if drawn else ""

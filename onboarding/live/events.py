@@ -3,7 +3,7 @@
 from typing import Any
 
 # Seconds run by themselves on the page; a new text of a code says that they start again.
-RUNNING = {"qrExpiresIn", "pairingCodeExpiresIn", "svg"}
+RUNNING = {"qrExpiresIn", "pairingCodeExpiresIn"}
 
 
 def differ(before: dict[str, Any], after: dict[str, Any]) -> bool:
@@ -30,14 +30,7 @@ def derive(before: dict[str, Any] | None, after: dict[str, Any]) -> list[dict[st
 
     events: list[dict[str, Any]] = [{"event": "status", **after}]
     if new("qr"):
-        events.append(
-            {
-                "event": "qr-update",
-                "qr": after["qr"],
-                "svg": after["svg"],
-                "expiresIn": after["qrExpiresIn"],
-            }
-        )
+        events.append({"event": "qr-update", "qr": after["qr"], "expiresIn": after["qrExpiresIn"]})
     if new("pairingCode"):
         events.append(
             {

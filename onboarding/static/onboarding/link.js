@@ -1,6 +1,7 @@
 // The first step: a QR code to scan, or a code to type on the phone itself.
 
 import { Countdown } from "./countdown.js";
+import { drawQr } from "./qr.js";
 
 const $ = (id) => document.getElementById(id);
 const PHONE_SIZED = "(max-width: 700px)"; // nobody scans their own screen
@@ -14,7 +15,7 @@ export class LinkPanel {
     this.hadCode = false;
     this.askingTimer = null;
     this.qrLeft = new Countdown({
-      meter: $("qr-meter"), label: $("qr-left"), sentence: texts.secondsLeft, onOver: () => this.drawQr(null),
+      meter: $("qr-meter"), label: $("qr-left"), sentence: texts.secondsLeft, onOver: () => this.showQr(null),
     });
     this.codeLeft = new Countdown({
       meter: $("code-meter"), label: $("code-left"), sentence: texts.codeSecondsLeft,
@@ -28,7 +29,7 @@ export class LinkPanel {
       input.addEventListener("change", () => this.choose(input.value));
     }
     $("new-qr").addEventListener("click", () => {
-      this.drawQr(null);
+      this.showQr(null);
       this.channel().requestQr();
     });
     $("code-form").addEventListener("submit", (event) => {
@@ -65,14 +66,14 @@ export class LinkPanel {
     }
     $("lost-link").textContent = picture.lostLink || "";
     $("lost-link").hidden = !picture.lostLink;
-    this.drawQr(picture.hasQR ? picture : null);
+    this.showQr(picture.hasQR ? picture : null);
     if (picture.hasPairingCode && !this.editing) this.showCode(picture);
     else if (!picture.hasPairingCode) this.renderNoCode(picture);
   }
 
   // --- QR code ---
 
-  drawQr(picture) {
+  showQr(picture) {
     const box = $("qr");
     if (picture && this.qrText === picture.qr) {
       this.qrLeft.set(picture.qr, picture.qrExpiresIn);
@@ -81,7 +82,7 @@ export class LinkPanel {
     this.qrText = picture ? picture.qr : null;
     box.dataset.ready = String(Boolean(picture));
     if (picture) {
-      box.innerHTML = picture.svg; // drawn by our server: a few paths
+      box.replaceChildren(drawQr(picture.qr));
       this.qrLeft.set(picture.qr, picture.qrExpiresIn);
       return;
     }
