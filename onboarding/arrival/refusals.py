@@ -39,6 +39,7 @@ def _request_page(
         "disputed": disputed,
         "salon_id": request.company.salon_id,
         "number": request.pk,
+        "subject": _("Request %(number)d") % {"number": request.pk},
         "problem": problem,
         "form": signing.dumps(request.pk, salt=REQUEST_SALT) if _may_send(request, disputed) else "",
         "link_minutes": int(access.LINK_LASTS.total_seconds() // 60),

@@ -28,6 +28,7 @@ def build(registrant: Registrant, scope: TokenScope, *, pool_running: bool) -> d
     """
     shown = services.snapshot(session=scope.session)
     status = company_status(scope)
+    activation = _activation(scope, shown, status)
     return {
         "success": True,
         "version": shown.version,
@@ -47,7 +48,10 @@ def build(registrant: Registrant, scope: TokenScope, *, pool_running: bool) -> d
         if status == Statuses.FROZEN
         else None,
         **_whatsapp(shown, hidden=shown.linked or scope.is_disputed),
-        "activation": _activation(scope, shown, status),
+        "activation": activation,
+        "showSupport": scope.is_disputed
+        or status == Statuses.FROZEN
+        or words.name_support(shown, activation=activation["status"]),
     }
 
 

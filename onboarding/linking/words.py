@@ -152,6 +152,12 @@ def _of_trouble(shown: Snapshot) -> str:
     )
 
 
+def name_support(shown: Snapshot, *, activation: str) -> bool:
+    """Whether what `of_session` or `of_activation` say here asks a person to write to support."""
+    lost_keys = shown.status == Status.FAILED and shown.linked and shown.trouble == Trouble.CREDENTIALS
+    return shown.stopped or lost_keys or activation == "failed"
+
+
 def of_branches(checks: list[RegistrationCheck]) -> str:
     """What is known of the link's further salons; empty when all of them are linked together."""
     checking = sum(check.state == RegistrationCheck.State.CHECKING for check in checks)

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-# Seconds run by themselves on the page; a new text of a code says that they start again.
-RUNNING = {"qrExpiresIn", "pairingCodeExpiresIn"}
+# Seconds run by themselves on the page; a new text of a code says that they start again. A payment address is
+# signed anew each time it is read, and lives as long as the page's token.
+RUNNING = {"qrExpiresIn", "pairingCodeExpiresIn", "paymentUrl"}
 
 
 def differ(before: dict[str, Any], after: dict[str, Any]) -> bool:

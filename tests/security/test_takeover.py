@@ -107,12 +107,15 @@ def test_a_stranger_gets_no_token_for_a_salon_that_was_ever_activated(
     assert Session.objects.get().pairing_requested_at is None
 
 
-def test_the_stranger_reads_whose_it_is_and_two_ways_on(yclients: LocalYClients) -> None:
+def test_the_stranger_reads_whose_it_is_and_two_ways_on(yclients: LocalYClients, settings: Any) -> None:
+    settings.SUPPORT_EMAIL = "help@example.com"
     owned("active")
     page = visit(STRANGER).content.decode()
     assert "belongs to the YClients user who activated it" in page
     assert "Send the link to the salon" in page
-    assert f"request {AccessRequest.objects.get().pk}" in page
+    number = AccessRequest.objects.get().pk
+    assert f"request {number}" in page
+    assert f'href="mailto:help@example.com?subject=Request%20{number}"' in page
     assert PHONE not in page
 
 

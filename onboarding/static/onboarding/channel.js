@@ -119,7 +119,7 @@ export class Channel {
   }
 
   countQuiet(picture) {
-    const { qrExpiresIn, pairingCodeExpiresIn, ...lasting } = picture;
+    const { qrExpiresIn, pairingCodeExpiresIn, paymentUrl, ...lasting } = picture;
     const seen = JSON.stringify(lasting);
     this.quietPolls = seen === this.seen ? this.quietPolls + 1 : 0;
     this.seen = seen;

@@ -39,6 +39,7 @@ export class View {
     if (panel === "trouble") this.renderTrouble(picture);
     $("branches").textContent = picture.branches;
     $("branches").hidden = !picture.branches;
+    $("support").hidden = !picture.showSupport;
     this.show(panel);
   }
 
