@@ -1,6 +1,6 @@
 """Addresses of the onboarding page; YClients and live pages call them, so they never change."""
 
-from django.urls import path
+from django.urls import include, path
 from django.urls.resolvers import URLPattern, URLResolver
 
 from onboarding import legal
@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("auth/yclients/access/link", access_views.send_link, name="access-link"),
     path("auth/yclients/payment", access_views.pay, name="pay"),
     path("marketplace/onboarding", linking.onboarding, name="onboarding"),
+    path("", include("onboarding.cabinet.urls")),
     path("privacy", legal.privacy, name="privacy"),
     path("terms", legal.terms, name="terms"),
     path("marketplace/activate", api.ActivateView.as_view(), name="activate"),

@@ -72,6 +72,16 @@ ERRORS = {
         gettext_lazy("Too many visits within a minute"),
         gettext_lazy("Nothing is lost. Wait a minute, then press “Connect” in YClients again."),
     ),
+    "token_used": (
+        403,
+        gettext_lazy("This page has opened the cabinet before"),
+        gettext_lazy("For safety it does so once. Open the application in YClients again."),
+    ),
+    "too_many_actions": (
+        429,
+        gettext_lazy("Too many changes within a minute"),
+        gettext_lazy("Wait a minute, then go back and try again."),
+    ),
     "link_ended": (
         403,
         gettext_lazy("The link has run out"),

@@ -1,0 +1,89 @@
+"""Into the cabinet from the onboarding page, out of it, and the list of one's salons."""
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_POST
+from limits import RateLimitItemPerHour
+
+from config.shared import rate_limits
+from onboarding.cabinet import sessions
+from onboarding.cabinet.views import cabinet_page, has_session, render_page
+from onboarding.linking import token_scope, tokens
+from onboarding.rendering import pages
+from whatsapp.crypto.encryption import lookup_digest
+
+log = structlog.get_logger("cabinet")
+
+# A token opens one session: a copy of it from a browser's history opens none. It lives an hour, as the count.
+ENTRIES_OF_A_TOKEN = RateLimitItemPerHour(1)
+
+
+@require_http_methods(["GET", "HEAD"])
+@cabinet_page
+def choose(request: HttpRequest) -> HttpResponse:
+    """The list of the session's salons, the only salon itself, or how to get in."""
+    if not has_session(request):
+        return render_page(request, "cabinet/sign_in.html", {})
+    salons = sessions.salons_of(sessions.of(request))
+    if not salons:
+        return sessions.end(request, render_page(request, "cabinet/sign_in.html", {"signed_in": False}))
+    if len(salons) == 1:
+        return HttpResponseRedirect(reverse("cabinet-home", args=[salons[0].salon_id]))
+    return render_page(request, "cabinet/salons.html", {"salons": salons})
+
+
+@csrf_exempt  # a framed onboarding page has no cookies; `_is_foreign` stands in for their token
+@require_POST
+@cabinet_page
+def enter(request: HttpRequest) -> HttpResponse:
+    """Begin a session with the token of the onboarding page."""
+    if _is_foreign(request):
+        log.warning("cabinet entry refused", reason="sent by another site")
+        return pages.error("forbidden")
+    token = request.POST.get("token", "")
+    try:
+        registrant = tokens.verify(token)
+        scope = token_scope.load(registrant)
+    except (tokens.InvalidToken, token_scope.TokenRevoked) as error:
+        log.warning("cabinet entry refused", reason=str(error))
+        return pages.error("invalid_token")
+    if registrant.holder is None and registrant.access_request is None:
+        return pages.error("invalid_token")
+    salon_ids = [company.salon_id for company in scope.companies]
+    if not rate_limits.hit(ENTRIES_OF_A_TOKEN, "cabinet-entry", lookup_digest(token)).allowed:
+        if has_session(request) and registrant.salon_id in sessions.of(request)["salons"]:
+            return HttpResponseRedirect(reverse("cabinet-home", args=[registrant.salon_id]), status=303)
+        log.warning("cabinet entry refused", reason="token used before", salon_id=registrant.salon_id)
+        return pages.error("token_used")
+    store = sessions.start(
+        request,
+        holder=registrant.holder or "",
+        salon_ids=salon_ids,
+        access_request=registrant.access_request,
+    )
+    log.info("cabinet opened", salon_id=registrant.salon_id)
+    response = HttpResponseRedirect(reverse("cabinet-home", args=[registrant.salon_id]), status=303)
+    sessions.attach(response, store)
+    return response
+
+
+@require_POST
+@cabinet_page
+def leave(request: HttpRequest) -> HttpResponse:
+    """End the session."""
+    return sessions.end(request, HttpResponseRedirect(reverse("cabinet"), status=303))
+
+
+def _is_foreign(request: HttpRequest) -> bool:
+    """Another site's form: it would sign its visitor in as somebody else.
+
+    Browsers say who sends a form in Sec-Fetch-Site; old ones in Origin, which our page, under `no-referrer`,
+    sends as `null`.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site != "same-origin"
+    return request.headers.get("Origin", "null") not in ("null", settings.BASE_URL)

@@ -1,0 +1,20 @@
+"""Addresses of the salon owner's cabinet.
+
+Further addresses of a screen are named after it: `cabinet-messages-export`.
+"""
+
+from django.urls import path
+from django.urls.resolvers import URLPattern
+
+from onboarding.cabinet import entry, home, messages, replies, settings, texts
+
+urlpatterns: list[URLPattern] = [
+    path("cabinet/", entry.choose, name="cabinet"),
+    path("cabinet/enter", entry.enter, name="cabinet-enter"),
+    path("cabinet/leave", entry.leave, name="cabinet-leave"),
+    path("cabinet/<int:salon_id>/", home.home, name="cabinet-home"),
+    path("cabinet/<int:salon_id>/messages", messages.messages, name="cabinet-messages"),
+    path("cabinet/<int:salon_id>/texts", texts.texts, name="cabinet-texts"),
+    path("cabinet/<int:salon_id>/replies", replies.replies, name="cabinet-replies"),
+    path("cabinet/<int:salon_id>/settings", settings.settings, name="cabinet-settings"),
+]
