@@ -70,6 +70,10 @@ class AccessRequestAdmin(OperableAdmin):
         (_("Ways in"), {"fields": ["approved", "approver", "link_sent", "link_used"]}),
     ]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccessRequest]:
+        """Without links to the cabinet, for which anybody may ask: there is nothing to decide."""
+        return super().get_queryset(request).exclude(holder__startswith=access.CABINET_HOLDER)
+
     number = support.plain_column("pk", _("number"))
     who_id = support.plain_column("user_id", _("number in YClients"))
     who = support.plain_column("user_name", _("name"))

@@ -187,6 +187,11 @@ class MarketplaceEvent(models.Model):
         ACCESS_APPROVED = "access_approved", _("support gave access for an hour")
         ACCESS_LINK_SENT = "access_link_sent", _("one-time link sent to the salon's WhatsApp")
         ACCESS_LINK_USED = "access_link_used", _("one-time link was opened")
+        CABINET_OPENED = "cabinet_opened", _("cabinet opened")
+        SENDING_PAUSED = "sending_paused", _("sending paused")
+        SENDING_RESUMED = "sending_resumed", _("sending resumed")
+        WHATSAPP_UNLINKED = "whatsapp_unlinked", _("WhatsApp unlinked by us")
+        OUTAGE_EMAIL_CHANGED = "outage_email_changed", _("e-mail for outages changed")
 
     company = models.ForeignKey(
         Company, null=True, blank=True, on_delete=models.SET_NULL, related_name="marketplace_events"

@@ -1,6 +1,7 @@
 """Power over a salon for somebody who is not its owner: by support, or by the salon's own WhatsApp."""
 
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -23,6 +24,9 @@ log = structlog.get_logger("marketplace")
 POWER_LASTS = timedelta(hours=1)
 LINK_LASTS = timedelta(minutes=10)
 LINK_PATH = "/auth/yclients/access"
+CABINET_LINK_PATH = "/cabinet/link"
+CABINET_HOLDER = "cabinet:"  # and a random number: such a request is nobody's at YClients
+MOST_CABINET_LINKS_A_DAY = 6  # of one salon; anybody may ask for them
 MOST_LINKS, LINKS_WITHIN = 3, timedelta(hours=1)  # of one salon, whoever asks
 BETWEEN_LINKS = timedelta(minutes=1)
 
@@ -58,33 +62,73 @@ def send_link(request: AccessRequest) -> str:
         company = Company.objects.select_for_update(of=("self",)).get(pk=request.company_id)
         if request.closed_at or not ownership.is_settled(company):
             raise NotPossible("ended")
-        session = company.session
-        if session is None or not may_send_link(company):
-            raise NotPossible("not_connected")
-        now = timezone.now()
-        sent = MarketplaceEvent.objects.filter(
-            salon_id=company.salon_id, event_type=Event.ACCESS_LINK_SENT, created_at__gt=now - LINKS_WITHIN
-        )
-        if sent.count() >= MOST_LINKS or sent.filter(created_at__gt=now - BETWEEN_LINKS).exists():
+        return _queue_link(company, request, _text, by="page")
+
+
+def send_cabinet_link(salon_id: int) -> None:
+    """Send a one-time link to the cabinet to the WhatsApp of a salon whose number somebody has typed.
+
+    Each link is a request of its own, so that a stranger's does not end the power of one that is in use.
+    Raises NotPossible: no such salon, not connected, or too many links within the hour or the day.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        company = Company.objects.select_for_update(of=("self",)).filter(salon_id=salon_id).first()
+        if company is None or not ownership.is_settled(company):
+            raise NotPossible("ended")
+        asked = AccessRequest.objects.filter(company=company, holder__startswith=CABINET_HOLDER)
+        asked.filter(asked_at__lt=now - timedelta(days=1)).delete()
+        if asked.count() >= MOST_CABINET_LINKS_A_DAY:
             raise NotPossible("too_many")
-        token = secrets.token_urlsafe(32)
-        AccessRequest.objects.filter(pk=request.pk).update(
-            link_digest=lookup_digest(token),
-            link_expires_at=now + LINK_LASTS,
-            link_sent_at=now,
-            link_used_at=None,
+        request = AccessRequest.objects.create(
+            company=company, holder=f"{CABINET_HOLDER}{secrets.token_hex(16)}", asked_at=now
         )
-        event = company.note(Event.ACCESS_LINK_SENT, by="page", user_id=request.user_id)
-        message = NewMessage(
-            phone=session.phone,
-            text=_text(company, request, token),
-            source=Message.Source.SUPPORT,
-            external_id=f"access:{request.pk}:{event.pk}",
-            expires_at=now + LINK_LASTS,
-        )
-        message_queue.queue_message(session=session, message=message)
+        _queue_link(company, request, _cabinet_text, by="cabinet")
+
+
+def _queue_link(
+    company: Company, request: AccessRequest, text: Callable[[Company, AccessRequest, str], str], *, by: str
+) -> str:
+    """Queue the message with a new link of `request`, the company locked; return the phone's digits."""
+    session = company.session
+    if session is None or not may_send_link(company):
+        raise NotPossible("not_connected")
+    now = timezone.now()
+    sent = MarketplaceEvent.objects.filter(
+        salon_id=company.salon_id, event_type=Event.ACCESS_LINK_SENT, created_at__gt=now - LINKS_WITHIN
+    )
+    if sent.count() >= MOST_LINKS or sent.filter(created_at__gt=now - BETWEEN_LINKS).exists():
+        raise NotPossible("too_many")
+    token = secrets.token_urlsafe(32)
+    AccessRequest.objects.filter(pk=request.pk).update(
+        link_digest=lookup_digest(token),
+        link_expires_at=now + LINK_LASTS,
+        link_sent_at=now,
+        link_used_at=None,
+    )
+    event = company.note(Event.ACCESS_LINK_SENT, by=by, user_id=request.user_id)
+    message = NewMessage(
+        phone=session.phone,
+        text=text(company, request, token),
+        source=Message.Source.SUPPORT,
+        external_id=f"access:{request.pk}:{event.pk}",
+        expires_at=now + LINK_LASTS,
+    )
+    message_queue.queue_message(session=session, message=message)
     log.info("access link sent", salon_id=company.salon_id, request=request.pk)
     return session.phone
+
+
+def _cabinet_text(company: Company, _request: AccessRequest, token: str) -> str:
+    with translation.override(language_of(company)):
+        return _(
+            "Somebody asks for the cabinet of “%(salon)s”. If that is you, open this link within 10 minutes, "
+            "on the device on which you want to use it:\n%(link)s\nOtherwise do nothing: without the link "
+            "nobody gets in. Do not forward it."
+        ) % {
+            "salon": company.title or company.salon_id,
+            "link": f"{settings.BASE_URL}{CABINET_LINK_PATH}?{urlencode({'link': token})}",
+        }
 
 
 def _text(company: Company, request: AccessRequest, token: str) -> str:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from limits import RateLimitItemPerHour
 
 from config.shared import rate_limits
+from marketplace.models import Company, MarketplaceEvent
 from onboarding.cabinet import sessions
 from onboarding.cabinet.views import cabinet_page, has_session, render_page
 from onboarding.linking import token_scope, tokens
@@ -26,7 +27,7 @@ ENTRIES_OF_A_TOKEN = RateLimitItemPerHour(1)
 def choose(request: HttpRequest) -> HttpResponse:
     """The list of the session's salons, the only salon itself, or how to get in."""
     if not has_session(request):
-        return render_page(request, "cabinet/sign_in.html", {})
+        return render_page(request, "cabinet/sign_in.html", {"sent": "sent" in request.GET})
     salons = sessions.salons_of(sessions.of(request))
     if not salons:
         return sessions.end(request, render_page(request, "cabinet/sign_in.html", {"signed_in": False}))
@@ -64,8 +65,14 @@ def enter(request: HttpRequest) -> HttpResponse:
         salon_ids=salon_ids,
         access_request=registrant.access_request,
     )
-    log.info("cabinet opened", salon_id=registrant.salon_id)
-    response = HttpResponseRedirect(reverse("cabinet-home", args=[registrant.salon_id]), status=303)
+    return opened(store, scope.company, way="YClients")
+
+
+def opened(store: sessions.CabinetStore, salon: Company, *, way: str) -> HttpResponse:
+    """Lead a browser whose session has just begun to the salon's home; `way` is for support's eyes."""
+    salon.note(MarketplaceEvent.Type.CABINET_OPENED, by="cabinet", way=way)
+    log.info("cabinet opened", salon_id=salon.salon_id, way=way)
+    response = HttpResponseRedirect(reverse("cabinet-home", args=[salon.salon_id]), status=303)
     sessions.attach(response, store)
     return response
 

@@ -6,11 +6,13 @@ Further addresses of a screen are named after it: `cabinet-messages-export`.
 from django.urls import path
 from django.urls.resolvers import URLPattern
 
-from onboarding.cabinet import entry, home, messages, replies, settings, texts
+from onboarding.cabinet import entry, home, links, messages, replies, settings, texts
 
 urlpatterns: list[URLPattern] = [
     path("cabinet/", entry.choose, name="cabinet"),
     path("cabinet/enter", entry.enter, name="cabinet-enter"),
+    path("cabinet/link", links.use, name="cabinet-link"),
+    path("cabinet/link/ask", links.ask, name="cabinet-link-ask"),
     path("cabinet/leave", entry.leave, name="cabinet-leave"),
     path("cabinet/<int:salon_id>/", home.home, name="cabinet-home"),
     path("cabinet/<int:salon_id>/messages", messages.messages, name="cabinet-messages"),

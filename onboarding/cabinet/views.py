@@ -50,7 +50,7 @@ def cabinet_page(view: View) -> View:
         if store is not None:
             sessions.save(store)
         response["Content-Language"] = language
-        response["Referrer-Policy"] = "same-origin"
+        response.headers.setdefault("Referrer-Policy", "same-origin")
         return response
 
     return never_cache(answer)
@@ -112,7 +112,6 @@ def render_page(
         "flash": sessions.pop_flash(request) if has_session(request) else [],
         "signed_in": has_session(request),
         "marketplace_page": settings.YCLIENTS_MARKETPLACE_PAGE,
-        "support": support_contact(),
     }
     return HttpResponse(render_to_string(template, {**frame, **context}, request), status=status)
 
@@ -143,15 +142,6 @@ def render_cabinet(
 def back_to(name: str, salon: Company, **kwargs: Any) -> HttpResponseRedirect:
     """303 to a screen after a POST."""
     return HttpResponseRedirect(reverse(name, kwargs={"salon_id": salon.salon_id, **kwargs}), status=303)
-
-
-def support_contact() -> dict[str, str]:
-    """How to reach support; empty strings for what is not set."""
-    return {
-        "phone": settings.SUPPORT_PHONE,
-        "email": settings.SUPPORT_EMAIL,
-        "url": settings.SUPPORT_URL,
-    }
 
 
 def _language_of(request: HttpRequest, store: sessions.CabinetStore | None) -> str:

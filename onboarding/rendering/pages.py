@@ -77,6 +77,18 @@ ERRORS = {
         gettext_lazy("This page has opened the cabinet before"),
         gettext_lazy("For safety it does so once. Open the application in YClients again."),
     ),
+    "cabinet_link_ended": (
+        403,
+        gettext_lazy("The link has run out"),
+        gettext_lazy(
+            "It works once and for ten minutes only. Ask for a new one on the cabinet's first page."
+        ),
+    ),
+    "too_many_links": (
+        429,
+        gettext_lazy("Too many links were asked for"),
+        gettext_lazy("Try again in an hour, or open the application in YClients."),
+    ),
     "too_many_actions": (
         429,
         gettext_lazy("Too many changes within a minute"),
