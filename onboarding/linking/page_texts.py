@@ -20,6 +20,8 @@ def texts() -> dict[str, str]:
         "codeFor": _("Code for {phone}"),
         "asking": _("Asking WhatsApp for a code…"),
         "copied": _("Copied"),
+        "codeCopied": _("The code is copied. Paste it in WhatsApp, or type it."),
+        "copyByHand": _("This browser does not let us copy. Press and hold the code, then choose “Copy”."),
         "copy": _("Copy the code"),
         "offline": _("The live connection is interrupted: the page asks for news every second."),
         "silent": _(

@@ -176,6 +176,9 @@ def test_a_phone_is_offered_the_code_first(system: Deployment, phone_page: Page)
     show_code(system)
     expect(phone_page.locator("#code")).to_contain_text("6R4J-8Q3R")
     expect(phone_page.locator("#code-for")).to_have_text("Код для номера +7 999 000-11-22")
+    phone_page.get_by_role("button", name="Скопировать код").click()
+    expect(phone_page.get_by_role("button", name="Скопировано")).to_be_visible()
+    expect(phone_page.locator("#copied")).to_contain_text("Код скопирован")
     phone_page.get_by_role("radio", name="QR-код").check()
     expect(phone_page.locator("#way-qr")).to_be_visible()
 
@@ -284,6 +287,37 @@ def test_the_language_can_be_switched_and_is_kept(system: Deployment, open_page:
     expect(page.get_by_role("heading", name="Подключение WhatsApp")).to_be_visible()
     show_qr(system)
     expect(page.locator("#qr-left")).to_contain_text("Код действует ещё")
+
+
+def test_a_browser_that_lets_no_page_copy_says_how_to(system: Deployment, phone_page: Page) -> None:
+    press_connect(phone_page, system, SALON)
+    phone_page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error())")
+    phone_page.evaluate("document.execCommand = () => false")
+    show_code(system)
+    phone_page.locator("#code").click()
+    expect(phone_page.locator("#copied")).to_contain_text("Нажмите на код, удерживайте")
+
+
+@pytest.mark.parametrize(("locale", "width"), [("ru-RU", 320), ("en-GB", 375), ("es-ES", 1280)])
+def test_the_steps_on_the_phone_are_drawn_and_their_words_fit(
+    system: Deployment, open_page: Callable[..., Page], locale: str, width: int
+) -> None:
+    page = open_page(locale=locale)
+    page.set_viewport_size({"width": width, "height": 800})
+    press_connect(page, system, SALON)
+    for way, figures in (("qr", 4), ("code", 5)):
+        page.locator(f"input[name=way][value={way}]").check()
+        assert page.locator(f"#way-{way} .figures svg").count() == figures
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        outside = page.evaluate(
+            "way => [...document.querySelectorAll(`#way-${way} .figures svg`)].filter(svg => {"
+            " const figure = svg.getBoundingClientRect();"
+            " const drawn = svg.firstElementChild.getBoundingClientRect();"
+            " return figure.width < 90 || drawn.left < figure.left - 3 || drawn.right > figure.right + 3"
+            "}).length",
+            way,
+        )
+        assert outside == 0
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])

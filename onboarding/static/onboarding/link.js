@@ -41,7 +41,7 @@ export class LinkPanel {
       this.showForm("");
       $("phone").focus();
     });
-    $("copy").addEventListener("click", () => this.copy());
+    for (const id of ["copy", "code"]) $(id).addEventListener("click", () => this.copy());
   }
 
   // The server's words are about the session; here they depend on what the person looks at, too.
@@ -159,7 +159,7 @@ export class LinkPanel {
     spoken.className = "hidden-text";
     spoken.textContent = [...plain].join(" ");
     $("code").replaceChildren(seen, spoken);
-    $("copy").textContent = this.texts.copy;
+    this.showCopied(this.texts.copy, "");
     if (this.way === "code") $("code").focus({ preventScroll: true });
   }
 
@@ -177,8 +177,17 @@ export class LinkPanel {
     } catch (error) {
       // A framed page may not use the clipboard without the frame's permission: select, then copy.
       getSelection().selectAllChildren($("code").firstElementChild);
-      if (!document.execCommand("copy")) return;
+      if (!document.execCommand("copy")) {
+        this.showCopied(this.texts.copy, this.texts.copyByHand);
+        return;
+      }
     }
-    $("copy").textContent = this.texts.copied;
+    this.showCopied(this.texts.copied, this.texts.codeCopied);
+  }
+
+  // The button's label, and a sentence below the code that screen readers speak.
+  showCopied(label, sentence) {
+    $("copy").textContent = label;
+    $("copied").textContent = sentence;
   }
 }
