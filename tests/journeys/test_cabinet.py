@@ -1,0 +1,105 @@
+"""The salon owner's cabinet in a browser: the way in, and every screen for everybody, on every size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page, Response, expect
+
+from tests.accessibility import grave_findings, sideways_scroll
+from tests.deployments import Deployment
+from tests.journeys.steps import Salon, add_salon, expect_done, press_connect, scan, wait_until_active
+from tests.processes import wait_until
+
+# Every screen, below /cabinet/<salon>/: add yours here, and it is walked with the others.
+SCREENS = ["", "messages", "texts", "replies", "settings"]
+SIZES = [(375, 740), (1280, 860)]
+LANGUAGES = ["ru", "en"]
+FIRST_LOAD = 100_000  # bytes, over the network
+
+
+def open_cabinet(page: Page, system: Deployment, salon: Salon) -> Page:
+    """The owner links the phone and presses "Open the cabinet"; the new tab."""
+    press_connect(page, system, salon)
+    scan(page, system, salon)
+    expect_done(page)
+    wait_until_active(system, salon)
+    with page.context.expect_page() as opened:
+        page.locator("#panel-done").get_by_role("button", name="Открыть кабинет").click()
+    cabinet = opened.value
+    expect(cabinet).to_have_url(f"{system.url}/cabinet/{salon.id}/")
+    return cabinet
+
+
+def transferred(page: Page, address: str) -> int:
+    """Bytes that a browser which knows nothing yet loads for the page."""
+    page.context.new_cdp_session(page).send("Network.setCacheDisabled", {"cacheDisabled": True})
+    answers: list[Response] = []
+
+    def record(answer: Response) -> None:
+        answers.append(answer)
+
+    page.on("response", record)
+    page.goto(address, wait_until="networkidle")
+    page.remove_listener("response", record)
+    sizes: list[Any] = [answer.request.sizes() for answer in answers]
+    return sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes)
+
+
+def test_every_screen_is_for_everybody_on_every_size(
+    system: Deployment, open_page: Callable[..., Page]
+) -> None:
+    salon = add_salon(system)
+    page = open_cabinet(open_page(), system, salon)
+    problems = []
+    console: list[str] = []
+    page.on("console", lambda message: console.append(message.text) if message.type == "error" else None)
+    home = f"{system.url}/cabinet/{salon.id}/"
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        for language in LANGUAGES:
+            for screen in SCREENS:
+                page.goto(f"{home}{screen}?lang={language}")
+                expect(page.locator("html")).to_have_attribute("lang", language)
+                expect(page.locator("nav.screens a[aria-current=page]")).to_have_count(1)
+                where = f"/{screen} {width} {language}"
+                problems += [f"{where}: {found}" for found in grave_findings(page)]
+                if sideways_scroll(page) > 0:
+                    problems.append(f"{where}: scrolls sideways by {sideways_scroll(page)} px")
+    assert problems == []
+    assert console == []
+    sizes = {screen: transferred(page, f"{home}{screen}") for screen in SCREENS}
+    assert {screen: size for screen, size in sizes.items() if size > FIRST_LOAD} == {}
+
+
+def test_an_owner_signs_in_by_a_link_in_whatsapp_and_out_again(
+    system: Deployment, open_page: Callable[..., Page]
+) -> None:
+    salon = add_salon(system)
+    first = open_cabinet(open_page(), system, salon)
+    first.get_by_role("button", name="Выйти").click()
+    expect(first.get_by_role("heading", name="Кабинет салона")).to_be_visible()
+    assert grave_findings(first) == []
+    first.get_by_label("Номер салона в YClients").fill(str(salon.id))
+    first.get_by_role("button", name="Прислать ссылку").click()
+    expect(first.get_by_role("status")).to_contain_text("ссылка уже в пути")
+    link = _link_in_whatsapp(system, salon)
+    phone = open_page(phone=True)
+    phone.goto(link)
+    assert grave_findings(phone) == []
+    phone.get_by_role("button", name="Открыть кабинет").click()
+    expect(phone).to_have_url(f"{system.url}/cabinet/{salon.id}/")
+
+
+def _link_in_whatsapp(system: Deployment, salon: Salon) -> str:
+    def text() -> str:
+        inbox = system.whatsapp.phone(salon.phone)["inbox"]
+        return next((message["text"] for message in inbox if "/cabinet/link" in message["text"]), "")
+
+    wait_until(
+        lambda: bool(text()),
+        "the link is in WhatsApp",
+        why=lambda: str(system.whatsapp.phone(salon.phone)["inbox"]),
+    )
+    return next(word for word in text().split() if "/cabinet/link" in word)
