@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sandbox.whatsapp.account import Account, new_account
 from sandbox.whatsapp.hub import Hub, Options
+from sandbox.whatsapp.media_files import MediaFiles
 from sandbox.whatsapp.store import Store
 from tests.pool_processes import Pools
 
@@ -84,7 +85,7 @@ def clone_salons(pools: Pools, count: int, *, pool: str) -> None:
 
 async def _clone_accounts(state: Path, original: str, count: int) -> list[tuple[str, str]]:
     """Phones and LIDs of the clones, written into the state of a WhatsApp server that does not run."""
-    hub = Hub(Store(state), Options())
+    hub = Hub(Store(state), MediaFiles(state / "media"), Options())
     accounts = [clone_account(hub, hub.accounts[original], number) for number in range(count)]
     hub.store.close()
     return [(account.phone, account.lid) for account in accounts]

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 from . import curve
 from .curve import KeyPair
@@ -48,6 +49,7 @@ class InboxMessage:
     status: str = ""
     read: bool = False
     from_device: int = 0
+    attachment: dict[str, Any] | None = None  # see `attachments`
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from .operations import Operations
 from .refusal import Refused
 
 PAGE = Path(__file__).with_name("page.html")
-LARGEST_IMAGE = 8 << 20
+LARGEST_FILE = 100 << 20
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -89,6 +89,34 @@ class Control:
         message = self.sandbox.send(_phone(request), _text(body, "to"), _text(body, "text"))
         return web.json_response(asdict(message), status=201)
 
+    async def send_file(self, request: web.Request) -> web.StreamResponse:
+        """The body is the file; what is said of it is in the query: to, kind, name, caption."""
+        query = request.query
+        message = self.sandbox.send_file(
+            _phone(request),
+            query.get("to", ""),
+            query.get("kind", ""),
+            await request.read(),
+            mime=query.get("mime") or request.content_type,
+            name=query.get("name", ""),
+            caption=query.get("caption", ""),
+        )
+        return web.json_response(asdict(message), status=201)
+
+    async def send_place(self, request: web.Request) -> web.StreamResponse:
+        body = await _body(request)
+        try:
+            latitude, longitude = float(body["latitude"]), float(body["longitude"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Refused(400, "latitude and longitude must be numbers.") from error
+        name = str(body.get("name") or "")
+        message = self.sandbox.send_place(_phone(request), _text(body, "to"), latitude, longitude, name)
+        return web.json_response(asdict(message), status=201)
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        mime, data = self.sandbox.file(_phone(request), request.match_info["message"])
+        return web.Response(body=data, headers={"Content-Type": mime or "application/octet-stream"})
+
     async def read(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request)
         chat = _text(body, "chat") if body.get("chat") else None
@@ -116,7 +144,7 @@ class Control:
 
 def build_application(sandbox: Operations) -> web.Application:
     control = Control(sandbox)
-    application = web.Application(middlewares=[_sentences], client_max_size=LARGEST_IMAGE)
+    application = web.Application(middlewares=[_sentences], client_max_size=LARGEST_FILE)
     one = "/phones/{phone}"
     application.add_routes([
         web.get("/", control.page),
@@ -130,6 +158,9 @@ def build_application(sandbox: Operations) -> web.Application:
         web.post(one + "/scan-image", control.scan_image),
         web.post(one + "/enter-code", control.enter_code),
         web.post(one + "/send", control.send),
+        web.post(one + "/send-file", control.send_file),
+        web.post(one + "/send-place", control.send_place),
+        web.get(one + "/files/{message}", control.file),
         web.post(one + "/read", control.read),
         web.post(one + "/remove-devices", control.remove_devices),
         web.post(one + "/online", control.online),

@@ -6,10 +6,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+MEDIA_FAULTS = ("unavailable", "missing", "redirect", "corrupt", "slow", "endless")
 FAILURE_REASONS = (401, 402, 403, 405, 503)
 KINDS = (
     "drop", "replaced", "device_removed", "failure", "refuse", "silent", "slow", "lose_acks", "qr_lifetime",
-    "clear",
+    "media", "clear",
 )  # fmt: skip
 
 
@@ -32,6 +33,7 @@ class Faults:
     silent_until: dict[str, float] = field(default_factory=dict)
     delays: dict[str, float] = field(default_factory=dict)
     acks_to_lose: dict[str, int] = field(default_factory=dict)
+    media: tuple[str, int] = ("", 0)  # what is wrong with the next so many uploads and downloads
 
     def refusing(self) -> bool:
         return time.monotonic() < self.refuse_until
@@ -65,7 +67,14 @@ class Faults:
                 return True
         return False
 
+    def take_media_fault(self) -> str:
+        """What the next upload or download has to suffer, counted down; "" for nothing."""
+        fault, times = self.media
+        self.media = (fault, times - 1) if times > 1 else ("", 0)
+        return fault
+
     def clear(self) -> None:
+        self.media = ("", 0)
         self.failures.clear()
         self.silent_until.clear()
         self.delays.clear()

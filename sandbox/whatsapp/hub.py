@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import secrets
 from dataclasses import asdict, dataclass
 
 from . import noise
@@ -11,6 +13,7 @@ from .client import Client, Line
 from .curve import KeyPair
 from .faults import Faults
 from .journal import Journal
+from .media_files import MediaFiles
 from .node import LID_SERVER, Jid, Node, encode
 from .noise import NoiseIdentity
 from .refusal import Refused
@@ -48,8 +51,11 @@ def digits(phone: str) -> str:
 class Hub:
     """Accounts by number and by LID, live connections by (phone, device), and registrations."""
 
-    def __init__(self, store: Store, options: Options | None = None) -> None:
+    def __init__(self, store: Store, media: MediaFiles, options: Options | None = None) -> None:
         self.store = store
+        self.media = media
+        self.media_token = secrets.token_hex(16)
+        self.media_port = 0
         self.options = options or Options()
         self.journal = Journal()
         self.faults = Faults()
@@ -58,6 +64,7 @@ class Hub:
         self.connections: dict[tuple[str, int], Client] = {}
         self.lines: set[Line] = set()
         self.everyone: set[Client] = set()
+        self.relays: set[asyncio.Transport] = set()
         self.unregistered: set[str] = set(store.get("meta", "unregistered") or [])
         self.noise_identity = self._noise_identity()
         self.chain = noise.certificate(self.noise_identity)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from . import keys, usync
 from .client import Client
 from .hub import Hub
+from .media_server import HOST_NAME
 from .node import SERVER, Node
 from .pairing_code import WRAPPED_COMPANION_KEY, CodePairing
 
@@ -130,8 +131,8 @@ def _privacy(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
 
 
 def _media(hub: Hub, client: Client, iq: Node) -> list[Node] | None:
-    attrs = {"auth": "sandbox", "ttl": "21600", "auth_ttl": "21600", "max_buckets": "12"}
-    return [Node("media_conn", attrs, [Node("host", {"hostname": "mmg.whatsapp.net"})])]
+    attrs = {"auth": hub.media_token, "ttl": "21600", "auth_ttl": "21600", "max_buckets": "12"}
+    return [Node("media_conn", attrs, [Node("host", {"hostname": HOST_NAME})])]
 
 
 def _groups(hub: Hub, client: Client, iq: Node) -> list[Node] | None:

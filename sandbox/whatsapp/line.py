@@ -14,9 +14,12 @@ from websockets.server import ServerProtocol
 
 from .connection import Connection
 from .hub import Hub
+from .media_server import HOST_NAME
+from .relay import open_tunnel
 from .secure import SecureStream
 
 PATH = "/ws/chat"
+MEDIA_HOSTS = (HOST_NAME,)
 LARGEST_HEAD = 16_384
 LARGEST_MESSAGE = 8 << 20
 LARGEST_BACKLOG = 16 << 20
@@ -104,11 +107,21 @@ class Line(asyncio.Protocol):
             self.transport.write(NO_PROXY)
             self.transport.close()
             return
+        if words[1].partition(b":")[0].decode() in MEDIA_HOSTS:
+            self._tunnel_media(self.transport)
+            return
         self.transport.write(CONNECTED)
         self.secure = SecureStream(self.tls)
         self.socket = ServerProtocol(max_size=LARGEST_MESSAGE, logger=quiet)
         if rest:
             self.data_received(rest)
+
+    def _tunnel_media(self, transport: asyncio.Transport) -> None:
+        """Let the media server have this connection."""
+        self.transport = None
+        self.hub.lines.discard(self)
+        tunnel = open_tunnel(self.hub, transport, self.hub.media_port, CONNECTED)
+        self.tunnel = asyncio.get_running_loop().create_task(tunnel)
 
     def _after_receiving(self, socket: ServerProtocol) -> None:
         for event in socket.events_received():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from . import ratchet
+from . import attachments, ratchet
 from .account import Account, Device, InboxMessage, Waiting, now
 from .curve import KeyPair
 from .hub import Hub, queue_key
@@ -132,7 +132,7 @@ def _inbox_message(hub: Hub, account: Account, item: Waiting, content: Any, own:
         return None
     return InboxMessage(
         id=item.id, chat=chat, sender=item.sender, text=text, kind=kind, at=item.at, outgoing=own,
-        status=status, read=own, from_device=item.sender_device,
+        status=status, read=own, from_device=item.sender_device, attachment=attachments.read(content),
     )  # fmt: skip
 
 
@@ -152,6 +152,8 @@ def _text(content: Any) -> tuple[str, str]:
     if "extendedTextMessage" in names:
         return "text", content.extendedTextMessage.text
     kind = names[0] if names else ""
+    if kind == "documentWithCaptionMessage":
+        return _text(content.documentWithCaptionMessage.message)
     return kind, str(getattr(getattr(content, kind, None), "caption", ""))
 
 

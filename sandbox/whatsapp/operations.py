@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import phones
+from . import attachments, phones
 from .account import Device, InboxMessage
 from .hub import Hub
 from .trouble import cause
@@ -59,6 +59,26 @@ class Operations:
 
     def send(self, phone: str, to: str, text: str) -> InboxMessage:
         return phones.send(self.hub, phone=phone, to=to, text=text)
+
+    def send_file(
+        self, phone: str, to: str, kind: str, data: bytes, *, mime: str, name: str = "", caption: str = "",
+        claims: dict[str, Any] | None = None,
+    ) -> InboxMessage:  # fmt: skip
+        """Send a picture (`image`), `voice`, `document` …; `claims` replace what the message says of it."""
+        attachment = attachments.of_file(self.hub, kind, data, mime=mime, name=name, claims=claims or {})
+        return phones.send(self.hub, phone=phone, to=to, text=caption, attachment=attachment)
+
+    def send_place(
+        self, phone: str, to: str, latitude: float, longitude: float, name: str = ""
+    ) -> InboxMessage:
+        place = attachments.of_place(latitude, longitude, name)
+        return phones.send(self.hub, phone=phone, to=to, text="", attachment=place)
+
+    def file(self, phone: str, message_id: str) -> tuple[str, bytes]:
+        """The MIME type and the bytes of a message's file, as the phone opens it."""
+        message = phones.message(self.hub, phone=phone, message_id=message_id)
+        attachment = message.attachment
+        return str((attachment or {}).get("mime", "")), attachments.file_of(self.hub, attachment)
 
     def read(self, phone: str, chat: str | None = None) -> int:
         return phones.read(self.hub, phone=phone, chat=chat)

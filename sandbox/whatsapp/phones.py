@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from . import attachments
 from .account import Account, Device, InboxMessage, new_message_id, now
 from .hub import Hub, digits
 from .messages import mark_read, receive
@@ -51,19 +52,23 @@ async def enter_code(hub: Hub, *, phone: str, code: str) -> Device:
     return await pairing.link(account, adv_secret)
 
 
-def send(hub: Hub, *, phone: str, to: str, text: str) -> InboxMessage:
-    """Write a text to another number: to its phone and to every companion on both sides."""
+def send(
+    hub: Hub, *, phone: str, to: str, text: str, attachment: attachments.Attachment | None = None
+) -> InboxMessage:
+    """Write to another number, to its phone and to every companion on both sides: a text, or an attachment
+    with or without one."""
     account, number = hub.existing(phone), digits(to)
     target = hub.find(Jid(number, 0, USER_SERVER))
     if target is None:
         raise Refused(404, "This number is not on WhatsApp.")
-    if not text.strip():
+    if not text.strip() and attachment is None:
         raise Refused(400, "There is no text to send.")
     if not account.online:
         raise Refused(409, "The phone is offline. Bring it online first.")
     message = InboxMessage(
-        id=new_message_id(), chat=target.phone, sender=account.phone, text=text, kind="text", at=now(),
-        outgoing=True, status="sent", read=True,
+        id=new_message_id(), chat=target.phone, sender=account.phone, text=text,
+        kind=str(attachment["kind"]) if attachment else "text", at=now(), outgoing=True, status="sent",
+        read=True, attachment=attachment,
     )  # fmt: skip
     account.inbox.append(message)
     for owner in (target, account) if target is not account else (account,):
@@ -79,12 +84,21 @@ def send(hub: Hub, *, phone: str, to: str, text: str) -> InboxMessage:
 def _arrive(hub: Hub, target: Account, account: Account, message: InboxMessage) -> None:
     """Phones here share one process: between two of them no sealing is needed."""
     received = InboxMessage(
-        id=message.id, chat=account.phone, sender=account.phone, text=message.text, kind="text", at=message.at
-    )
+        id=message.id, chat=account.phone, sender=account.phone, text=message.text, kind=message.kind,
+        at=message.at, attachment=message.attachment,
+    )  # fmt: skip
     target.inbox.append(received)
     hub.store.save_message(target, received)
     if target.online:
         message.status = "delivered"
+
+
+def message(hub: Hub, *, phone: str, message_id: str) -> InboxMessage:
+    """A message in the phone's inbox; raises Refused."""
+    found = next((m for m in hub.existing(phone).inbox if m.id == message_id), None)
+    if found is None:
+        raise Refused(404, "There is no such message on this phone.")
+    return found
 
 
 def read(hub: Hub, *, phone: str, chat: str | None = None) -> int:

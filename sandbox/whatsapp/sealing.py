@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import ratchet
+from . import attachments, ratchet
 from .account import Account, Device, InboxMessage
 from .hub import Hub
 from .keys import take_bundle
@@ -21,18 +21,28 @@ def seal(hub: Hub, account: Account, owner: Account, device: Device, message: In
     if not states or states[0].their_identity != device.identity:
         bundle = take_bundle(hub, owner, device)
         states.insert(0, ratchet.begin(account.identity, account.registration_id, bundle))
-    content = Message(conversation=message.text)
+    content = attachments.content_of(message.text, message.attachment)
     attrs = _addresses(account, account.addressed_by.get(address, LID_SERVER))
     if owner is account:
         target = hub.account(message.chat)
-        content = Message()
+        sent, content = content, Message()
         content.deviceSentMessage.destinationJID = target.jid()
-        content.deviceSentMessage.message.conversation = message.text
+        content.deviceSentMessage.message.CopyFrom(sent)
         attrs["recipient"] = target.lid_jid() if attrs["addressing_mode"] == "lid" else target.jid()
     kind, sealed = ratchet.encrypt(states[0], account.identity, content.SerializeToString())
     hub.store.save_sessions(account, address)
-    attrs |= {"id": message.id, "type": "text", "t": str(int(message.at)), "notify": account.name}
-    hub.deliver(owner, device, Node("message", attrs, [Node("enc", {"v": "2", "type": kind}, sealed)]))
+    attrs |= {
+        "id": message.id,
+        "type": "media" if message.attachment else "text",
+        "t": str(int(message.at)),
+        "notify": account.name,
+    }
+    hub.deliver(owner, device, Node("message", attrs, [Node("enc", _enc_attrs(kind, message), sealed)]))
+
+
+def _enc_attrs(kind: str, message: InboxMessage) -> dict[str, str]:
+    attrs = {"v": "2", "type": kind}
+    return attrs | {"mediatype": str(message.attachment["kind"])} if message.attachment else attrs
 
 
 def _addresses(account: Account, server: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from . import tls
 from .control import build_application
 from .hub import Hub, Options
 from .line import PATH, Line
+from .media_files import MediaFiles
+from .media_server import MediaServer
 from .operations import Operations
 from .store import Store
 
@@ -35,7 +38,7 @@ class SandboxWhatsApp(Operations):
         self.state_dir = Path(state_dir) if state_dir else None
         self.options = options or Options()
         self._servers: list[asyncio.Server] = []
-        self._runner: web.AppRunner | None = None
+        self._runners: list[web.AppRunner] = []
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     async def start(self) -> None:
@@ -43,7 +46,7 @@ class SandboxWhatsApp(Operations):
         if self.state_dir:
             self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         store = Store(self.state_dir)
-        self.hub = Hub(store, self.options)
+        self.hub = Hub(store, MediaFiles(self._folder() / "media"), self.options)
         context = tls.server_context(*self._authority(store))
         loop = asyncio.get_running_loop()
         proxy = await loop.create_server(
@@ -51,27 +54,39 @@ class SandboxWhatsApp(Operations):
         )
         plain = await loop.create_server(lambda: Line(self.hub, None), self.host, self.ports[1], backlog=1024)
         self._servers = [proxy, plain]
-        self._runner = web.AppRunner(build_application(self), access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.ports[2])
-        await site.start()
+        self.hub.media_port = await self._serve(MediaServer(self.hub).application(), 0, context)
+        control_port = await self._serve(build_application(self), self.ports[2])
         self.proxy_url = f"http://{self.host}:{_port(proxy)}"
         self.ws_url = f"ws://{self.host}:{_port(plain)}{PATH}"
-        self.control_url = f"http://{self.host}:{self._runner.addresses[0][1]}"
+        self.control_url = f"http://{self.host}:{control_port}"
         self.noise_root = self.hub.noise_identity.root.public.hex()
 
-    def _authority(self, store: Store) -> tuple[str, str]:
-        folder = self.state_dir
-        if folder is None:
+    def _folder(self) -> Path:
+        if self.state_dir is not None:
+            return self.state_dir
+        if self._temporary is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-whatsapp-")
-            folder = Path(self._temporary.name)
+        return Path(self._temporary.name)
+
+    def _authority(self, store: Store) -> tuple[str, str]:
         kept = store.get("meta", "authority")
         certificate, key = kept or tls.new_authority()
         store.put("meta", "authority", [certificate, key])
-        path = folder / "ca.pem"
+        path = self._folder() / "ca.pem"
         path.write_text(certificate)
         self.ca_file = str(path)
         return certificate, key
+
+    async def _serve(
+        self, application: web.Application, port: int, context: ssl.SSLContext | None = None
+    ) -> int:
+        """Serve HTTP, or HTTPS with a context; returns the port."""
+        runner = web.AppRunner(application, access_log=None)
+        self._runners.append(runner)
+        await runner.setup()
+        await web.TCPSite(runner, self.host, port, ssl_context=context).start()
+        chosen: int = runner.addresses[0][1]
+        return chosen
 
     async def stop(self) -> None:
         """Cut every line and close; state is in the folder when there is one."""
@@ -81,13 +96,16 @@ class SandboxWhatsApp(Operations):
             connection.drop("server stopped")
         for line in list(self.hub.lines):
             line.abort()
+        for transport in list(self.hub.relays):
+            transport.abort()
         for server in self._servers:
             await server.wait_closed()
-        if self._runner:
-            await self._runner.cleanup()
+        for runner in self._runners:
+            await runner.cleanup()
         self.hub.store.close()
         if self._temporary:
             self._temporary.cleanup()
+            self._temporary = None
 
 
 def _port(server: asyncio.Server) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import phones
 from .client import Client
-from .faults import FAILURE_REASONS, KINDS, LoginFailure
+from .faults import FAILURE_REASONS, KINDS, MEDIA_FAULTS, LoginFailure
 from .hub import Hub, digits
 from .node import Node
 from .refusal import Refused
@@ -21,6 +21,7 @@ def cause(hub: Hub, kind: str, phone: str | None, more: dict[str, Any]) -> dict[
     (402 takes ``code`` and ``expire`` seconds; for everybody it meets registrations too). refuse:
     connections are refused for ``seconds``. silent: nothing is answered for ``seconds``. slow: everything
     is sent ``seconds`` later (0 ends it). lose_acks: the next ``times`` messages are swallowed.
+    media: the next ``times`` uploads and downloads suffer ``fault``, one of MEDIA_FAULTS.
     qr_lifetime: ``first`` and ``next`` seconds. clear: ends what stands. Raises Refused.
     """
     if kind not in KINDS:
@@ -48,12 +49,21 @@ def _cause(hub: Hub, kind: str, number: str, more: dict[str, Any]) -> int:
         faults.delays[number] = float(more.get("seconds", 1))
     elif kind == "lose_acks":
         faults.acks_to_lose[number] = int(more.get("times", 1))
+    elif kind == "media":
+        faults.media = (_media_fault(more), int(more.get("times", 1)))
     elif kind == "qr_lifetime":
         hub.options.qr_first = float(more.get("first", hub.options.qr_first))
         hub.options.qr_next = float(more.get("next", hub.options.qr_next))
     else:
         faults.clear()
     return 0
+
+
+def _media_fault(more: dict[str, Any]) -> str:
+    fault = str(more.get("fault"))
+    if fault not in MEDIA_FAULTS:
+        raise Refused(400, f"Media suffer one of these: {', '.join(MEDIA_FAULTS)}.")
+    return fault
 
 
 def _failure(more: dict[str, Any]) -> LoginFailure:

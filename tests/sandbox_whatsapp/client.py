@@ -47,6 +47,9 @@ class Wire:
             self.socket.sendall((json.dumps({"event": event} | more) + "\n").encode())
 
 
+received: dict[str, Any] = {}  # messages by their id
+
+
 def subscribe(client: Any, wire: Wire) -> None:
     from neonize import events as ev
 
@@ -56,6 +59,7 @@ def subscribe(client: Any, wire: Wire) -> None:
 
     def message(_: Any, event: Any) -> None:
         source = event.Info.MessageSource
+        received[event.Info.ID] = event.Message
         text = event.Message.conversation or event.Message.extendedTextMessage.text
         wire.say("message", id=event.Info.ID, text=text, sender=source.Sender.User, own=source.IsFromMe)
 
@@ -86,6 +90,13 @@ def handle(client: Any, wire: Wire, order: dict[str, Any]) -> None:
             wire.say("code", code=client.PairPhone(order["phone"], True))
         case "send":
             wire.say("sent", id=client.send_message(build_jid(order["phone"]), order["text"]).ID)
+        case "send_document":
+            data = bytes.fromhex(order["data"])
+            content = client.build_document_message(data, order["caption"], filename=order["name"])
+            wire.say("sent", id=client.send_message(build_jid(order["phone"]), content).ID)
+        case "download":
+            data = client.download_any(received[order["id"]])
+            wire.say("downloaded", id=order["id"], data=data.hex())
         case "on_whatsapp":
             found = client.is_on_whatsapp(*order["phones"])
             wire.say("on_whatsapp", found={item.Query.lstrip("+"): item.IsIn for item in found})
