@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from whatsapp.engine.events import Event
+from whatsapp.engine.events import Event, MediaReference
 
 RECYCLED = "recycled"  # why a host ended: it was replaced for its age, its memory or the number of its starts
 
@@ -117,6 +117,10 @@ class Engine(Protocol):
 
     async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
         """Answered by NumbersChecked."""
+
+    async def download(self, reference: MediaReference, *, max_bytes: int, seconds: float) -> bytes:
+        """The file of a message; needs no session and holds none up. Raises `media_download.MediaError`,
+        also when the file is larger than `max_bytes` or does not come within `seconds`."""
 
     def permit(self, until: float) -> None:
         """Let sessions run until this moment of the monotonic clock, unless a later call moves it: then

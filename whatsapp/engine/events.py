@@ -20,6 +20,29 @@ class NumberResult(TypedDict):
     on_whatsapp: bool
 
 
+class MediaReference(TypedDict):
+    """Where WhatsApp keeps a message's file, and how it is opened. `kind` is image, video, audio, voice,
+    document or sticker; mime, name and size are the sender's words. Bytes are base64."""
+
+    kind: str
+    mime: str
+    name: str
+    size: int
+    path: str
+    key: str
+    sha256: str
+    sealed_sha256: str
+
+
+class Location(TypedDict):
+    """A place on the map, in degrees."""
+
+    latitude: float
+    longitude: float
+    name: str
+    address: str
+
+
 @dataclass(frozen=True, slots=True)
 class QrCode:
     """A QR text to show, good for `lifetime` seconds; the next one replaces it."""
@@ -182,7 +205,8 @@ class NumbersChecked:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message of a person to the salon. `note` names what is not text, such as `image`."""
+    """A message of a person to the salon. `note` names what is not text, such as `image`; the text of one
+    with a file is its caption."""
 
     session: str
     wa_message_id: str
@@ -191,6 +215,8 @@ class Incoming:
     text: str | None = field(repr=False)
     note: str | None
     at: float
+    media: MediaReference | None = field(default=None, repr=False)
+    location: Location | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

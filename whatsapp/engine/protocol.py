@@ -13,10 +13,10 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from whatsapp.engine.commands import Command
-from whatsapp.engine.events import Event, NumberResult
+from whatsapp.engine.events import Event, Location, MediaReference, NumberResult
 
 Message = Command | Event
 
@@ -27,7 +27,7 @@ class ProtocolError(ValueError):
 
 _TYPES: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Message)}
 _HINTS: dict[type[Any], dict[str, Any]] = {
-    cls: get_type_hints(cls) for cls in (*_TYPES.values(), NumberResult)
+    cls: get_type_hints(cls) for cls in (*_TYPES.values(), NumberResult, MediaReference, Location)
 }
 
 
@@ -70,8 +70,8 @@ def _fits(value: object, hint: Any) -> bool:
         return any(_fits(value, option) for option in get_args(hint))
     if origin is list:
         return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
-    if hint is NumberResult:
-        return _fits_number_result(value)
+    if is_typeddict(hint):
+        return _fits_dict(value, _HINTS[hint])
     if hint is NoneType:
         return value is None
     if hint is float:
@@ -81,8 +81,7 @@ def _fits(value: object, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _fits_number_result(value: object) -> bool:
-    hints = _HINTS[NumberResult]
+def _fits_dict(value: object, hints: dict[str, Any]) -> bool:
     return (
         isinstance(value, dict)
         and value.keys() == hints.keys()

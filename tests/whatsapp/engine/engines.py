@@ -14,7 +14,7 @@ from sandbox.whatsapp import SandboxWhatsApp
 from sandbox.whatsapp.store import Store
 from tests.server import temporary_folder
 from whatsapp.engine import Engine, EngineSettings
-from whatsapp.engine.events import Connected, Event, QrCode
+from whatsapp.engine.events import Connected, Event, Location, QrCode
 from whatsapp.engine.simulated import SimulatedEngine
 from whatsapp.engine.supervisor.engine import NeonizeEngine
 
@@ -117,6 +117,16 @@ class SimulatedHarness:
     async def write(self, session: str, text: str) -> None:
         self.simulated.incoming(session, CLIENT, text)
 
+    async def write_file(self, session: str, kind: str, data: bytes, **words: str) -> None:
+        self.simulated.incoming_file(session, CLIENT, kind, data, **words)
+
+    async def write_place(self, session: str, latitude: float, longitude: float, name: str) -> None:
+        place = Location(latitude=latitude, longitude=longitude, name=name, address="")
+        self.simulated.incoming(session, CLIENT, note="location", location=place)
+
+    def lose_files(self) -> None:
+        self.simulated.files.clear()
+
     async def kill_host(self, session: str) -> None:
         self.simulated.kill_host(session)
 
@@ -205,6 +215,17 @@ class RealHarness:
 
     async def write(self, session: str, text: str) -> None:
         self.sandbox.send(CLIENT, to=self.phones[session], text=text)
+
+    async def write_file(self, session: str, kind: str, data: bytes, **words: str) -> None:
+        self.sandbox.create_phone(CLIENT)
+        self.sandbox.send_file(CLIENT, self.phones[session], kind, data, **words)  # type: ignore[arg-type]
+
+    async def write_place(self, session: str, latitude: float, longitude: float, name: str) -> None:
+        self.sandbox.create_phone(CLIENT)
+        self.sandbox.send_place(CLIENT, self.phones[session], latitude, longitude, name)
+
+    def lose_files(self) -> None:
+        self.sandbox.fault("media", fault="missing")
 
     async def kill_host(self, session: str) -> None:
         os.kill(self.pid_of(session), signal.SIGKILL)

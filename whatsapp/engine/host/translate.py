@@ -6,10 +6,20 @@ The library's messages are protobuf classes of the package neonize (`Neonize.pro
 
 from __future__ import annotations
 
+import base64
+import math
 import re
 from typing import Any
 
-from whatsapp.engine.events import Banned, Incoming, PairingCodeFailed, Receipt, SendFailed
+from whatsapp.engine.events import (
+    Banned,
+    Incoming,
+    Location,
+    MediaReference,
+    PairingCodeFailed,
+    Receipt,
+    SendFailed,
+)
 
 RECEIPT_KINDS = {"DELIVERED": "delivered", "READ": "read", "PLAYED": "read"}
 # WhatsApp's numbers; the library counts the names from 1.
@@ -22,6 +32,7 @@ BAN_CODES = {
 }
 # Parts of a message that carry no content of their own.
 SILENT_PARTS = {"messageContextInfo", "senderKeyDistributionMessage", "protocolMessage"}
+MEDIA_KINDS = ("image", "video", "audio", "document", "sticker")
 # After these the message may have left: the connection was lost between sending and the acknowledgement.
 OUTCOME_UNKNOWN = ("timed out waiting for message send response", "before message send returned response")
 NOT_CONNECTED = ("websocket not connected", "not logged in", "websocket disconnected", "store is nil")
@@ -87,7 +98,17 @@ def incoming(session: str, event: Any) -> Incoming | None:
     names = [jid for jid in (source.Sender, source.SenderAlt) if jid.User]
     phone = next((jid.User for jid in names if jid.Server == "s.whatsapp.net"), None)
     lid = next((bare_jid_text(jid) for jid in names if jid.Server == "lid"), None)
-    return Incoming(session, event.Info.ID, phone, lid, text, note, epoch_seconds(event.Info.Timestamp))
+    return Incoming(
+        session,
+        event.Info.ID,
+        phone,
+        lid,
+        text,
+        note,
+        epoch_seconds(event.Info.Timestamp),
+        media=media(event.Message),
+        location=location(event.Message),
+    )
 
 
 def content(message: Any) -> tuple[str | None, str | None]:
@@ -101,7 +122,46 @@ def content(message: Any) -> tuple[str | None, str | None]:
         return None, None
     part = getattr(message, parts[0])
     text = getattr(part, "caption", None) or getattr(part, "text", None)
-    return (text if isinstance(text, str) else None), parts[0].removesuffix("Message")
+    kind = "voice" if getattr(part, "PTT", False) else parts[0].removesuffix("Message")
+    return (text if isinstance(text, str) else None), kind
+
+
+def media(message: Any) -> MediaReference | None:
+    """The file of a message; None without one, and for what its sender lets be seen once only."""
+    for kind in MEDIA_KINDS:
+        if not message.HasField(f"{kind}Message"):
+            continue
+        part = getattr(message, f"{kind}Message")
+        if getattr(part, "viewOnce", False):
+            return None
+        return MediaReference(
+            kind="voice" if getattr(part, "PTT", False) else kind,
+            mime=part.mimetype[:200],
+            name=getattr(part, "fileName", "")[:500],
+            size=part.fileLength,
+            path=part.directPath[:2000],
+            key=_base64(part.mediaKey),
+            sha256=_base64(part.fileSHA256),
+            sealed_sha256=_base64(part.fileEncSHA256),
+        )
+    return None
+
+
+def location(message: Any) -> Location | None:
+    """The place that a message names; None without one, or when it is none on earth."""
+    if not message.HasField("locationMessage"):
+        return None
+    part = message.locationMessage
+    latitude, longitude = part.degreesLatitude, part.degreesLongitude
+    if not (math.isfinite(latitude) and math.isfinite(longitude)):
+        return None
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        return None
+    return Location(latitude=latitude, longitude=longitude, name=part.name[:200], address=part.address[:300])
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data[:64]).decode()
 
 
 def send_failure(session: str, ref: str, error: str) -> SendFailed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 import time
 
@@ -14,7 +16,9 @@ from whatsapp.engine.events import (
     Disconnected,
     HostExited,
     Incoming,
+    Location,
     LoggedOut,
+    MediaReference,
     Receipt,
     Replaced,
 )
@@ -48,14 +52,43 @@ class Controls(Core):
         self._next_qr(session)
 
     def incoming(
-        self, session: str, phone: str | None, text: str | None = None, note: str | None = None
+        self,
+        session: str,
+        phone: str | None,
+        text: str | None = None,
+        note: str | None = None,
+        *,
+        media: MediaReference | None = None,
+        location: Location | None = None,
     ) -> str:
         """Let a person write to the salon; returns the message's id. Without a phone there is only a LID."""
         self._connected(session)
         message_id = f"3A{secrets.token_hex(9).upper()}"
         lid = lid_of(phone or "79990000000")
-        self._event_queue.put(Incoming(session, message_id, phone, lid, text, note, time.time()))
+        self._event_queue.put(
+            Incoming(session, message_id, phone, lid, text, note, time.time(), media, location)
+        )
         return message_id
+
+    def incoming_file(
+        self,
+        session: str,
+        phone: str,
+        kind: str,
+        data: bytes,
+        *,
+        mime: str,
+        name: str = "",
+        caption: str = "",
+    ) -> str:
+        """Let a person send a file; returns the message's id."""
+        path, digest = f"/v/{secrets.token_hex(8)}", base64.b64encode(hashlib.sha256(data).digest()).decode()
+        self.files[path] = data
+        reference = MediaReference(
+            kind=kind, mime=mime, name=name, size=len(data), path=path, key=digest, sha256=digest,
+            sealed_sha256=digest,
+        )  # fmt: skip
+        return self.incoming(session, phone, caption or None, kind, media=reference)
 
     def deliver(self, session: str, *message_ids: str) -> None:
         """Let the recipient's phone receive these messages."""

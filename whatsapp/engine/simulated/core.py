@@ -23,6 +23,7 @@ from whatsapp.engine.events import (
     QrCode,
     Stopped,
 )
+from whatsapp.engine.media_download import MediaError
 from whatsapp.engine.simulated.hosts import SimulatedHost, SimulatedHosts
 from whatsapp.engine.simulated.store import Device, count_login, write_device
 
@@ -78,6 +79,7 @@ class Script:
     lost_answers: list[bool] = field(default_factory=list)
     auto_deliver: bool = False
     receipts_first: bool = False
+    download_failures: list[MediaError] = field(default_factory=list)
 
 
 class Core:
@@ -97,6 +99,7 @@ class Core:
     ) -> None:
         self.script = Script()
         self.sent: list[SentText] = []
+        self.files: dict[str, bytes] = {}  # at WhatsApp, by their paths
         self.permitted_until = math.inf  # remembered only: there is no process to end
         self._pace = pace
         self._qr_lifetimes = qr_lifetimes

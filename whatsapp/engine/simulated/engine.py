@@ -10,6 +10,7 @@ from whatsapp.engine import EngineError, HostInfo
 from whatsapp.engine.events import (
     ConnectFailed,
     Event,
+    MediaReference,
     NumberResult,
     NumbersChecked,
     PairingCode,
@@ -18,6 +19,7 @@ from whatsapp.engine.events import (
     Sent,
     Stopped,
 )
+from whatsapp.engine.media_download import MediaError
 from whatsapp.engine.simulated.controls import Controls
 from whatsapp.engine.simulated.core import HeldSession, SentText
 from whatsapp.engine.simulated.store import lid_of, read_device, write_device
@@ -101,6 +103,16 @@ class SimulatedEngine(Controls):
             self._event_queue.put(NumbersChecked(session, ref, [], error))
             return
         self._event_queue.put(NumbersChecked(session, ref, [self._number(phone) for phone in phones]))
+
+    async def download(self, reference: MediaReference, *, max_bytes: int, seconds: float) -> bytes:
+        if self.script.download_failures:
+            raise self.script.download_failures.pop(0)
+        data = self.files.get(reference["path"])
+        if data is None:
+            raise MediaError("gone: WhatsApp keeps this file no more", permanent=True)
+        if max(len(data), reference["size"]) > max_bytes:
+            raise MediaError("too_large: the file is larger than what is kept", permanent=True)
+        return data
 
     def permit(self, until: float) -> None:
         self.permitted_until = until

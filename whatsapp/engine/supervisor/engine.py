@@ -16,7 +16,8 @@ from pathlib import Path
 from whatsapp.engine import EngineError, EngineSettings, HostInfo
 from whatsapp.engine.commands import CheckNumbers, Logout, RequestPairingCode, Send
 from whatsapp.engine.event_queue import EventQueue
-from whatsapp.engine.events import Event
+from whatsapp.engine.events import Event, MediaReference
+from whatsapp.engine.media_download import Route, download
 from whatsapp.engine.supervisor.session_registry import SessionRegistry
 from whatsapp.engine.supervisor.slot import Phase, Slot
 
@@ -64,6 +65,10 @@ class NeonizeEngine:
 
     async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
         self._send_when_linked(CheckNumbers(session, ref, phones))
+
+    async def download(self, reference: MediaReference, *, max_bytes: int, seconds: float) -> bytes:
+        route = Route(self._settings.proxy_url, self._settings.ca_file)
+        return await download(reference, route, max_bytes=max_bytes, seconds=seconds)
 
     def permit(self, until: float) -> None:
         self._registry.fleet.permitted_until = until
