@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-
-EMAIL = re.compile(r"[^@\s?&]{1,64}@[^@\s?&/]{1,190}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,17 @@ def links(subject: str = "") -> list[ContactLink]:
     if digits := re.sub(r"\D", "", phone):
         plus = "+" if phone.strip().startswith("+") else ""
         found.append(ContactLink(phone.strip(), f"tel:{plus}{digits}"))
-    if EMAIL.fullmatch(email):
+    if _is_email(email):
         query = f"?{urlencode({'subject': subject}).replace('+', '%20')}" if subject else ""
-        found.append(ContactLink(email, f"mailto:{email}{query}"))
+        found.append(ContactLink(email, f"mailto:{quote(email, safe='@')}{query}"))
     if url.startswith(("https://", "http://")):
         found.append(ContactLink(_("Support online"), url))
     return found
+
+
+def _is_email(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True

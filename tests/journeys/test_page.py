@@ -291,8 +291,8 @@ def test_the_language_can_be_switched_and_is_kept(system: Deployment, open_page:
 
 def test_a_browser_that_lets_no_page_copy_says_how_to(system: Deployment, phone_page: Page) -> None:
     press_connect(phone_page, system, SALON)
-    phone_page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error())")
-    phone_page.evaluate("document.execCommand = () => false")
+    phone_page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()) }")
+    phone_page.evaluate("() => { document.execCommand = () => false }")
     show_code(system)
     phone_page.locator("#code").click()
     expect(phone_page.locator("#copied")).to_contain_text("Нажмите на код, удерживайте")

@@ -56,7 +56,7 @@ class TestEachAddress:
             {"marketplace_user_id": "2"},
             {"disputed_at": timezone.now()},
             {"status": "uninstalled", "api_key": "", "api_key_digest": None},
-            {"uninstalled_at": timezone.now() + timedelta(seconds=5)},
+            {"uninstalled_at": timezone.now() + timedelta(hours=1)},
         ],
     )
     def test_is_closed_once_the_power_has_ended(self, method: str, name: str, lost: dict[str, Any]) -> None:
