@@ -113,6 +113,15 @@ METRICS_ADDRESS = env.str("METRICS_ADDRESS", default="127.0.0.1")
 SUPPORT_PHONE = env.str("SUPPORT_PHONE", default="")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="")
 SUPPORT_URL = env.str("SUPPORT_URL", default="")
+# The mail server for alerts to salons; without a host nobody can ask for them.
+EMAIL_HOST = env.str("EMAIL_HOST", default="")
+EMAIL_PORT = env.int("EMAIL_PORT", default=587)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=True)
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="") or SUPPORT_EMAIL or "noreply@localhost"
 LEGAL_NAME = env.str("LEGAL_NAME", default="")
 LEGAL_TAX_ID = env.str("LEGAL_TAX_ID", default="")
 LEGAL_ADDRESS = env.str("LEGAL_ADDRESS", default="")

@@ -90,7 +90,7 @@ def test_rooms_of_whatsapp_import_only_lower_ones() -> None:
 # `notifications` and `bookings` do not know each other; none of these knows `admin` and `api`.
 ROOMS_OF_MARKETPLACE = (
     "models", "yclients", "salons", "inbound", "notifications", "bookings", "webhooks", "sync",
-    "billing", "privacy", "worker",
+    "alerts", "billing", "privacy", "worker",
 )  # fmt: skip
 
 

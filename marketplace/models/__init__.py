@@ -1,6 +1,7 @@
 """The tables of salons and of everything that YClients and their clients tell us."""
 
 from marketplace.models.access import AccessRequest
+from marketplace.models.alerts import OutageAlert
 from marketplace.models.api_keys import ApiKey
 from marketplace.models.bookings import BookingSettings, MessageTemplate, RecordState
 from marketplace.models.channels import Channel
@@ -35,6 +36,7 @@ __all__ = [
     "MarketplaceEvent",
     "MessageTemplate",
     "OptOut",
+    "OutageAlert",
     "Payment",
     "PhoneHashKey",
     "RecordState",

@@ -16,6 +16,7 @@ from marketplace.models import (
     Company,
     CompanyCheck,
     MarketplaceEvent,
+    OutageAlert,
     UninstallRequest,
 )
 from whatsapp.messages import limits
@@ -116,6 +117,7 @@ def uninstall(company: Company, *, by: str, **why: str) -> bool:
         **Company.WITHOUT_SECRETS,
     )
     AccessRequest.objects.filter(company=company, closed_at__isnull=True).update(closed_at=timezone.now())
+    OutageAlert.objects.filter(company=company).delete()
     Channel.objects.filter(company=company).delete()  # a new installation begins with an available channel
     last = session is not None and not session.companies.exclude(status=Status.UNINSTALLED).exists()
     company.note(

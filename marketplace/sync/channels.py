@@ -74,8 +74,8 @@ def _differing(now: datetime) -> "QuerySet[Company]":
     """Active companies whose channel is to be reported, annotated with `available`."""
     active = Company.objects.filter(status=Company.Status.ACTIVE, session__isnull=False).annotate(
         available=Case(
-            When(_is_down(now), then=Value(False)),
-            When(_is_back(now), then=Value(True)),
+            When(is_down(now), then=Value(False)),
+            When(is_back(now), then=Value(True)),
             default=None,
             output_field=BooleanField(null=True),
         )
@@ -87,7 +87,7 @@ def _differing(now: datetime) -> "QuerySet[Company]":
     return active.filter(wrong, no_row | Q(channel__next_at__isnull=True) | Q(channel__next_at__lte=now))
 
 
-def _is_down(now: datetime) -> Q:
+def is_down(now: datetime) -> Q:
     """Nothing can be sent, and that does not end by itself within minutes."""
     return (
         Q(session__jid="")
@@ -98,7 +98,8 @@ def _is_down(now: datetime) -> Q:
     )
 
 
-def _is_back(now: datetime) -> Q:
+def is_back(now: datetime) -> Q:
+    """The line has stood for a while."""
     stable = now - timedelta(seconds=policy.STABLE_AFTER)
     return Q(session__status=Status.CONNECTED, session__connected_at__lte=stable)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from config.shared.backoff import backoff
 from config.shared.queue import Queue
+from marketplace.alerts import outages
 from marketplace.billing import notifying
 from marketplace.bookings import reminder_sending as reminders
 from marketplace.inbound import forwarding, outgoing_events, processing, welcome
@@ -31,6 +32,7 @@ QUEUES: tuple[Queue[Any], ...] = (
     webhooks.BOOKINGS,
     reminders.REMINDERS,
     channels.CHANNELS,
+    outages.ALERTS,
     uninstalls.REQUESTS,
     notifying.QUEUE,
     reconciliation.CHECKS,
@@ -99,6 +101,7 @@ def all_jobs() -> list[Job]:
         Job("bookings", webhooks.BOOKINGS.due, webhooks.apply_due, at_once=2),
         Job("reminders", reminders.REMINDERS.due, reminders.send_due, at_once=1, interval=SLOW_INTERVAL),
         Job("channels", channels.due, channels.report, at_once=1, interval=MEDIUM_INTERVAL),
+        Job("outage e-mails", outages.due, outages.send, at_once=1, interval=SLOW_INTERVAL),
         Job("payments", notifying.QUEUE.due, notifying.work, at_once=1),
         Job("uninstalls", uninstalls.REQUESTS.due, uninstalls.check, at_once=1),
         Job("reconciliation", reconciliation.due, reconciliation.check, at_once=1, interval=SLOW_INTERVAL),

@@ -6,17 +6,30 @@ Further addresses of a screen are named after it: `cabinet-messages-export`.
 from django.urls import path
 from django.urls.resolvers import URLPattern
 
-from onboarding.cabinet import entry, home, links, messages, replies, settings, texts
+from onboarding.cabinet import (
+    alert_links,
+    entry,
+    home,
+    links,
+    messages,
+    outage_email,
+    replies,
+    settings,
+    texts,
+)
 
 urlpatterns: list[URLPattern] = [
     path("cabinet/", entry.choose, name="cabinet"),
     path("cabinet/enter", entry.enter, name="cabinet-enter"),
     path("cabinet/link", links.use, name="cabinet-link"),
     path("cabinet/link/ask", links.ask, name="cabinet-link-ask"),
+    path("cabinet/alerts/confirm", alert_links.confirm, name="alert-confirm"),
+    path("cabinet/alerts/stop", alert_links.stop, name="alert-stop"),
     path("cabinet/leave", entry.leave, name="cabinet-leave"),
     path("cabinet/<int:salon_id>/", home.home, name="cabinet-home"),
     path("cabinet/<int:salon_id>/messages", messages.messages, name="cabinet-messages"),
     path("cabinet/<int:salon_id>/texts", texts.texts, name="cabinet-texts"),
     path("cabinet/<int:salon_id>/replies", replies.replies, name="cabinet-replies"),
     path("cabinet/<int:salon_id>/settings", settings.settings, name="cabinet-settings"),
+    path("cabinet/<int:salon_id>/settings/email", outage_email.change, name="cabinet-settings-email"),
 ]

@@ -84,6 +84,11 @@ ERRORS = {
             "It works once and for ten minutes only. Ask for a new one on the cabinet's first page."
         ),
     ),
+    "alert_link_ended": (
+        403,
+        gettext_lazy("The link has run out"),
+        gettext_lazy("It is old, or the address was changed. E-mails are set in the salon's cabinet."),
+    ),
     "too_many_links": (
         429,
         gettext_lazy("Too many links were asked for"),
