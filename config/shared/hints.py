@@ -40,8 +40,13 @@ def group_of(session_id: uuid.UUID | str) -> str:
 
 def session_changed(session_id: uuid.UUID | str) -> None:
     """After the commit: push to the pages of this session, which read it again, and wake the workers."""
-    transaction.on_commit(lambda: _push(session_id), robust=True)
+    pages_changed(session_id)
     _wake(WORKERS)
+
+
+def pages_changed(session_id: uuid.UUID | str) -> None:
+    """After the commit: push to the pages of this session; what changed is nothing to the workers."""
+    transaction.on_commit(lambda: _push(session_id), robust=True)
 
 
 def wake_pools() -> None:

@@ -13,7 +13,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.utils import translation
 
 from config.shared.batches import Batches, Overloaded
-from config.shared.database import in_thread, with_connection
+from config.shared.database import in_thread, on_live_connection, with_kept_connection
 from onboarding.linking import page_actions, token_scope, words
 from onboarding.linking.page_actions import SnapshotRequest
 from onboarding.linking.token_scope import TokenRevoked
@@ -31,12 +31,12 @@ FLOOD = 100  # messages in the same time end the connection
 
 
 def _read_snapshots(requests: list[SnapshotRequest]) -> list[dict[str, Any]]:
-    return page_actions.read_snapshots(requests)
+    return on_live_connection(page_actions.read_snapshots, requests)
 
 
 # Hints come in bursts, after a restart of a pool for all pages at once: their rows are read together.
 _snapshots: Batches[SnapshotRequest, dict[str, Any]] = Batches(
-    with_connection(_read_snapshots), name="snapshots", threads=2, largest=64
+    with_kept_connection(_read_snapshots), name="snapshots", threads=1, largest=64
 )
 
 

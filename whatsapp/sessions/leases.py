@@ -7,6 +7,7 @@ claim raises the row's token; a write that carries an older token changes nothin
 import time
 import uuid
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from config.shared import hints
 from whatsapp.models import BUMP, Session, SessionEvent
 
 Wanted, Status = Session.Wanted, Session.Status
+SHOWING_CODES = (Status.QR, Status.PAIRING_CODE)
 
 
 class LeaseLost(Exception):
@@ -154,8 +156,9 @@ def write(
     Raises LeaseLost when the lease is not ours any more.
     """
     mine = Session.objects.filter(pk=lease.session_id, lease_owner=lease.owner, lease_token=lease.token)
-    with transaction.atomic():
-        matching = mine.filter(only_if) if only_if is not None else mine
+    matching = mine.filter(only_if) if only_if is not None else mine
+    # One statement commits itself: a code that an owner waits for needs no BEGIN and COMMIT.
+    with transaction.atomic() if note else nullcontext():
         if not matching.update(version=BUMP, updated_at=timezone.now(), **changes):
             if only_if is not None and mine.exists():
                 return False
@@ -164,5 +167,7 @@ def write(
             SessionEvent.objects.create(
                 session_id=lease.session_id, kind=note, detail=detail[:500], pool=lease.owner, host=lease.host
             )
-        hints.session_changed(lease.session_id)
+        # A code on the page starts nothing that a worker does.
+        hint = hints.pages_changed if changes.get("status") in SHOWING_CODES else hints.session_changed
+        hint(lease.session_id)
     return True

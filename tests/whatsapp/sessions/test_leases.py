@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from config.shared import hints
 from whatsapp.models import Session, SessionEvent
 from whatsapp.sessions import leases, services
 from whatsapp.sessions.leases import Lease, LeaseLost
@@ -109,6 +110,22 @@ def test_a_write_raises_the_version_and_notes_the_history() -> None:
     session.refresh_from_db()
     assert (session.status, session.version) == (Session.Status.STARTING, 1)
     assert session.events.get().detail == "by test"
+
+
+def test_a_code_wakes_no_worker_and_a_link_does(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    woken: list[str] = []
+    monkeypatch.setitem(hints._listeners, hints.WORKERS, {lambda: woken.append("worker")})
+    monkeypatch.setattr(hints, "_push", lambda session_id: woken.append(f"page of {session_id}"))
+    session = wanted_session()
+    (lease,) = claim()
+    with django_capture_on_commit_callbacks(execute=True):
+        leases.write(lease, status=Session.Status.QR, qr="text")
+    assert woken == [f"page of {session.pk}"]
+    with django_capture_on_commit_callbacks(execute=True):
+        leases.write(lease, status=Session.Status.CONNECTED, jid="1:1@s.whatsapp.net")
+    assert woken[1:] == [f"page of {session.pk}", "worker"]
 
 
 def test_a_condition_that_does_not_hold_is_told_apart_from_a_lost_lease() -> None:
