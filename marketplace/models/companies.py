@@ -81,6 +81,9 @@ class Company(models.Model):
     # When the linked device, whose connection was last written down as an event, was paired.
     whatsapp_noted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    # Its owner holds messages back. Of several salons on one number, one is enough.
+    paused_at = models.DateTimeField(null=True, blank=True, help_text=_("the owner has paused sending"))
+
     registered_at = models.DateTimeField(null=True, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)
     welcomed_at = models.DateTimeField(null=True, blank=True, help_text=_("greeted, or too late for it"))
@@ -191,7 +194,6 @@ class MarketplaceEvent(models.Model):
         SENDING_PAUSED = "sending_paused", _("sending paused")
         SENDING_RESUMED = "sending_resumed", _("sending resumed")
         WHATSAPP_UNLINKED = "whatsapp_unlinked", _("WhatsApp unlinked by us")
-        OUTAGE_EMAIL_CHANGED = "outage_email_changed", _("e-mail for outages changed")
 
     company = models.ForeignKey(
         Company, null=True, blank=True, on_delete=models.SET_NULL, related_name="marketplace_events"

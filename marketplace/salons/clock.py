@@ -1,5 +1,7 @@
 """By which clock a number keeps to the daytime: that of its salon, as YClients tells it."""
 
+from zoneinfo import ZoneInfo
+
 from marketplace.models import Company
 from whatsapp.messages import limits
 from whatsapp.models import SendingLimits
@@ -18,3 +20,8 @@ def follow(company: Company, *, before: str = "") -> None:
     known = row.timezone_name if row else ""
     if known != name and known in ("", before):
         limits.set_timezone(session=session, timezone_name=name)
+
+
+def zone_of(company: Company) -> ZoneInfo:
+    """The salon's time zone, for telling its day from the next; Moscow's while YClients has not told it."""
+    return limits.zone_of(company.timezone_name)

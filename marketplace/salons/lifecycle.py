@@ -114,6 +114,7 @@ def uninstall(company: Company, *, by: str, **why: str) -> bool:
         whatsapp_noted_at=None,
         owner_confirmed_at=None,
         disputed_at=None,
+        paused_at=None,
         **Company.WITHOUT_SECRETS,
     )
     AccessRequest.objects.filter(company=company, closed_at__isnull=True).update(closed_at=timezone.now())
@@ -186,9 +187,45 @@ def settle_sending(company: Company) -> None:
     session = company.session
     if session is None:
         return
-    served = session.companies.exclude(status__in=[Status.FROZEN, Status.UNINSTALLED]).exists()
+    salons = session.companies.exclude(status=Status.UNINSTALLED)
+    paused = salons.filter(paused_at__isnull=False).exists()
+    served = not paused and salons.exclude(status=Status.FROZEN).exists()
     change = limits.unpause if served else limits.pause
-    change(session=session, reason=f"salon {company.salon_id} is {company.status}")
+    why = "paused by its owner" if paused else company.status
+    change(session=session, reason=f"salon {company.salon_id} is {why}")
+
+
+def pause_sending(company: Company, *, by: str) -> bool:
+    """The owner holds all messages of the salon's number back; False when they are held back so already."""
+    if not Company.objects.filter(pk=company.pk, paused_at__isnull=True).update(paused_at=timezone.now()):
+        return False
+    company.note(MarketplaceEvent.Type.SENDING_PAUSED, by=by)
+    settle_sending(company)
+    return True
+
+
+def resume_sending(company: Company, *, by: str) -> bool:
+    """Undo `pause_sending`, for all salons on the number; False when nothing was paused."""
+    paused = Company.objects.filter(session=company.session_id, paused_at__isnull=False)
+    if company.session_id is None or not paused.update(paused_at=None):
+        return False
+    company.note(MarketplaceEvent.Type.SENDING_RESUMED, by=by)
+    settle_sending(company)
+    return True
+
+
+def unlink(company: Company, *, by: str) -> bool:
+    """The owner removes our device from the salon's phone; the salon stays, and can link a phone anew.
+
+    All salons on the number lose it. Returns False when no device is linked.
+    """
+    session = company.session
+    if session is None or not session.is_linked or session.wanted == Session.Wanted.UNLINKED:
+        return False
+    for each in session.companies.all():
+        each.note(MarketplaceEvent.Type.WHATSAPP_UNLINKED, by=by, asked_for_salon=company.salon_id)
+    services.unlink(session=session, reason=f"salon {company.salon_id}: its owner, {by}")
+    return True
 
 
 def notify_pages(company: Company) -> None:

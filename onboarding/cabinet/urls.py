@@ -27,9 +27,13 @@ urlpatterns: list[URLPattern] = [
     path("cabinet/alerts/stop", alert_links.stop, name="alert-stop"),
     path("cabinet/leave", entry.leave, name="cabinet-leave"),
     path("cabinet/<int:salon_id>/", home.home, name="cabinet-home"),
+    path("cabinet/<int:salon_id>/relink", home.relink, name="cabinet-home-relink"),
     path("cabinet/<int:salon_id>/messages", messages.messages, name="cabinet-messages"),
     path("cabinet/<int:salon_id>/texts", texts.texts, name="cabinet-texts"),
     path("cabinet/<int:salon_id>/replies", replies.replies, name="cabinet-replies"),
     path("cabinet/<int:salon_id>/settings", settings.settings, name="cabinet-settings"),
+    path("cabinet/<int:salon_id>/settings/pause", settings.pause, name="cabinet-settings-pause"),
+    path("cabinet/<int:salon_id>/settings/resume", settings.resume, name="cabinet-settings-resume"),
+    path("cabinet/<int:salon_id>/settings/unlink", settings.unlink, name="cabinet-settings-unlink"),
     path("cabinet/<int:salon_id>/settings/email", outage_email.change, name="cabinet-settings-email"),
 ]
