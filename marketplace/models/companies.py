@@ -194,6 +194,7 @@ class MarketplaceEvent(models.Model):
         SENDING_PAUSED = "sending_paused", _("sending paused")
         SENDING_RESUMED = "sending_resumed", _("sending resumed")
         WHATSAPP_UNLINKED = "whatsapp_unlinked", _("WhatsApp unlinked by us")
+        OUTAGE_EMAIL_CHANGED = "outage_email_changed", _("e-mail for outages changed")
 
     company = models.ForeignKey(
         Company, null=True, blank=True, on_delete=models.SET_NULL, related_name="marketplace_events"
