@@ -20,6 +20,7 @@ from tests.server import temporary_folder
 FOLDER = ROOT / "docs" / "screens"
 SIZES = {"phone": (375, 740), "desktop": (1280, 860)}
 CLIENT = "79990000000"
+CABINET_PAGES = {name: name for name in ("messages", "texts", "replies", "settings")} | {"home": ""}
 ADMIN_PAGES = {
     "overview": "/admin/",
     "salons": "/admin/marketplace/company/",
@@ -81,6 +82,22 @@ def onboarding(made: Browser, system: Deployment) -> None:
     wait_until_active(system, salon)
 
 
+def cabinet(made: Browser, system: Deployment) -> None:
+    """The owner's cabinet, in two sizes: opened from the page, with a message in it."""
+    system.yclients.notify(SALON.id, "Ждём вас сегодня в 18:00", CLIENT)
+    wait_until(lambda: bool(system.whatsapp.phone(CLIENT)["inbox"]), "the client has a message")
+    for size in SIZES:
+        page = open_page(made, size)
+        press_connect(page, system, SALON)
+        with page.context.expect_page() as opened:
+            page.locator("#panel-done form button").click()
+        opened.value.wait_for_load_state("networkidle")
+        address = opened.value.url
+        for name, path in CABINET_PAGES.items():
+            opened.value.goto(f"{address}{path}")
+            take(opened.value, f"cabinet-{name}-{size}")
+
+
 def support(made: Browser, system: Deployment) -> None:
     """Support's pages, with a message in them."""
     system.yclients.notify(SALON.id, "Ждём вас завтра в 12:00", CLIENT)
@@ -104,6 +121,7 @@ def main() -> None:
     try:
         with browser() as made:
             onboarding(made, system)
+            cabinet(made, system)
             support(made, system)
     finally:
         system.close()

@@ -27,6 +27,7 @@ LABELS = {
     "queued": gettext_lazy("waiting"),
     "failed": gettext_lazy("failed"),
 }
+IN_TIME = ("queued", "sent", "delivered", "read", "failed")  # a message's way
 
 
 @require_safe
@@ -50,7 +51,7 @@ def _context(salon: Company) -> dict[str, Any]:
     return context | {
         "phone": phones.masked(phones.formatted(session.phone)),
         "since": session.paired_at if session.is_linked else None,
-        "today": [(outcome, LABELS[outcome], days[-1].by_outcome[outcome]) for outcome in OUTCOMES],
+        "today": [(outcome, LABELS[outcome], days[-1].by_outcome[outcome]) for outcome in IN_TIME],
         "labels": LABELS.items(),
         "days": [(day.day, [day.by_outcome[outcome] for outcome in OUTCOMES], day.total) for day in days],
         "total": sum(day.total for day in days),

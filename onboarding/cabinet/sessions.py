@@ -51,6 +51,7 @@ def start(
             salons += old["salons"]
         old.flush()
     now = int(time.time())
+    CabinetStore.clear_expired()  # cheap by an index; nothing else removes them
     store = CabinetStore()
     store.update(
         {
