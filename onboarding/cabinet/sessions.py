@@ -44,9 +44,10 @@ def start(
 
     The salons of the same person's present session stay in it: branches come by links of their own.
     """
-    salons = list(salon_ids)
+    salons, language = list(salon_ids), ""
     old = read(request)
     if old is not None:
+        language = old.get("language", "")
         if access_request is None and holder and old["holder"] == holder and not old["access_request"]:
             salons += old["salons"]
         old.flush()
@@ -60,7 +61,7 @@ def start(
             "access_request": access_request,
             "began": now,
             "seen": now,
-            "language": old.get("language", "") if old else "",
+            "language": language,
         }
     )
     store.set_expiry(IDLE)

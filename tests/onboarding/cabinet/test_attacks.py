@@ -6,12 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from marketplace.models import Company, MarketplaceEvent
 from onboarding.cabinet import sessions, urls
 from tests.onboarding.cabinet.owners import owned_salon, signed_in
+from whatsapp.models import Message, Session
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +30,12 @@ def address(name: str, salon_id: int) -> str:
     kinds = {key: type(converter).__name__ for key, converter in pattern.pattern.converters.items()}
     values: dict[str, Any] = {key: 1 if kind == "IntConverter" else "created" for key, kind in kinds.items()}
     return reverse(name, kwargs={**values, "salon_id": salon_id})
+
+
+def state() -> list[Any]:
+    """What a forged picture or link in a mail could want to change."""
+    tables: list[type[Model]] = [Company, Session, Message, MarketplaceEvent]
+    return [list(table._default_manager.order_by("pk").values()) for table in tables]
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
@@ -81,6 +90,14 @@ class TestEachAddress:
             method = "put"
         client = signed_in([owned_salon(MINE)], enforce_csrf_checks=True)
         assert self.ask(client, method, name).status_code in (403, 405)
+
+    def test_changes_nothing_when_it_is_only_opened(self, method: str, name: str) -> None:
+        mine = owned_salon(MINE)
+        client = signed_in([mine])
+        before = state()
+        response = self.ask(client, "head" if method == "post" else "get", name)
+        assert response.status_code in (200, 404, 405)  # 404: the address names a row that is not there
+        assert state() == before
 
     def test_is_neither_framed_nor_cached(self, method: str, name: str) -> None:
         response = self.ask(signed_in([owned_salon(MINE)]), "get", name)

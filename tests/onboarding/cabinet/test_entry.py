@@ -129,3 +129,5 @@ def test_the_language_asked_for_is_remembered() -> None:
     client = signed_in([salon])
     assert 'lang="ru"' in client.get(f"/cabinet/{salon.salon_id}/?lang=ru").content.decode()
     assert 'lang="ru"' in client.get(f"/cabinet/{salon.salon_id}/messages").content.decode()
+    client.post(ENTER, {"token": token_for(salon)})  # a new session of the same browser
+    assert 'lang="ru"' in client.get(f"/cabinet/{salon.salon_id}/").content.decode()
