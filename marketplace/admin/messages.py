@@ -15,13 +15,15 @@ from config.shared import support
 from config.shared.operations import Operation, Refused
 from config.shared.support import Text
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
-from marketplace.inbound import opt_outs, processing
+from marketplace.inbound import processing, resending
 from marketplace.models import Company
 from marketplace.notifications import callback_queue
 from marketplace.notifications.statuses import DeliveryStatus
-from whatsapp.admin.long_lists import LARGEST_NUMBER, digits_in
+from whatsapp.admin.long_lists import LARGEST_NUMBER
 from whatsapp.admin.message_operations import RESEND, WITHDRAW
 from whatsapp.admin.messages import MessageAdmin
+from whatsapp.messages import message_queue
+from whatsapp.messages.phone_search import digits_in
 from whatsapp.models import Message, Session
 
 REPORTED_WORDS = {
@@ -34,15 +36,11 @@ REPORTED_WORDS = {
 }
 
 
-def _why_not_resend(message: Message) -> Text:
-    if refusal := RESEND.refusal(message):
-        return refusal
-    if message.category != Message.Category.ADDS and message.source not in opt_outs.OWN_SOURCES:
-        return ""
-    salons = [company.pk for company in message.session.companies.all()]
-    service = message.category == Message.Category.SERVICE
-    unwanted = opt_outs.opted_out(company_ids=salons, phone=message.phone, everything=service)
-    return _("The client has opted out.") if unwanted else ""
+def _resend(message: Message, _cause: str) -> None:
+    try:
+        resending.resend(message)
+    except message_queue.NotResendable as error:
+        raise Refused(gettext("A copy of it is on its way or has arrived already.")) from error
 
 
 def _why_not_retry(message: Message) -> Text:
@@ -70,7 +68,7 @@ def _process(message: Message, _cause: str) -> None:
         raise Refused(gettext("It was not given up."))
 
 
-WANTED_RESEND = replace(RESEND, refusal=_why_not_resend)
+WANTED_RESEND = replace(RESEND, perform=_resend, refusal=resending.why_not)
 PROCESS_AGAIN = Operation(
     name="process-again",
     label=_("Act on it again"),

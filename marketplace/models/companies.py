@@ -194,6 +194,9 @@ class MarketplaceEvent(models.Model):
         SENDING_PAUSED = "sending_paused", _("sending paused")
         SENDING_RESUMED = "sending_resumed", _("sending resumed")
         WHATSAPP_UNLINKED = "whatsapp_unlinked", _("WhatsApp unlinked by us")
+        MESSAGE_RESENT = "message_resent", _("message sent again")
+        MESSAGES_EXPORTED = "messages_exported", _("messages exported")
+        OPT_OUT_CHANGED = "opt_out_changed", _("opt-out changed in the cabinet")
         OUTAGE_EMAIL_CHANGED = "outage_email_changed", _("e-mail for outages changed")
 
     company = models.ForeignKey(

@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 from limits import parse_many
@@ -25,7 +26,7 @@ ANSWER_SECONDS = 0.5
 LONGEST_SALON_ID = 12  # digits
 
 
-async def ask(request: HttpRequest) -> HttpResponse:
+async def ask(request: HttpRequest) -> HttpResponseBase:
     """Send a link to the salon whose number was typed; the answer is the same for every number."""
     if request.method != "POST":
         return pages.method_not_allowed("POST")

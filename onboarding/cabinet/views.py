@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
@@ -19,7 +20,7 @@ from marketplace.models import Company
 from onboarding.cabinet import sessions
 from onboarding.rendering import languages, pages
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 POSTS_PER_MINUTE = RateLimitItemPerMinute(60)
 
 # Each screen: the name of its address, what navigation calls it, its icon in base.html.
@@ -40,7 +41,7 @@ def cabinet_page(view: View) -> View:
     """
 
     @wraps(view)
-    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         store = sessions.read(request)
         if store is not None:
             sessions.bind(request, store)
@@ -63,7 +64,7 @@ def cabinet_view(view: View) -> View:
     """
 
     @wraps(view)
-    def answer(request: HttpRequest, salon_id: int, **kwargs: Any) -> HttpResponse:
+    def answer(request: HttpRequest, salon_id: int, **kwargs: Any) -> HttpResponseBase:
         if not has_session(request):
             return sign_in_first(request)
         salons = sessions.salons_of(sessions.of(request))
@@ -75,7 +76,10 @@ def cabinet_view(view: View) -> View:
         if request.method == "POST" and (refused := refuse_flood(request)):
             return refused
         sessions.of(request).salons = salons
-        return view(request, salon, **kwargs)
+        try:
+            return view(request, salon, **kwargs)
+        except Http404:  # answered here, for error pages of others may be framed
+            return pages.error("not_found")
 
     return cabinet_page(answer)
 

@@ -1,20 +1,15 @@
 """Lists in the admin over tables with millions of rows: no page counts them all."""
 
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db.models import Q
-from django.db.models.functions import Reverse
-from django.db.models.lookups import GreaterThanOrEqual, LessThan
 from django.http import HttpRequest
 
 from config.shared.counting import MOST_COUNTED, bounded_count
 from config.shared.support import ModelAdmin
-from whatsapp.sessions import services
 
 if TYPE_CHECKING:  # the stubs' paginator is generic, Django's is not
     AnyPaginator = Paginator[Any]
@@ -22,7 +17,6 @@ else:
     AnyPaginator = Paginator
 
 LARGEST_NUMBER = 2**63 - 1  # of a row
-TAIL_AT_LEAST = 4  # digits; fewer would find half the table
 
 
 class BoundedPaginator(AnyPaginator):
@@ -55,34 +49,3 @@ class LongListAdmin(ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return LongList
-
-
-def digits_in(term: str) -> str:
-    """The digits of a phone or number typed in any human form; empty for anything else."""
-    digits = re.sub(r"[\s()+.#-]", "", term)
-    return digits if digits.isascii() and digits.isdecimal() else ""
-
-
-def phone_is(digits: str) -> Q:
-    """Condition on a `phone` column with a Reverse index: this number, or one that ends so.
-
-    Ten digits and more are a whole number, national forms are read as Russian; from four on they are the
-    last ones; fewer match nothing.
-    """
-    if len(digits) < TAIL_AT_LEAST:
-        return Q(pk__in=[])
-    if len(digits) < 10:
-        return _phone_ends_with(digits)
-    try:
-        return Q(phone__in={digits, services.normalise_phone(digits)})
-    except services.InvalidPhone:
-        return Q(phone=digits)
-
-
-def _phone_ends_with(digits: str) -> Q:
-    """A range: LIKE would want an index for one collation, and digits have the same order in all of them."""
-    begin = digits[::-1]
-    condition = Q(GreaterThanOrEqual(Reverse("phone"), begin))
-    if rest := begin.rstrip("9"):
-        condition &= Q(LessThan(Reverse("phone"), f"{rest[:-1]}{int(rest[-1]) + 1}"))
-    return condition

@@ -1,30 +1,18 @@
-"""Messages as a CSV file that spreadsheet programs open safely, streamed in pages."""
+"""Messages as a CSV file for support staff."""
 
-import csv
-import io
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils import translation
 from django.utils.translation import gettext as _
 
-from config.shared.database import in_thread
-from whatsapp.admin.message_story import cause
+from config.shared import csv_files
+from whatsapp.messages.story import cause
 from whatsapp.models import Message
 
 PAGE = 1000  # messages read at once
-# A cell that begins so is a formula to a spreadsheet program (OWASP, "CSV Injection").
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-
 Salons = Callable[[Message], str]
-
-
-def safe_cell(value: object) -> str:
-    """The value as text that no spreadsheet program computes: what would be a formula gets an apostrophe."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
 
 
 def header() -> list[str]:
@@ -47,40 +35,19 @@ def row(message: Message, salons: Salons) -> list[str]:
         _time(message.finished_at), message.attempts, message.get_callback_state_display(),
         message.external_id,
     )  # fmt: skip
-    return [safe_cell(cell) for cell in cells]
+    return ["" if cell is None else str(cell) for cell in cells]
 
 
 def _time(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
 
 
-def _lines(rows: Iterable[list[str]], delimiter: str) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode()
+def stream(messages: QuerySet[Message], *, salons: Salons, language: str) -> AsyncIterator[bytes]:
+    """The file in pieces, newest first."""
 
-
-async def stream(messages: QuerySet[Message], *, salons: Salons, language: str) -> AsyncIterator[bytes]:
-    """The file in pieces, newest first. Each page is a query of its own: no transaction stays open while a
-    slow line takes the file.
-
-    Russian spreadsheet programs want semicolons, the others commas; the byte order mark tells all of them
-    that the text is UTF-8.
-    """
-    delimiter = ";" if language.startswith("ru") else ","
-
-    def page(before: int | None) -> tuple[bytes, int | None]:
+    def read_page(before: int | None) -> tuple[list[list[str]], int | None]:
         rows = messages.order_by("-id") if before is None else messages.order_by("-id").filter(pk__lt=before)
         found: list[Any] = list(rows[:PAGE])
-        with translation.override(language):
-            lines = _lines([row(message, salons) for message in found], delimiter)
-        return lines, found[-1].pk if len(found) == PAGE else None
+        return [row(each, salons) for each in found], found[-1].pk if len(found) == PAGE else None
 
-    with translation.override(language):
-        yield b"\xef\xbb\xbf" + _lines([header()], delimiter)
-    before: int | None = None
-    while True:
-        lines, before = await in_thread(page, before)
-        yield lines
-        if before is None:
-            return
+    return csv_files.stream(header=header, read_page=read_page, language=language)

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from config.shared.operations import Operation, Refused
 from config.shared.support import Text
-from whatsapp.messages import message_queue
+from whatsapp.messages import message_queue, resending
 from whatsapp.models import Message
 
 Status = Message.Status
@@ -24,18 +24,6 @@ def _withdraw(message: Message, cause: str) -> None:
         raise Refused(gettext("It has just gone out."))
 
 
-def _why_not_resend(message: Message) -> Text:
-    if message.direction == Message.Direction.IN:
-        return _("The client wrote it.")
-    if message.status in (Status.QUEUED, Status.SENDING):
-        return _("It is on its way.")
-    if message.status not in message_queue.ENDED:
-        return _("WhatsApp has taken it. A copy would reach the client twice.")
-    if message.pruned_at is not None or not message.text:
-        return _("Its text was removed, as its time was over.")
-    return ""
-
-
 def _why_not_withdraw(message: Message) -> Text:
     return "" if message.status == Status.QUEUED else _("It does not wait any more.")
 
@@ -49,7 +37,7 @@ RESEND = Operation(
         "YClients is told nothing of the copy."
     ),
     perform=_resend,
-    refusal=_why_not_resend,
+    refusal=resending.why_not,
 )
 WITHDRAW = Operation(
     name="withdraw",

@@ -28,9 +28,11 @@ from config.shared import support
 from config.shared.counting import MOST_COUNTED
 from config.shared.masking import mask_excerpt, mask_phone, mask_text
 from config.shared.operations import OperableAdmin, Operation
-from whatsapp.admin import histories, message_export, message_story
-from whatsapp.admin.long_lists import LARGEST_NUMBER, LongListAdmin, digits_in, phone_is
+from whatsapp.admin import histories, message_export
+from whatsapp.admin.long_lists import LARGEST_NUMBER, LongListAdmin
 from whatsapp.admin.message_operations import RESEND, WITHDRAW
+from whatsapp.messages import story
+from whatsapp.messages.phone_search import digits_in, phone_is
 from whatsapp.models import Message, Session
 
 log = structlog.get_logger("support")
@@ -122,11 +124,11 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
 
     @admin.display(description=_("waits for"))
     def waiting(self, message: Message) -> str:
-        return message_story.waits_for(message) or support.NOTHING
+        return story.waits_for(message) or support.NOTHING
 
     @admin.display(description=_("cause"))
     def cause(self, message: Message) -> str:
-        return message_story.cause(message) or support.NOTHING
+        return story.cause(message) or support.NOTHING
 
     @admin.display(description=_("next attempt"))
     def callback_next(self, message: Message) -> str:
@@ -135,7 +137,7 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
 
     @admin.display(description=_("in order, UTC"))
     def story(self, message: Message) -> str:
-        steps = message_story.story(message)
+        steps = story.steps(message)
         rows = ((histories.at_that_time(at), words) for at, words in steps)
         return histories.table((_("time"), _("event")), rows)
 

@@ -1,4 +1,4 @@
-"""What became of a message, in words for support staff."""
+"""What became of a message, in words for support staff and the salon."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ def waits_for(message: Message) -> str:
     if message.not_before > timezone.now():
         return _("Its time, which has not come.")
     if session.sending_paused:
-        return _("The salon's subscription: sending is paused.")
+        return _("Sending is paused: by the salon, or until it pays.")
     if session.wanted == session.Wanted.STOPPED:
         return _("The session, which was stopped on purpose.")
     if not session.is_connected:
@@ -52,7 +52,7 @@ def waits_for(message: Message) -> str:
     return _("Its turn: messages go out at a pace that does not get the number banned.")
 
 
-def story(message: Message) -> Iterator[tuple[datetime, str]]:
+def steps(message: Message) -> Iterator[tuple[datetime, str]]:
     """What happened to the message and when, in order; what is still to come last."""
     return iter(sorted(_steps(message), key=lambda step: step[0]))
 
