@@ -24,8 +24,8 @@ PAGE = ROOT / "docs" / "performance.md"
 HEADING = "## Last run"
 BASELINE = "BASELINE"  # stands for the option that names the folder; a bench that has it needs a peer
 BENCHES: dict[str, list[str]] = {
-    "webhooks": [BASELINE],
-    "operator": [BASELINE],
+    "webhooks": [BASELINE, "--servers", "daphne,uvicorn"],
+    "operator": [BASELINE, "--servers", "daphne,uvicorn"],
     "push": [BASELINE],
     "pool_messages": ["--messages", "1000"],
     "chain": ["--messages", "500", "--salons", "5"],
@@ -50,7 +50,7 @@ def run(bench: str, baseline: Path | None) -> list[Row]:
     """Run one bench in a process of its own and read what it prints; a failure is a row, too."""
     arguments = BENCHES[bench]
     if BASELINE in arguments:
-        arguments = ["--baseline", str(baseline)]
+        arguments = ["--baseline", str(baseline), *arguments[1:]]
     print(f"--- bench.{bench}", flush=True)
     done = subprocess.run(
         [sys.executable, "-m", f"bench.{bench}", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -79,7 +79,8 @@ def _rows_of_object(bench: str, found: dict[str, Any]) -> list[Row]:
         side, _, figure = path.rpartition(".")
         theirs = peer.get(figure) if peer and side and side not in PEERS else None
         comparable = isinstance(theirs, int | float) and theirs and figure != "ratio"
-        rows.append(Row(bench, path, str(value), f"{value / theirs:.2f}" if comparable else ""))
+        shown = str(round(value, 2) if isinstance(value, float) else value)
+        rows.append(Row(bench, path, shown, f"{value / theirs:.2f}" if comparable else ""))
     return rows
 
 
