@@ -71,25 +71,24 @@ def rows_of(bench: str, printed: str) -> list[Row]:
     return [Row(bench, line["name"], line["value"]) for line in lines if line]
 
 
-def _rows_of_object(bench: str, found: dict[str, Any]) -> list[Row]:
-    sides = found.get(bench, found)
-    peer = next((sides[name] for name in PEERS if name in sides), None)
+def _rows_of_object(
+    bench: str, found: dict[str, Any], prefix: str = "", peer: dict[str, Any] | None = None
+) -> list[Row]:
+    """A row for each figure; `peer` has the figures of the same names that they are compared with."""
+    if not prefix and isinstance(found.get(bench), dict):
+        found = found[bench]
+    beside = next((found[name] for name in PEERS if isinstance(found.get(name), dict)), None)
     rows = []
-    for path, value in _leaves(sides):
-        side, _, figure = path.rpartition(".")
-        theirs = peer.get(figure) if peer and side and side not in PEERS else None
-        comparable = isinstance(theirs, int | float) and theirs and figure != "ratio"
-        shown = str(round(value, 2) if isinstance(value, float) else value)
-        rows.append(Row(bench, path, shown, f"{value / theirs:.2f}" if comparable else ""))
-    return rows
-
-
-def _leaves(found: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    leaves: list[tuple[str, Any]] = []
     for name, value in found.items():
-        path = f"{prefix}{name}"
-        leaves += _leaves(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
-    return leaves
+        if isinstance(value, dict):
+            rows += _rows_of_object(bench, value, f"{prefix}{name}.", None if name in PEERS else beside)
+            continue
+        theirs = peer.get(name) if peer and name != "ratio" else None
+        ratio = f"{value / theirs:.2f}" if isinstance(theirs, int | float) and theirs else ""
+        rows.append(
+            Row(bench, f"{prefix}{name}", str(round(value, 2) if isinstance(value, float) else value), ratio)
+        )
+    return rows
 
 
 def machine() -> str:

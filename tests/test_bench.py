@@ -15,6 +15,21 @@ def test_figures_beside_a_peer_have_a_ratio() -> None:
     ]
 
 
+def test_each_series_of_a_bench_has_a_peer_of_its_own() -> None:
+    printed = (
+        '{"of 1": {"baseline": {"p99": 4.0}, "daphne": {"p99": 6.0}}, "of 20": {"daphne": {"p99": 9.0}}}'
+    )
+    assert rows_of("operator", printed) == [
+        Row("operator", "of 1.baseline.p99", "4.0"),
+        Row("operator", "of 1.daphne.p99", "6.0", "1.50"),
+        Row("operator", "of 20.daphne.p99", "9.0"),
+    ]
+
+
+def test_a_figure_may_be_called_as_its_bench() -> None:
+    assert rows_of("sessions", '{"sessions": 20}') == [Row("sessions", "sessions", "20")]
+
+
 def test_figures_without_a_peer_are_listed() -> None:
     assert rows_of("sessions", '{"linked": {"p50": 1.5}, "hosts": 2}') == [
         Row("sessions", "linked.p50", "1.5"),
