@@ -20,7 +20,7 @@ from marketplace.inbound import forwarding, opt_out_words, opt_outs
 from marketplace.inbound.opt_out_words import Word
 from marketplace.models import Company
 from marketplace.salons.language import language_of
-from whatsapp.messages import message_queue, numbers
+from whatsapp.messages import conversations, message_queue, numbers
 from whatsapp.messages.message_queue import NewMessage
 from whatsapp.messages.status_changes import MESSAGE_CALLBACKS
 from whatsapp.models import Message
@@ -63,8 +63,9 @@ def replay(*, message: Message) -> bool:
 
 
 def _process(message: Message) -> None:
-    if not message.phone and message.lid:
-        message.phone = numbers.phone_of(message.lid)
+    if not message.phone and message.lid and (phone := numbers.phone_of(message.lid)):
+        message.phone = phone
+        conversations.name_client(session_id=message.session_id, phone=phone, lid=message.lid)
     companies = list(
         Company.objects.filter(session_id=message.session_id)
         .only("pk", "salon_id", "session_id", "status", "phone", "timezone_name")

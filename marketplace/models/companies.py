@@ -197,6 +197,7 @@ class MarketplaceEvent(models.Model):
         MESSAGE_RESENT = "message_resent", _("message sent again")
         MESSAGES_EXPORTED = "messages_exported", _("messages exported")
         OPT_OUT_CHANGED = "opt_out_changed", _("opt-out changed in the cabinet")
+        CLIENT_ANSWERED = "client_answered", _("client answered from the cabinet")
         OUTAGE_EMAIL_CHANGED = "outage_email_changed", _("e-mail for outages changed")
 
     company = models.ForeignKey(

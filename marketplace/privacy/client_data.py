@@ -31,6 +31,7 @@ def count(*, phone: str, salon_id: int | None = None) -> dict[str, int]:
     rows = ClientRows(phone, salon_id)
     return {
         "messages": rows.messages().count(),
+        "conversations": rows.conversations().count(),
         "forwarded": rows.forwarded().count(),
         "bookings": rows.bookings().count(),
         "webhooks": rows.webhooks().count(),
@@ -44,6 +45,7 @@ def export(*, phone: str, by: str, salon_id: int | None = None) -> dict[str, Any
     rows = ClientRows(phone, salon_id)
     found = {
         "messages": [_message(row) for row in rows.messages().defer("callback_url").order_by("pk")],
+        "conversations": _values(rows.conversations(), "phone", "lid", "last_at", "unread", "read_at"),
         "forwarded": _values(rows.forwarded(), "delivery_id", "message_id", "state", "delivered_at"),
         "bookings": _values(
             rows.bookings(), "company__salon_id", "record_id", "starts_at", "phone", "seen", "told", "said"
@@ -69,6 +71,7 @@ def erase(*, phone: str, by: str, salon_id: int | None = None) -> dict[str, int]
         counts = {
             "webhooks": _erase_webhooks(rows),
             "forwarded": rows.forwarded().delete()[0],
+            "conversations": rows.conversations().delete()[0],
             "bookings": rows.bookings().delete()[0],
             **_erase_messages(rows),
             "opt_outs": _hash_opt_outs(rows),

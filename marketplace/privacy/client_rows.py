@@ -9,7 +9,7 @@ from django.db.models.functions import Cast
 from marketplace.inbound.erased_phones import phone_hash
 from marketplace.models import InboundWebhook, OptOut, RecordState
 from marketplace.models.forwarding import ForwardedMessage
-from whatsapp.models import KnownNumber, Message, Session
+from whatsapp.models import Conversation, KnownNumber, Message, Session
 
 LONGEST_NATIONAL = 10  # digits; a webhook may have the phone with +7, 8 or nothing before them
 
@@ -23,11 +23,11 @@ class ClientRows:
 
     def messages(self) -> QuerySet[Message]:
         """What was sent to him and what he wrote; what he wrote without a phone is found by his LID."""
-        lids = [lid for lid in self.numbers(everywhere=True).values_list("lid", flat=True) if lid]
-        rows = Message.objects.filter(Q(phone=self.phone) | Q(phone="", lid__in=lids))
-        if self.salon_id is not None:
-            rows = rows.filter(session__in=Session.objects.filter(companies__salon_id=self.salon_id))
-        return rows
+        return self._of_number(Message.objects.filter(self._his()))
+
+    def conversations(self) -> QuerySet[Conversation]:
+        """That he has written to a salon's number, and when."""
+        return self._of_number(Conversation.objects.filter(self._his()))
 
     def forwarded(self) -> QuerySet[ForwardedMessage]:
         """Copies of his messages on their way to salons' own addresses."""
@@ -65,6 +65,16 @@ class ClientRows:
         """What WhatsApp said of the number, which belongs to no salon."""
         rows = KnownNumber.objects.filter(phone=self.phone)
         return rows if everywhere or self.salon_id is None else rows.none()
+
+    def _his(self) -> Q:
+        lids = [lid for lid in self.numbers(everywhere=True).values_list("lid", flat=True) if lid]
+        # Without an empty LID the index over those few rows that have no phone answers.
+        return Q(phone=self.phone) | (Q(phone="", lid__in=lids) & ~Q(lid=""))
+
+    def _of_number(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        if self.salon_id is None:
+            return rows
+        return rows.filter(session__in=Session.objects.filter(companies__salon_id=self.salon_id))
 
     def _of_salon(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows if self.salon_id is None else rows.filter(company__salon_id=self.salon_id)

@@ -1,14 +1,131 @@
-"""The screen “Replies” of a salon."""
+"""The screen “Replies” of a salon: conversations with clients, reading one, answering."""
 
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+import uuid
+from typing import Any
 
-from marketplace.models import Company
-from onboarding.cabinet.views import cabinet_view, render_cabinet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from marketplace.inbound import answering, opt_outs
+from marketplace.models import Company, MarketplaceEvent
+from marketplace.salons import clock
+from onboarding.cabinet import sessions
+from onboarding.cabinet.message_lists import LARGEST_ID
+from onboarding.cabinet.views import back_to, cabinet_view, render_cabinet
+from onboarding.rendering import phones
+from whatsapp.messages import conversations
+from whatsapp.models import Conversation, Message
+
+PAGE, MESSAGES = 30, 60
+PROBLEMS = {
+    "frozen": gettext_lazy("The application is suspended until it is paid for; answers cannot be sent."),
+    "not_connected": gettext_lazy("WhatsApp is not linked; answers cannot be sent."),
+    "no_phone": gettext_lazy("WhatsApp hides this client's number, so only the phone itself can answer."),
+}
 
 
 @require_safe
 @cabinet_view
 def replies(request: HttpRequest, salon: Company) -> HttpResponse:
-    """The screen's page."""
-    return render_cabinet(request, salon, "cabinet/replies.html", {})
+    """The conversations, the latest first; `before` goes on."""
+    found: list[Conversation] = []
+    if salon.session is not None:
+        before = _number(request.GET.get("before", ""))
+        found = conversations.newest_first(session=salon.session, before=before, limit=PAGE + 1)
+    context = {
+        "conversations": [(row, _name(row), _is_ours(row.last_message)) for row in found[:PAGE]],
+        "older": found[PAGE - 1].last_message_id if len(found) > PAGE else None,
+    }
+    with timezone.override(clock.zone_of(salon)):
+        return render_cabinet(request, salon, "cabinet/replies.html", context)
+
+
+@require_safe
+@cabinet_view
+def conversation(request: HttpRequest, salon: Company, conversation_id: int) -> HttpResponse:
+    """One conversation, the latest messages at the end; `before` shows older ones."""
+    row = _conversation(salon, conversation_id)
+    before = _number(request.GET.get("before", ""))
+    found = conversations.messages_of(row, before=before, limit=MESSAGES + 1)
+    shown = found[:MESSAGES]
+    context: dict[str, Any] = {
+        "conversation": row,
+        "name": _name(row),
+        "messages": [(message, _is_ours(message)) for message in reversed(shown)],
+        "older": shown[-1].pk if len(found) > MESSAGES else None,
+        "latest": shown[0].pk if shown and before is None else None,
+        "nonce": uuid.uuid4(),
+        "longest": answering.LONGEST_ANSWER,
+        "problem": _problem(salon, row),
+        "opted_out": bool(row.phone)
+        and opt_outs.opted_out(company_ids=[salon.pk], phone=row.phone, everything=True),
+    }
+    with timezone.override(clock.zone_of(salon)):
+        return render_cabinet(request, salon, "cabinet/conversation.html", context)
+
+
+@require_POST
+@cabinet_view
+def answer(request: HttpRequest, salon: Company, conversation_id: int) -> HttpResponse:
+    """Send `text`; `nonce` makes a form that is sent twice one message."""
+    row = _conversation(salon, conversation_id)
+    text = request.POST.get("text", "").strip()
+    try:
+        nonce = uuid.UUID(request.POST.get("nonce", ""))
+    except ValueError:
+        nonce = uuid.uuid4()
+    if not text or len(text) > answering.LONGEST_ANSWER:
+        text = _("Write an answer of at most %(longest)d characters.") % {"longest": answering.LONGEST_ANSWER}
+        sessions.flash(request, text, tone="bad")
+        return back_to("cabinet-replies-conversation", salon, conversation_id=row.pk)
+    try:
+        message = answering.answer(company=salon, conversation=row, text=text, name=nonce)
+    except answering.NotPossible as error:
+        sessions.flash(request, str(PROBLEMS[error.code]), tone="bad")
+    else:
+        salon.note(MarketplaceEvent.Type.CLIENT_ANSWERED, by="cabinet", message=message.pk)
+        conversations.mark_read(row, up_to=row.last_received)
+    return back_to("cabinet-replies-conversation", salon, conversation_id=row.pk)
+
+
+@require_POST
+@cabinet_view
+def read(request: HttpRequest, salon: Company, conversation_id: int) -> HttpResponse:
+    """The salon has seen the messages up to `up_to`; the page's script says so, or a button does."""
+    row = _conversation(salon, conversation_id)
+    if up_to := _number(request.POST.get("up_to", "")):
+        conversations.mark_read(row, up_to=up_to)
+    return back_to("cabinet-replies", salon)
+
+
+def _conversation(salon: Company, conversation_id: int) -> Conversation:
+    rows = Conversation.objects.filter(session__isnull=False, session=salon.session_id)
+    found = rows.filter(pk=conversation_id).first() if conversation_id <= LARGEST_ID else None
+    if found is None:
+        raise Http404
+    return found
+
+
+def _problem(salon: Company, row: Conversation) -> str:
+    """Why no answer can be sent; empty when one can."""
+    try:
+        answering.session_of(salon)
+    except answering.NotPossible as error:
+        return str(PROBLEMS[error.code])
+    return "" if row.phone else str(PROBLEMS["no_phone"])
+
+
+def _name(row: Conversation) -> str:
+    return phones.formatted(row.phone) or _("A client whose number WhatsApp hides")
+
+
+def _is_ours(message: Message) -> bool:
+    return message.direction == Message.Direction.OUT
+
+
+def _number(text: str) -> int | None:
+    is_number = text.isascii() and text.isdigit() and len(text) < 20
+    return min(int(text), LARGEST_ID) if is_number else None

@@ -9,6 +9,7 @@ from django.urls.resolvers import URLPattern
 from onboarding.cabinet import (
     alert_links,
     entry,
+    forwarding,
     home,
     links,
     messages,
@@ -49,6 +50,37 @@ urlpatterns: list[URLPattern] = [
     ),
     path("cabinet/<int:salon_id>/texts", texts.texts, name="cabinet-texts"),
     path("cabinet/<int:salon_id>/replies", replies.replies, name="cabinet-replies"),
+    path("cabinet/<int:salon_id>/replies/forwarding", forwarding.show, name="cabinet-replies-forwarding"),
+    path(
+        "cabinet/<int:salon_id>/replies/forwarding/change",
+        forwarding.change,
+        name="cabinet-replies-forwarding-change",
+    ),
+    path(
+        "cabinet/<int:salon_id>/replies/forwarding/secret",
+        forwarding.renew_secret,
+        name="cabinet-replies-forwarding-secret",
+    ),
+    path(
+        "cabinet/<int:salon_id>/replies/forwarding/<int:delivery_id>/retry",
+        forwarding.retry,
+        name="cabinet-replies-forwarding-retry",
+    ),
+    path(
+        "cabinet/<int:salon_id>/replies/<int:conversation_id>",
+        replies.conversation,
+        name="cabinet-replies-conversation",
+    ),
+    path(
+        "cabinet/<int:salon_id>/replies/<int:conversation_id>/answer",
+        replies.answer,
+        name="cabinet-replies-answer",
+    ),
+    path(
+        "cabinet/<int:salon_id>/replies/<int:conversation_id>/read",
+        replies.read,
+        name="cabinet-replies-read",
+    ),
     path("cabinet/<int:salon_id>/settings", settings.settings, name="cabinet-settings"),
     path("cabinet/<int:salon_id>/settings/pause", settings.pause, name="cabinet-settings-pause"),
     path("cabinet/<int:salon_id>/settings/resume", settings.resume, name="cabinet-settings-resume"),

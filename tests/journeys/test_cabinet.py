@@ -13,7 +13,10 @@ from tests.journeys.steps import Salon, add_salon, expect_done, press_connect, s
 from tests.processes import wait_until
 
 # Every screen, below /cabinet/<salon>/: add yours here, and it is walked with the others.
-SCREENS = ["", "messages", "messages/opt-outs", "texts", "replies", "settings", "settings/unlink"]
+SCREENS = [
+    "", "messages", "messages/opt-outs", "texts", "replies", "replies/forwarding", "settings",
+    "settings/unlink",
+]  # fmt: skip
 SIZES = [(375, 740), (1280, 860)]
 LANGUAGES = ["ru", "en"]
 FIRST_LOAD = 100_000  # bytes, over the network

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from whatsapp import metrics
 from whatsapp.engine.events import Incoming, Receipt
-from whatsapp.messages import numbers, status_changes
+from whatsapp.messages import conversations, numbers, status_changes
 from whatsapp.messages.message_queue import storable
 from whatsapp.messages.status_changes import callback_due
 from whatsapp.models import Message
@@ -104,6 +104,8 @@ def record_incoming(event: Incoming) -> bool:
     if mine.exists():
         return False
     Message.objects.bulk_create([message], ignore_conflicts=True)
+    message.pk = mine.values_list("pk", flat=True).get()
+    conversations.record_received(message)
     metrics.MESSAGES.labels(outcome=Status.RECEIVED).inc()
     status_changes.wake_workers_soon()
     return True

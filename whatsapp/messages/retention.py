@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from whatsapp.models import KnownNumber, Message, SessionEvent
+from whatsapp.models import Conversation, KnownNumber, Message, SessionEvent
 
 BATCH = 1000  # rows
 
@@ -81,6 +81,11 @@ def old_numbers(before: datetime) -> Rows:
     return KnownNumber.objects.filter(checked_at__lt=before)
 
 
+def old_conversations(before: datetime) -> Rows:
+    """Conversations in which nothing was written since; their texts go by the same age."""
+    return Conversation.objects.filter(last_at__lt=before)
+
+
 def deleting(old: Callable[[datetime], Rows]) -> Callable[[datetime, int], Batch]:
     """The `forget` of a kind whose rows go altogether."""
 
@@ -101,6 +106,13 @@ TEXTS = Kind(
 )
 NUMBERS = Kind(
     "numbers", "RETENTION_NUMBERS_DAYS", "what is known of phones", old_numbers, deleting(old_numbers)
+)
+CONVERSATIONS = Kind(
+    "conversations",
+    "RETENTION_MESSAGES_DAYS",
+    "conversations that have ended",
+    old_conversations,
+    deleting(old_conversations),
 )
 EVENTS = Kind(
     "session-events", "RETENTION_SESSION_EVENTS_DAYS", "sessions' histories", old_events, deleting(old_events)

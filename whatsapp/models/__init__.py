@@ -1,5 +1,6 @@
 """The tables of sessions, their credentials, messages and pools."""
 
+from whatsapp.models.conversations import Conversation
 from whatsapp.models.credentials import StoredCredentials
 from whatsapp.models.messages import KnownNumber, Message, SendingLimits
 from whatsapp.models.pools import Pool
@@ -8,6 +9,7 @@ from whatsapp.models.troubles import Trouble
 
 __all__ = [
     "BUMP",
+    "Conversation",
     "KnownNumber",
     "Message",
     "Pool",

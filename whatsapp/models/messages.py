@@ -29,6 +29,7 @@ class Message(models.Model):
         INBOUND = "inbound", _("client")
         OPTOUT = "optout", _("answer to an opt-out")
         API = "api", _("API")
+        CABINET = "cabinet", _("salon's cabinet")
 
     class Category(models.TextChoices):
         SERVICE = "service", _("service")
@@ -153,6 +154,8 @@ class Message(models.Model):
             # The day's count for the daily cap, and a session's story.
             models.Index(fields=["session", "sending_at"], name="message_sending"),
             models.Index(fields=["phone", "-id"], name="message_by_phone"),
+            # What a client wrote whose phone is hidden; few rows.
+            models.Index(fields=["lid", "-id"], condition=Q(phone="") & ~Q(lid=""), name="message_by_lid"),
             models.Index(fields=["session", "-id"], name="message_by_session"),
             models.Index(fields=["created_at"], name="message_by_age"),
             # Support staff's lists and counts of what is seldom and matters.
@@ -164,7 +167,9 @@ class Message(models.Model):
             models.Index(fields=["-id"], condition=Q(callback_state="dead"), name="message_callback_dead"),
             models.Index(
                 fields=["source", "-id"],
-                condition=Q(source__in=["booking", "reminder", "welcome", "test", "support", "optout"]),
+                condition=Q(
+                    source__in=["booking", "reminder", "welcome", "test", "support", "optout", "cabinet"]
+                ),
                 name="message_of_own_source",
             ),
             models.Index(fields=["-id"], condition=Q(category="adds"), name="message_adds"),

@@ -18,7 +18,7 @@ from marketplace.privacy import client_data
 from tests.marketplace.bookings.salon import IVAN, OLGA, open_salon, receive
 from tests.marketplace.clients import writes
 from tests.marketplace.salons_data import ALMATY, make_active
-from whatsapp.models import KnownNumber, Message
+from whatsapp.models import Conversation, KnownNumber, Message
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BY = "test"
@@ -45,6 +45,7 @@ def everything() -> str:
         InboundWebhook,
         OptOut,
         KnownNumber,
+        Conversation,
         ForwardedMessage,
         ClientDataRequest,
     ]
@@ -64,6 +65,7 @@ def test_an_export_holds_everything_and_is_written_down_without_the_phone(moscow
     assert found["bookings"][0]["phone"] == IVAN
     assert found["webhooks"][0]["body"]["data"]["client"]["name"] == "Иван"
     assert len(found["forwarded"]) == len(found["opt_outs"]) == len(found["known_numbers"]) == 1
+    assert [(row["phone"], row["unread"]) for row in found["conversations"]] == [(IVAN, 1)]
     audit = ClientDataRequest.objects.get()
     assert (audit.action, audit.by, audit.counts["webhooks"]) == ("export", "command", 1)
     assert IVAN not in str(ClientDataRequest.objects.values())
@@ -137,6 +139,7 @@ def test_of_one_salon_only_its_own_data_is_erased(moscow: Company) -> None:
     writes(almaty, "Салем", phone=IVAN)
     client_data.erase(phone=IVAN, by=BY, salon_id=ALMATY)
     assert Message.objects.get(session=almaty.session).text == ""
+    assert [row.session for row in Conversation.objects.all()] == [moscow.session]
     assert RecordState.objects.exists()
     assert KnownNumber.objects.exists()
 

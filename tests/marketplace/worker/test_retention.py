@@ -22,7 +22,7 @@ from tests.marketplace.salons_data import MOSCOW, make_active
 from tests.marketplace.worker.test_worker import at_work, until
 from whatsapp.messages import message_queue
 from whatsapp.messages import retention as whatsapp_retention
-from whatsapp.models import KnownNumber, Message, Session, SessionEvent
+from whatsapp.models import Conversation, KnownNumber, Message, Session, SessionEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG_AGO = timedelta(days=91)
@@ -85,6 +85,18 @@ def test_what_has_not_ended_is_kept(fields: dict[str, Any], goes: bool) -> None:
     assert is_pruned(message) == goes
 
 
+def test_a_conversation_goes_when_nothing_was_written_for_as_long() -> None:
+    company = make_active()
+    for phone, age in ((PHONE, LONG_AGO), ("79990000001", timedelta(days=89))):
+        message = make(company, age=age, phone=phone, lid="")
+        Conversation.objects.create(
+            session=session_of(company), phone=phone, last_message=message, last_received=message.pk,
+            last_at=message.created_at,
+        )  # fmt: skip
+    retention.prune()
+    assert [row.phone for row in Conversation.objects.all()] == ["79990000001"]
+
+
 def test_a_repeat_of_a_pruned_message_gets_the_same_ext_id_and_sends_nothing() -> None:
     make_active()
 
@@ -141,8 +153,8 @@ def test_each_kind_has_an_age_and_open_things_stay() -> None:
     make_old_rows()
     before = retention.count()
     assert {result.kind: result.rows for result in retention.prune()} == {
-        "webhooks": 3, "forwarded": 0, "bookings": 1, "owners": 0, "messages": 0, "numbers": 1,
-        "session-events": 1,
+        "webhooks": 3, "forwarded": 0, "bookings": 1, "owners": 0, "conversations": 0, "messages": 0,
+        "numbers": 1, "session-events": 1,
     }  # fmt: skip
     assert {result.kind for result in before if result.rows} == {
         "webhooks", "bookings", "numbers", "session-events",

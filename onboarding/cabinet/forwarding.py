@@ -1,0 +1,94 @@
+"""Where clients' replies are forwarded to, for the salon: the address, the secret, the last deliveries."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from marketplace.inbound import forwarding, forwarding_changes
+from marketplace.inbound.forwarding_post import new_secret
+from marketplace.models import Company, ForwardedMessage, Forwarding, ForwardingChange
+from marketplace.salons import clock
+from marketplace.yclients import safe_http
+from onboarding.cabinet import sessions
+from onboarding.cabinet.views import back_to, cabinet_view, render_cabinet
+
+DELIVERIES = 20
+LONGEST_ADDRESS = 1000  # characters
+BY = "cabinet"
+
+
+@require_safe
+@cabinet_view
+def show(request: HttpRequest, salon: Company) -> HttpResponse:
+    """The address's host, what waits to be approved, and the last deliveries."""
+    return _render(request, salon)
+
+
+@require_POST
+@cabinet_view
+def change(request: HttpRequest, salon: Company) -> HttpResponse:
+    """Forward to `url` from now on, or with `off` nowhere."""
+    row = Forwarding.objects.filter(company=salon).first()
+    if "off" in request.POST:
+        if row is not None:
+            forwarding_changes.request_change(row=row, url=row.url, enabled=False, by=BY)
+            sessions.flash(request, _("Nothing is forwarded any more."))
+        return back_to("cabinet-replies-forwarding", salon)
+    url = request.POST.get("url", "").strip()
+    try:
+        if len(url) > LONGEST_ADDRESS:
+            raise safe_http.AddressRefused("too long")
+        safe_http.check_public(url)
+    except safe_http.AddressRefused:
+        sessions.flash(request, _("The address must be a plain https address."), tone="bad")
+        return back_to("cabinet-replies-forwarding", salon)
+    secret = ""
+    if row is None:
+        secret = new_secret()
+        row = Forwarding.objects.create(company=salon, url="", secret=secret, enabled=False)
+    made = forwarding_changes.request_change(row=row, url=url, enabled=True, by=BY)
+    if made is not None and made.state == ForwardingChange.State.WAITING:
+        sessions.flash(request, _("The new address waits until support approves it."))
+    else:
+        sessions.flash(request, _("What clients write is forwarded to this address."))
+    return _render(request, salon, secret=secret) if secret else back_to("cabinet-replies-forwarding", salon)
+
+
+@require_POST
+@cabinet_view
+def renew_secret(request: HttpRequest, salon: Company) -> HttpResponse:
+    """Make a new secret, and show it this once."""
+    row = Forwarding.objects.filter(company=salon).first()
+    if row is None:
+        raise Http404
+    return _render(request, salon, secret=forwarding_changes.renew_secret(forwarding=row))
+
+
+@require_POST
+@cabinet_view
+def retry(request: HttpRequest, salon: Company, delivery_id: int) -> HttpResponse:
+    """Deliver once more what was given up."""
+    row = ForwardedMessage.objects.filter(pk=delivery_id, forwarding__company=salon).first()
+    if row is None:
+        raise Http404
+    if forwarding.replay(forwarded=row):
+        sessions.flash(request, _("It is delivered again."))
+    return back_to("cabinet-replies-forwarding", salon)
+
+
+def _render(request: HttpRequest, salon: Company, *, secret: str = "") -> HttpResponse:
+    row = Forwarding.objects.filter(company=salon).first()
+    context: dict[str, Any] = {"forwarding": row, "secret": secret}
+    if row is not None:
+        waiting = row.changes.filter(state=ForwardingChange.State.WAITING).first()
+        context |= {
+            "host": forwarding_changes.host_of(row.url),
+            "waiting_host": waiting.host_after if waiting else "",
+            "deliveries": row.messages.order_by("-id")[:DELIVERIES],
+            "resting": row.paused_until is not None and row.paused_until > timezone.now(),
+        }
+    with timezone.override(clock.zone_of(salon)):
+        return render_cabinet(request, salon, "cabinet/forwarding.html", context)

@@ -1,0 +1,214 @@
+"""The cabinet's replies: conversations, reading and answering, and where replies are forwarded to."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from marketplace.models import (
+    Company,
+    ForwardedMessage,
+    Forwarding,
+    ForwardingChange,
+    MarketplaceEvent,
+    OptOut,
+)
+from tests.marketplace.clients import IVAN, writes
+from tests.onboarding.cabinet.owners import owned_salon, signed_in
+from whatsapp.models import Conversation, Message
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LIST = "/cabinet/307626/replies"
+FORWARDING = f"{LIST}/forwarding"
+
+
+@pytest.fixture
+def salon() -> Company:
+    return owned_salon(307626)
+
+
+@pytest.fixture
+def owner(salon: Company) -> Client:
+    return signed_in([salon])
+
+
+@pytest.fixture
+def others() -> Company:
+    return owned_salon(412870, owner="2", phone="79990002233")
+
+
+def page(owner: Client, address: str = LIST) -> str:
+    answer = owner.get(address)
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+def conversation() -> Conversation:
+    return Conversation.objects.get()
+
+
+def address(row: Conversation, action: str = "") -> str:
+    return f"{LIST}/{row.pk}{action}"
+
+
+def test_what_clients_wrote_is_listed_and_unread_until_it_was_seen(owner: Client, salon: Company) -> None:
+    assert "No client has written yet" in page(owner)
+    writes(salon, "Can I come later?", phone=IVAN)
+    writes(salon, "At six?", phone=IVAN)
+    shown = page(owner)
+    assert "At six?" in shown
+    assert "New: 2" in shown
+    row = conversation()
+    opened = page(owner, address(row))
+    assert opened.index("Can I come later?") < opened.index("At six?")
+    assert "New: 2" in page(owner)  # opening changes nothing: programs open addresses too
+    latest = re.search(r'name="up_to" value="(\d+)"', opened)
+    assert latest
+    owner.post(address(row, "/read"), {"up_to": latest[1]})
+    assert "New: " not in page(owner)
+    writes(salon, "Or seven?", phone=IVAN)
+    owner.post(address(row, "/read"), {"up_to": latest[1]})
+    assert "New: 1" in page(owner)  # not seen yet
+
+
+def test_an_answer_goes_out_once_however_often_the_form_is_sent(owner: Client, salon: Company) -> None:
+    writes(salon, "Hello", phone=IVAN)
+    row, form = conversation(), {"text": " Come at six ", "nonce": str(uuid.uuid4())}
+    for _time in range(2):
+        assert owner.post(address(row, "/answer"), form)["Location"] == address(row)
+    [message] = Message.objects.filter(source="cabinet")
+    assert (message.text, message.phone, message.status) == ("Come at six", IVAN, "queued")
+    shown = page(owner)
+    assert "You:" in shown
+    assert "Come at six" in shown
+    assert "New: " not in shown  # who answers has read
+    event = MarketplaceEvent.objects.filter(event_type="client_answered").first()
+    assert event
+    assert "six" not in str(event.event_data)
+
+
+@pytest.mark.parametrize("text", ["", "   ", "x" * 4097])
+def test_an_answer_has_a_length(owner: Client, salon: Company, text: str) -> None:
+    writes(salon, "Hello", phone=IVAN)
+    owner.post(address(conversation(), "/answer"), {"text": text, "nonce": "x"})
+    assert not Message.objects.filter(source="cabinet").exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [({"status": "frozen"}, "suspended until it is paid"), ({"session": None}, "no conversation")],
+)
+def test_a_salon_that_cannot_send_says_so(
+    owner: Client, salon: Company, columns: dict[str, Any], words: str
+) -> None:
+    writes(salon, "Hello", phone=IVAN)
+    row = conversation()
+    Company.objects.filter(pk=salon.pk).update(**columns)
+    answer = owner.post(address(row, "/answer"), {"text": "Hi", "nonce": str(uuid.uuid4())})
+    assert not Message.objects.filter(source="cabinet").exists()
+    if "session" in columns:
+        assert answer.status_code == 404
+    else:
+        assert words in page(owner, address(row))
+
+
+def test_an_opted_out_client_is_answered_all_the_same_but_it_is_said(owner: Client, salon: Company) -> None:
+    writes(salon, "Hello", phone=IVAN)
+    OptOut.objects.create(company=salon, phone=IVAN)
+    assert "wants no automatic messages" in page(owner, address(conversation()))
+
+
+def test_what_a_client_writes_is_no_markup(owner: Client, salon: Company) -> None:
+    writes(salon, "<img src=x onerror=alert(1)>", phone=IVAN)
+    for shown in (page(owner), page(owner, address(conversation()))):
+        assert "<img src=x" not in shown
+
+
+def test_another_salons_conversation_does_not_exist(owner: Client, salon: Company, others: Company) -> None:
+    writes(others, "secret words", phone=IVAN)
+    row = conversation()
+    assert "secret words" not in page(owner)
+    assert owner.get(address(row)).status_code == 404
+    for action in ("/answer", "/read"):
+        assert owner.post(address(row, action), {"text": "Hi", "up_to": "9"}).status_code == 404
+    assert owner.get(f"{LIST}/{'9' * 30}").status_code == 404
+    assert conversation().unread == 1
+
+
+def test_older_messages_and_conversations_are_a_page_further(owner: Client, salon: Company) -> None:
+    for number in range(62):
+        writes(salon, f"number {number:02}", phone=IVAN)
+    row = conversation()
+    shown = page(owner, address(row))
+    assert "number 02" in shown
+    assert "number 01" not in shown
+    before = re.search(r'href="\?before=(\d+)">Older', shown)
+    assert before
+    older = page(owner, f"{address(row)}?before={before[1]}")
+    assert "number 01" in older
+    assert "number 02" not in older
+    for number in range(31):
+        writes(salon, "hello", phone=f"799900001{number:02}")
+    before = re.search(r'href="\?before=(\d+)">Older', page(owner))
+    assert before
+    assert page(owner, f"{LIST}?before={before[1]}").count("row-link") == 2
+
+
+# --- forwarding ------------------------------------------------------------------------------------
+
+
+def test_an_address_is_given_its_secret_shown_once_and_its_path_never(owner: Client) -> None:
+    made = owner.post(
+        f"{FORWARDING}/change", {"url": "https://bot.example.com/hook?token=t0p"}
+    ).content.decode()
+    row = Forwarding.objects.get()
+    assert row.secret in made
+    later = page(owner, FORWARDING)
+    assert "bot.example.com" in later
+    assert row.secret not in later
+    assert "t0p" not in later + made
+    renewed = owner.post(f"{FORWARDING}/secret").content.decode()
+    assert Forwarding.objects.get().secret in renewed
+    assert Forwarding.objects.get().secret != row.secret
+    owner.post(f"{FORWARDING}/change", {"off": "1"})
+    assert not Forwarding.objects.get().enabled
+    event = MarketplaceEvent.objects.filter(event_type="forwarding_changed").latest("pk")
+    assert event.event_data["by"] == "cabinet"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "http://bot.example.com/", "https://127.0.0.1/", "https://a" + "b" * 2000 + ".com/", "file:///etc"],
+)
+def test_an_address_that_we_may_not_post_to_is_refused(owner: Client, url: str) -> None:
+    shown = owner.post(f"{FORWARDING}/change", {"url": url}, follow=True).content.decode()
+    assert 'data-tone="bad"' in shown
+    assert not Forwarding.objects.exists()
+
+
+def test_a_new_address_waits_for_support_where_that_is_the_rule(owner: Client, settings: Any) -> None:
+    settings.FORWARDING_SECOND_APPROVER = True
+    owner.post(f"{FORWARDING}/change", {"url": "https://bot.example.com/hook"})
+    assert "Waits for support's approval: bot.example.com" in page(owner, FORWARDING)
+    assert ForwardingChange.objects.get().state == "waiting"
+    assert Forwarding.objects.get().url == ""
+
+
+def test_a_delivery_that_was_given_up_is_tried_again(owner: Client, salon: Company, others: Company) -> None:
+    def dead(company: Company) -> ForwardedMessage:
+        row = Forwarding.objects.create(company=company, url="https://bot.example.com/", secret="s")
+        return ForwardedMessage.objects.create(
+            forwarding=row, event="session.changed", subject="1", state="dead", last_error="HTTP 500"
+        )
+
+    mine, theirs = dead(salon), dead(others)
+    assert "HTTP 500" in page(owner, FORWARDING)
+    owner.post(f"{FORWARDING}/{mine.pk}/retry")
+    assert owner.post(f"{FORWARDING}/{theirs.pk}/retry").status_code == 404
+    mine.refresh_from_db()
+    theirs.refresh_from_db()
+    assert (mine.state, theirs.state) == ("due", "dead")
