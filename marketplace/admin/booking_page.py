@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy as _
 
 from config.shared.masking import mask_phone
 from config.shared.operations import OperableAdmin
-from marketplace.admin.booking_form import BookingForm, TryForm
 from marketplace.bookings import messages, settings_changes, wording
+from marketplace.bookings.forms import BookingForm, TryForm
 from marketplace.models import Company, rendering
 from marketplace.models.booking_kinds import Kind
 

@@ -1,10 +1,10 @@
 """Sends the reminders that are due. The booking's row is the queue: `reminder_at` says when it is.
 
-What becomes due while no worker runs is not sent in the quiet hours (22:00 to 8:00 by the salon's clock): it
-waits for their end.
+What becomes due while no worker runs is not sent in the salon's quiet hours, once an hour of them is over: it
+waits for their end. After one reminder of a visit the next one is planned.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
@@ -12,18 +12,16 @@ from django.utils import timezone
 
 from config.shared.masking import mask_traceback
 from config.shared.queue import Queue
-from marketplace.bookings import messages, rows, wording
+from marketplace.bookings import messages, quiet_hours, reminders, rows, wording
 from marketplace.bookings.visits import NewNotice
 from marketplace.models import Company
 from marketplace.models.booking_kinds import Kind
-from marketplace.models.bookings import RecordState
-from whatsapp.messages import limits
+from marketplace.models.bookings import BookingSettings, RecordState
 
 log = structlog.get_logger("bookings")
 
 # A reminder that is later than this is not sent, but kept as too late.
 WORTH_SAYING = timedelta(hours=3)
-QUIET_FROM, QUIET_UNTIL = time(22), time(8)
 MAX_TRACEBACK = 4000
 REMINDERS = Queue(
     name="reminders",
@@ -57,15 +55,24 @@ def send_due(row_id: int) -> bool:
 
 def _send(company: Company, row: RecordState, *, now: datetime) -> bool:
     due = row.reminder_at or now
-    quiet_until = limits.opens_at(now, zone=wording.clock_of(company), opens=QUIET_UNTIL, closes=QUIET_FROM)
-    queued = quiet_until is None and _queue(company, row, due=due, now=now)
+    settings, clock = wording.settings_of(company), wording.clock_of(company)
+    quiet = quiet_hours.quiet_hours_of(settings).after_grace()
+    # The row's own time is its claim until `finish`.
+    next_at = quiet.end_after(now, clock=clock)
+    queued = False
+    if next_at is None:
+        # No reminder that still waits in the queue when the quiet hours begin is sent.
+        latest = min(due + WORTH_SAYING, quiet.begin_after(now, clock=clock))
+        queued = _queue(company, row, settings=settings, latest=latest, now=now)
+        next_at = reminders.next_reminder(company, row, rows.booking_of(row), settings=settings)
     REMINDERS.finish(
         row,
-        reminder_at=quiet_until,
+        reminder_at=next_at,
         reminder_attempts=0,
         reminder_error="" if queued else row.reminder_error,  # why there was none in time stays to be seen
         reminder_message=row.reminder_message,
         reminded_for=row.reminded_for,
+        reminders_given=row.reminders_given,
         messages_made=row.messages_made,
         updated_at=now,
     )
@@ -78,8 +85,10 @@ def _company_of(row_id: int) -> Company | None:
     return salons.filter(records=row_id).first()
 
 
-def _queue(company: Company, row: RecordState, *, due: datetime, now: datetime) -> bool:
-    settings, booking = wording.settings_of(company), rows.booking_of(row)
+def _queue(
+    company: Company, row: RecordState, *, settings: BookingSettings, latest: datetime, now: datetime
+) -> bool:
+    booking = rows.booking_of(row)
     visit = booking.visit
     if not (settings.reminder_on and visit and booking.phone and booking.is_expected):
         return False
@@ -87,24 +96,20 @@ def _queue(company: Company, row: RecordState, *, due: datetime, now: datetime) 
         return False
     if messages.has_opted_out(company, booking.phone):
         return False
+    if row.reminder_message is not None:
+        messages.withdraw([row.reminder_message])  # an earlier one that still waits would say the same
     reminder = messages.queue(
         company,
         row,
         NewNotice(Kind.REMINDER, booking.phone, visit),
         language=settings.language,
         now=now,
-        expires_at=min(visit.starts_at, due + WORTH_SAYING, _quiet_from(company, now)),
+        expires_at=min(visit.starts_at, latest),
     )
     row.reminder_message = reminder.message
+    row.reminders_given = row.given_for(visit.starts_at) + 1
     row.reminded_for = visit.starts_at
     return True
-
-
-def _quiet_from(company: Company, now: datetime) -> datetime:
-    """When the next quiet hours begin: no reminder that still waits in the queue then is sent."""
-    local = now.astimezone(wording.clock_of(company))
-    tonight = datetime.combine(local.date(), QUIET_FROM, local.tzinfo)
-    return tonight if tonight > now else tonight + timedelta(days=1)
 
 
 def _record_failure(row: RecordState, error: Exception) -> None:

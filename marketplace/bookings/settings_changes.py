@@ -30,11 +30,11 @@ def change(*, settings: BookingSettings, words: Mapping[Kind, str]) -> int:
         company = Company.objects.select_for_update(of=("self",), no_key=True).get(pk=settings.company.pk)
         settings.save()
         for kind, text in words.items():
-            own = MessageTemplate.objects.filter(company=company, kind=kind)
-            if not text.strip() or is_default(text, kind=kind):
-                own.delete()
-            else:
+            own = "" if is_default(text, kind=kind) else tidy(text)
+            row = MessageTemplate.objects.filter(company=company, kind=kind).first()
+            before = row.text if row else ""
+            if own != before:
                 MessageTemplate.objects.update_or_create(
-                    company=company, kind=kind, defaults={"text": tidy(text)}
+                    company=company, kind=kind, defaults={"text": own, "previous_text": before}
                 )
         return reminders.plan_all(company=company)

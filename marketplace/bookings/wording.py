@@ -12,6 +12,7 @@ from marketplace.bookings.visits import Visit
 from marketplace.models import Company, rendering
 from marketplace.models.booking_kinds import Language
 from marketplace.models.bookings import BookingSettings, MessageTemplate
+from marketplace.salons.language import default_language
 from marketplace.salons.phone_numbers import NotAPhone, digits_of, region_of
 from whatsapp.messages import limits
 
@@ -25,7 +26,8 @@ def clock_of(company: Company) -> ZoneInfo:
 
 def settings_of(company: Company) -> BookingSettings:
     """The salon's settings; without a row everything is off."""
-    return BookingSettings.objects.filter(company=company).first() or BookingSettings(company=company)
+    kept = BookingSettings.objects.filter(company=company).first()
+    return kept or BookingSettings(company=company, language=default_language(company))
 
 
 def template_of(company: Company, *, kind: str, language: str) -> str:
@@ -39,7 +41,8 @@ def text_of(company: Company, *, kind: str, visit: Visit, language: str, now: da
     values = values_of(company, visit=visit, language=language, now=now)
     template = template_of(company, kind=kind, language=language)
     try:
-        return rendering.render(template, values)
+        # Words of which nothing is left without the values that are missing are not sent as nothing.
+        return rendering.render(template, values) or rendering.render(texts.DEFAULTS[language][kind], values)
     except rendering.BadTemplate as error:
         # Stored before the rules were what they are: the client gets his message all the same.
         log.warning("template not usable", salon_id=company.salon_id, kind=kind, cause=str(error))

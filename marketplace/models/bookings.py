@@ -1,5 +1,7 @@
 """Bookings: what a salon wants its clients to be told, in which words, and what is known of each booking."""
 
+from datetime import datetime
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -10,6 +12,7 @@ from marketplace.models import rendering
 from marketplace.models.booking_kinds import Kind, Language
 
 LONGEST_LEAD = 168  # hours; a week
+MOST_REMINDERS = 5  # of one visit
 
 
 class BookingSettings(models.Model):
@@ -27,6 +30,12 @@ class BookingSettings(models.Model):
         default=24,
         validators=[MinValueValidator(1), MaxValueValidator(LONGEST_LEAD)],
     )
+    more_reminder_hours = models.JSONField(
+        default=list, null=True, blank=True, help_text=_("hours before the visit of its further reminders")
+    )
+    # Nobody is reminded in these hours, by the salon's clock; without them those of `quiet_hours` hold.
+    quiet_from = models.TimeField(_("quiet from"), null=True, blank=True)
+    quiet_until = models.TimeField(_("quiet until"), null=True, blank=True)
     language = models.CharField(
         _("language of the messages"), max_length=2, choices=Language.choices, default=Language.RUSSIAN
     )
@@ -49,6 +58,11 @@ class BookingSettings(models.Model):
         """Whether messages of this kind are switched on."""
         return bool(getattr(self, f"{kind}_on"))
 
+    @property
+    def all_reminder_hours(self) -> list[int]:
+        """So many hours before a visit its client is reminded, the earliest reminder first."""
+        return sorted({self.reminder_hours, *(self.more_reminder_hours or ())}, reverse=True)
+
 
 def check_template(text: str) -> None:
     """Raises ValidationError for a text that cannot be filled in; says why in words."""
@@ -65,7 +79,11 @@ class MessageTemplate(models.Model):
         "marketplace.Company", on_delete=models.CASCADE, related_name="message_templates"
     )
     kind = models.CharField(max_length=12, choices=Kind.choices)
-    text = models.TextField(max_length=rendering.LONGEST_TEMPLATE, validators=[check_template])
+    # Empty: the default again, with the words before it to go back to.
+    text = models.TextField(max_length=rendering.LONGEST_TEMPLATE, blank=True, validators=[check_template])
+    previous_text = models.TextField(
+        max_length=rendering.LONGEST_TEMPLATE, blank=True, default="", db_default=""
+    )
 
     class Meta:
         verbose_name = _("message template")
@@ -101,6 +119,9 @@ class RecordState(models.Model):
 
     reminder_at = models.DateTimeField(null=True, blank=True, help_text=_("when the reminder is due"))
     reminded_for = models.DateTimeField(null=True, blank=True, help_text=_("start of the visit reminded of"))
+    reminders_given = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text=_("reminders of that visit")
+    )
     reminder_message = models.PositiveBigIntegerField(null=True, blank=True)
     reminder_attempts = models.PositiveSmallIntegerField(default=0)
     reminder_error = models.TextField(blank=True)
@@ -126,3 +147,8 @@ class RecordState(models.Model):
 
     def __str__(self) -> str:
         return str(self.record_id)
+
+    def given_for(self, starts_at: datetime) -> int:
+        """How many reminders of the visit at this time were given."""
+        # Rows of before there were several say only that there was one.
+        return max(1, self.reminders_given) if self.reminded_for == starts_at else 0

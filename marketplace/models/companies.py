@@ -198,6 +198,8 @@ class MarketplaceEvent(models.Model):
         MESSAGES_EXPORTED = "messages_exported", _("messages exported")
         OPT_OUT_CHANGED = "opt_out_changed", _("opt-out changed in the cabinet")
         CLIENT_ANSWERED = "client_answered", _("client answered from the cabinet")
+        TEXTS_CHANGED = "texts_changed", _("texts of booking messages changed")
+        TEST_SENT = "test_sent", _("test message sent")
         OUTAGE_EMAIL_CHANGED = "outage_email_changed", _("e-mail for outages changed")
 
     company = models.ForeignKey(

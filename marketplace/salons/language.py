@@ -9,10 +9,12 @@ RUSSIAN_SPEAKING = frozenset({"AM", "AZ", "BY", "GE", "KG", "KZ", "MD", "RU", "T
 
 
 def language_of(company: Company) -> str:
-    """Return `ru` or `en`: what support has set for the salon's bookings, else by the country of its phone
-    number, else of its clock."""
+    """Return `ru` or `en`: what is set for the salon's booking messages, else `default_language`."""
     chosen = BookingSettings.objects.filter(company=company).values_list("language", flat=True).first()
-    if chosen:
-        return chosen
+    return chosen or default_language(company)
+
+
+def default_language(company: Company) -> str:
+    """Return `ru` or `en` by the country of the salon's phone number, else of its clock."""
     region = phone_numbers.region_of(phone=company.phone, timezone_name=company.timezone_name)
     return "ru" if region in RUSSIAN_SPEAKING else "en"

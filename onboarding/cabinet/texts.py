@@ -1,14 +1,179 @@
-"""The screen “Texts” of a salon."""
+"""The screen “Texts” of a salon: which messages about bookings go out, in which words, and when."""
 
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+import hashlib
+from typing import Any
 
-from marketplace.models import Company
-from onboarding.cabinet.views import cabinet_view, render_cabinet
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from marketplace.bookings import messages, quiet_hours, settings_changes, texts, wording
+from marketplace.models import Company, MarketplaceEvent, rendering
+from marketplace.models.booking_kinds import Kind
+from marketplace.models.bookings import BookingSettings, MessageTemplate, check_template
+from onboarding.cabinet import sessions, text_times
+from onboarding.cabinet.views import back_to, cabinet_view, render_cabinet
+from onboarding.rendering import phones
+
+BY = "cabinet"
+LONGEST_IN_EVENT = 500  # characters of a text that support sees in the history
+NAMES = {
+    "client": gettext_lazy("client's name"),
+    "date": gettext_lazy("date"),
+    "time": gettext_lazy("time"),
+    "services": gettext_lazy("services"),
+    "staff": gettext_lazy("specialist"),
+    "salon": gettext_lazy("salon's name"),
+    "address": gettext_lazy("address"),
+    "phone": gettext_lazy("salon's phone"),
+}
 
 
 @require_safe
 @cabinet_view
-def texts(request: HttpRequest, salon: Company) -> HttpResponse:
-    """The screen's page."""
-    return render_cabinet(request, salon, "cabinet/texts.html", {})
+def overview(request: HttpRequest, salon: Company) -> HttpResponse:
+    """Each message with its switch and a preview, and the times of reminders."""
+    settings = wording.settings_of(salon)
+    quiet = quiet_hours.quiet_hours_of(settings)
+    context = {
+        "kinds": [(kind, settings.sends(kind), _preview(salon, kind, _words(salon, kind))) for kind in Kind],
+        "hours": settings.all_reminder_hours,
+        "quiet_from": f"{quiet.begins:%H:%M}",
+        "quiet_until": f"{quiet.ends:%H:%M}",
+        "is_served": messages.is_served(salon),
+    }
+    return render_cabinet(request, salon, "cabinet/texts.html", context)
+
+
+@require_POST
+@cabinet_view
+def switch(request: HttpRequest, salon: Company, kind: str) -> HttpResponse:
+    """Send this message from now on (`on` is `1`), or do not."""
+    known, on = _kind(kind), request.POST.get("on") == "1"
+    settings = wording.settings_of(salon)
+    setattr(settings, f"{known}_on", on)
+    _store(salon, settings, {}, what=f"{known}: {'on' if on else 'off'}")
+    sessions.flash(request, _("Switched on.") if on else _("Switched off."))
+    return back_to("cabinet-texts", salon)
+
+
+@require_POST
+@cabinet_view
+def times(request: HttpRequest, salon: Company) -> HttpResponse:
+    """Set the hours of the reminders and the quiet hours."""
+    try:
+        chosen = text_times.read(request.POST)
+    except ValidationError as error:
+        sessions.flash(request, " ".join(error.messages), tone="bad")
+        return back_to("cabinet-texts", salon)
+    settings = wording.settings_of(salon)
+    settings.reminder_hours, settings.more_reminder_hours = chosen.hours[0], chosen.hours[1:]
+    settings.quiet_from, settings.quiet_until = chosen.quiet_from, chosen.quiet_until
+    planned = _store(salon, settings, {}, what=f"reminders: {chosen}")
+    sessions.flash(request, _("Kept. Reminders planned: %(planned)d.") % {"planned": planned})
+    return back_to("cabinet-texts", salon)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@cabinet_view
+def edit(request: HttpRequest, salon: Company, kind: str) -> HttpResponse:
+    """The words of one message. POST: `action` is `keep`, `reset` or `undo`."""
+    known = _kind(kind)
+    if request.method != "POST":
+        return _editor(request, salon, known, text=_words(salon, known))
+    action, text = request.POST.get("action", "keep"), request.POST.get("text", "")
+    own = MessageTemplate.objects.filter(company=salon, kind=known).first()
+    if action == "reset":
+        text = ""
+    elif action == "undo":
+        text = own.previous_text if own else ""
+    else:
+        if problem := _problem(text):
+            return _editor(request, salon, known, text=text, problem=problem, status=400)
+        if request.POST.get("version") != _version(_words(salon, known)):
+            changed = _(
+                "Somebody has changed this text meanwhile. Yours is below: keep it once more to replace it."
+            )
+            return _editor(request, salon, known, text=text, problem=changed, status=409)
+    _store(salon, wording.settings_of(salon), {known: text}, what=f"{known}: {text[:LONGEST_IN_EVENT]}")
+    sessions.flash(request, _("Kept. The next messages have these words."))
+    return back_to("cabinet-texts-edit", salon, kind=known.value)
+
+
+@require_POST
+@cabinet_view
+def preview(request: HttpRequest, salon: Company, kind: str) -> HttpResponse:
+    """`{"text"}` as a client would read the posted text, or `{"problem"}`."""
+    text = request.POST.get("text", "")
+    if problem := _problem(text):
+        return JsonResponse({"problem": problem})
+    return JsonResponse({"text": _preview(salon, _kind(kind), text)})
+
+
+def _editor(
+    request: HttpRequest, salon: Company, kind: Kind, *, text: str, problem: str = "", status: int = 200
+) -> HttpResponse:
+    own = MessageTemplate.objects.filter(company=salon, kind=kind).first()
+    kept = _words(salon, kind)
+    context: dict[str, Any] = {
+        "kind": kind,
+        "text": text,
+        "preview": "" if _problem(text) else _preview(salon, kind, text),
+        "problem": problem,
+        "version": _version(kept),
+        "longest": rendering.LONGEST_TEMPLATE,
+        "names": [(f"{{{name}}}", title) for name, title in NAMES.items()],
+        "is_own": bool(own and own.text),
+        "has_previous": bool(own and (own.previous_text or own.text)),
+        "phone_example": phones.formatted(salon.session.phone) if salon.session else "",
+    }
+    return render_cabinet(request, salon, "cabinet/text_editor.html", context, status=status)
+
+
+def _store(salon: Company, settings: BookingSettings, words: dict[Kind, str], *, what: str) -> int:
+    """Keep it and plan the reminders anew; how many are planned."""
+    with transaction.atomic():
+        planned = settings_changes.change(settings=settings, words=words)
+        salon.note(MarketplaceEvent.Type.TEXTS_CHANGED, by=BY, what=what)
+    return planned
+
+
+def _kind(word: str) -> Kind:
+    try:
+        return Kind(word)
+    except ValueError as error:
+        raise Http404 from error
+
+
+def _words(salon: Company, kind: str) -> str:
+    return wording.template_of(salon, kind=kind, language=wording.settings_of(salon).language)
+
+
+def _problem(text: str) -> str:
+    """Why these words cannot be kept; empty when they can."""
+    if len(text) > rendering.LONGEST_TEMPLATE:
+        return _("The text is longer than %(longest)d characters.") % {"longest": rendering.LONGEST_TEMPLATE}
+    try:
+        check_template(text)
+    except ValidationError as error:
+        return " ".join(error.messages)
+    return ""
+
+
+def _preview(salon: Company, kind: Kind, text: str) -> str:
+    """What a client would read of a visit tomorrow."""
+    language, now = wording.settings_of(salon).language, timezone.now()
+    visit = wording.sample(salon, language=language, now=now)
+    values = wording.values_of(salon, visit=visit, language=language, now=now)
+    try:
+        return rendering.render(text, values)
+    except rendering.BadTemplate:  # kept before the rules were what they are
+        return rendering.render(texts.DEFAULTS[language][kind], values)
+
+
+def _version(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

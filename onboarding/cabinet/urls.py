@@ -17,6 +17,7 @@ from onboarding.cabinet import (
     outage_email,
     replies,
     settings,
+    text_tests,
     texts,
 )
 
@@ -48,7 +49,12 @@ urlpatterns: list[URLPattern] = [
         messages.resend,
         name="cabinet-messages-resend",
     ),
-    path("cabinet/<int:salon_id>/texts", texts.texts, name="cabinet-texts"),
+    path("cabinet/<int:salon_id>/texts", texts.overview, name="cabinet-texts"),
+    path("cabinet/<int:salon_id>/texts/times", texts.times, name="cabinet-texts-times"),
+    path("cabinet/<int:salon_id>/texts/<str:kind>", texts.edit, name="cabinet-texts-edit"),
+    path("cabinet/<int:salon_id>/texts/<str:kind>/switch", texts.switch, name="cabinet-texts-switch"),
+    path("cabinet/<int:salon_id>/texts/<str:kind>/preview", texts.preview, name="cabinet-texts-preview"),
+    path("cabinet/<int:salon_id>/texts/<str:kind>/test", text_tests.send, name="cabinet-texts-test"),
     path("cabinet/<int:salon_id>/replies", replies.replies, name="cabinet-replies"),
     path("cabinet/<int:salon_id>/replies/forwarding", forwarding.show, name="cabinet-replies-forwarding"),
     path(

@@ -14,8 +14,8 @@ from tests.processes import wait_until
 
 # Every screen, below /cabinet/<salon>/: add yours here, and it is walked with the others.
 SCREENS = [
-    "", "messages", "messages/opt-outs", "texts", "replies", "replies/forwarding", "settings",
-    "settings/unlink",
+    "", "messages", "messages/opt-outs", "texts", "texts/created", "replies",
+    "replies/forwarding", "settings", "settings/unlink",
 ]  # fmt: skip
 SIZES = [(375, 740), (1280, 860)]
 LANGUAGES = ["ru", "en"]

@@ -7,7 +7,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_quiet_hours(monkeypatch: pytest.MonkeyPatch) -> None:
-    from marketplace.bookings import reminder_sending
+    from marketplace.bookings import quiet_hours
 
-    monkeypatch.setattr(reminder_sending, "QUIET_FROM", time(0))
-    monkeypatch.setattr(reminder_sending, "QUIET_UNTIL", time(0))
+    monkeypatch.setattr(quiet_hours, "DEFAULT", quiet_hours.QuietHours(time(0), time(0)))

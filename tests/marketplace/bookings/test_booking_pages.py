@@ -67,7 +67,8 @@ def test_own_words_are_kept_and_default_ones_follow_the_language(support: Client
     html = support.get(page(company)).content.decode()
     assert "Your booking at {salon} has changed." in html
     support.post(page(company), posted(company, created_on="on", text_created=""))
-    assert MessageTemplate.objects.count() == 0
+    template.refresh_from_db()
+    assert (template.text, template.previous_text) == ("", "Ждём вас {date}!\n{staff}")
 
 
 def test_a_preview_shows_the_words_filled_in_and_keeps_nothing(support: Client) -> None:

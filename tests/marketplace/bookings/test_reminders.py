@@ -1,13 +1,14 @@
 """Reminders: when they are due, and that they follow the booking."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
 
-from marketplace.bookings import reminder_sending, reminders
+from marketplace.bookings import quiet_hours, reminders
+from marketplace.bookings.quiet_hours import QuietHours
 from marketplace.bookings.reminders import due_at
 from marketplace.inbound import opt_outs
 from marketplace.models import BookingSettings, Company, RecordState
@@ -27,6 +28,7 @@ from whatsapp.models import Message
 pytestmark = pytest.mark.django_db
 
 MOSCOW = ZoneInfo("Europe/Moscow")
+NIGHT = QuietHours(time(21), time(9))
 
 
 @pytest.mark.parametrize(
@@ -47,9 +49,8 @@ MOSCOW = ZoneInfo("Europe/Moscow")
 )
 def test_nobody_is_reminded_at_night(visit: str, hours: int, due: str) -> None:
     starts_at = datetime.fromisoformat(visit).replace(tzinfo=MOSCOW)
-    assert due_at(starts_at=starts_at, hours=hours, clock=MOSCOW) == datetime.fromisoformat(due).replace(
-        tzinfo=MOSCOW
-    )
+    found = due_at(starts_at=starts_at, hours=hours, clock=MOSCOW, quiet=NIGHT)
+    assert found == datetime.fromisoformat(due).replace(tzinfo=MOSCOW)
 
 
 def test_every_reminder_is_by_day_and_before_the_visit() -> None:
@@ -58,7 +59,7 @@ def test_every_reminder_is_by_day_and_before_the_visit() -> None:
     for hours in (1, 2, 5, 12, 24, 48, 168):
         for quarter in range(4 * 24 * 3):
             visit = start + timedelta(minutes=15 * quarter)
-            due = due_at(starts_at=visit, hours=hours, clock=clock)
+            due = due_at(starts_at=visit, hours=hours, clock=clock, quiet=NIGHT)
             assert due < visit
             assert 9 <= due.hour < 21 or (due.hour, due.minute) == (21, 0)
 
@@ -177,8 +178,8 @@ def night(monkeypatch: pytest.MonkeyPatch) -> datetime:
     """By Moscow's clock it is two hours into the quiet hours; returns their end."""
     now = timezone.now().astimezone(MOSCOW)
     ends = (now + timedelta(hours=1)).replace(second=0, microsecond=0)
-    monkeypatch.setattr(reminder_sending, "QUIET_FROM", (now - timedelta(hours=2)).time())
-    monkeypatch.setattr(reminder_sending, "QUIET_UNTIL", ends.time())
+    begins = (now - timedelta(hours=2)).time()
+    monkeypatch.setattr(quiet_hours, "DEFAULT", QuietHours(begins, ends.time()))
     return ends
 
 
@@ -196,7 +197,8 @@ def test_what_waited_for_the_morning_is_sent_then(night: datetime, monkeypatch: 
     receive("create", 1)
     let_it_be_due()
     remind()
-    monkeypatch.setattr(reminder_sending, "QUIET_UNTIL", timezone.now().astimezone(MOSCOW).time())
+    over = timezone.now().astimezone(MOSCOW).time()
+    monkeypatch.setattr(quiet_hours, "DEFAULT", QuietHours(quiet_hours.DEFAULT.begins, over))
     let_it_be_due()
     assert remind() == ["reminder"]
     expires_at = Message.objects.get().expires_at
@@ -208,13 +210,40 @@ def test_a_reminder_that_is_still_queued_in_the_evening_does_not_go_out_at_night
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     evening = (timezone.now() + timedelta(minutes=30)).astimezone(MOSCOW)
-    monkeypatch.setattr(reminder_sending, "QUIET_FROM", evening.time())
-    monkeypatch.setattr(reminder_sending, "QUIET_UNTIL", (evening + timedelta(hours=9)).time())
+    begins = (evening - quiet_hours.GRACE).time()
+    night = QuietHours(begins, (evening + timedelta(hours=9)).time())
+    monkeypatch.setattr(quiet_hours, "DEFAULT", night)
     open_salon(reminder_on=True)
     receive("create", 1)
     let_it_be_due()
     assert remind() == ["reminder"]
     assert Message.objects.get().expires_at == evening
+
+
+def test_a_visit_has_as_many_reminders_as_the_salon_wants() -> None:
+    open_salon(reminder_on=True, reminder_hours=24, more_reminder_hours=[2])
+    receive("create", 1)
+    starts_at = the_record().starts_at
+    assert starts_at is not None
+    assert the_record().reminder_at == starts_at - timedelta(hours=24)
+    let_it_be_due()
+    assert remind() == ["reminder"]
+    assert the_record().reminder_at == starts_at - timedelta(hours=2)
+    send_all()
+    let_it_be_due()
+    assert remind() == ["reminder"]
+    assert the_record().reminder_at is None
+
+
+def test_a_salon_has_quiet_hours_of_its_own() -> None:
+    company = open_salon(reminder_on=True)
+    settings = BookingSettings.objects.get(company=company)
+    assert quiet_hours.quiet_hours_of(settings) == quiet_hours.DEFAULT
+    settings.quiet_from, settings.quiet_until = time(20), time(10, 30)
+    own = quiet_hours.quiet_hours_of(settings)
+    visit = datetime(2025, 7, 13, 21, 0, tzinfo=MOSCOW)
+    due = due_at(starts_at=visit, hours=24, clock=MOSCOW, quiet=own)
+    assert due == datetime(2025, 7, 13, 10, 30, tzinfo=MOSCOW)
 
 
 def test_who_opted_out_or_whose_salon_is_frozen_is_not_reminded() -> None:
@@ -228,7 +257,7 @@ def test_who_opted_out_or_whose_salon_is_frozen_is_not_reminded() -> None:
     Company.objects.update(status="frozen")
     let_it_be_due()
     assert remind() == []
-    assert the_record().reminder_at is None
+    assert the_record().reminder_at == in_days(4)  # its time, which was moved to now, is still to come
 
 
 def test_new_settings_plan_all_reminders_anew() -> None:
