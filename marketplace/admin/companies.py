@@ -16,6 +16,7 @@ from marketplace.admin.booking_page import PAGE, WithBookingMessages
 from marketplace.admin.comparison import COMPARE, REPORT_CHANNEL, WithComparison
 from marketplace.admin.messages import SalonMessageAdmin
 from marketplace.admin.operations import REMOVE, REPLAY_WEBHOOK, RETRY_ACTIVATION
+from marketplace.admin.search_page import WithSearch
 from marketplace.admin.sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
 from marketplace.models import AccessRequest, Company, InboundWebhook, MarketplaceEvent, OptOut, RecordState
 from whatsapp.admin.long_lists import LongListAdmin
@@ -47,7 +48,7 @@ def _said(text: str) -> str:
 
 
 @admin.register(Company)
-class CompanyAdmin(WithBilling, WithBookingMessages, WithComparison):
+class CompanyAdmin(WithSearch, WithBilling, WithBookingMessages, WithComparison):
     """Salons and how far their integration has come."""
 
     hidden = (*COMPANY_SECRETS, *SESSION_SECRETS)

@@ -1,0 +1,139 @@
+"""One search box for support: salons with why they are not connected, and what a client was sent.
+
+Every query is bounded and on an index, and shows only what the member of staff may view.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.contrib.auth.models import User
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from config.shared import support
+from config.shared.masking import mask_excerpt, mask_phone, mask_text
+from marketplace.admin.diagnosis import explain
+from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
+from marketplace.models import Company, OptOut, RecordState
+from whatsapp.messages import story
+from whatsapp.messages.phone_search import digits_in, phone_is
+from whatsapp.models import Message
+from whatsapp.sessions import services
+
+log = structlog.get_logger("support")
+
+MOST_SALONS, MOST_MESSAGES, MOST_RECORDS = 10, 30, 10
+LONGEST = 100  # characters
+EXCERPT = 70
+LARGEST_NUMBER = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One finding: a link, a state, and words."""
+
+    link: SafeString
+    state: SafeString
+    text: str
+    moment: str = ""
+
+
+def search(request: HttpRequest, term: str) -> dict[str, Any]:
+    """What a term finds: a salon's name, number or phone, a client's phone, a message's number or ext_id."""
+    term = "".join(letter for letter in " ".join(term.split()) if letter.isprintable())[:LONGEST]
+    if not term:
+        return {"term": ""}
+    user = request.user
+    log.info("searched", user=user.get_username(), term=mask_text(term))
+    digits = digits_in(term)
+    found: dict[str, Any] = {"term": term}
+    if _may(user, "marketplace.view_company"):
+        found["salons"] = _salons(term, digits)
+    if _may(user, "whatsapp.view_message"):
+        found["messages"] = _messages(term, digits)
+    if _may(user, "marketplace.view_optout") and len(digits) >= 10:
+        found["opt_outs"] = _opt_outs(digits)
+    if _may(user, "marketplace.view_recordstate") and len(digits) >= 10:
+        found["records"] = _records(digits)
+    return found
+
+
+def _may(user: Any, permission: str) -> bool:
+    return isinstance(user, User) and user.has_perm(permission)
+
+
+def _salons(term: str, digits: str) -> list[Line]:
+    by_name = Q(title__icontains=term)  # some thousands of rows
+    if digits and int(digits[:20]) <= LARGEST_NUMBER:
+        by_name |= Q(salon_id=int(digits))
+    if len(digits) >= 4:
+        tail = digits[-10:]
+        by_name |= Q(phone__endswith=tail) | Q(session__phone__endswith=tail)
+    rows = Company.objects.select_related("session").defer(*COMPANY_SECRETS).filter(by_name)
+    pool_running = services.pool_is_running()
+    lines = []
+    for company in rows.order_by("-updated_at")[:MOST_SALONS]:
+        tone, text = explain(company, pool_running=pool_running)
+        word = support.state(company.get_status_display(), tone)
+        lines.append(Line(support.link(company, salon_name(company)), word, text))
+    return lines
+
+
+def _messages(term: str, digits: str) -> list[Line]:
+    wanted = Q(external_id=term) if "-" in term else Q(pk__in=[])
+    if digits and int(digits[:20]) <= LARGEST_NUMBER and len(digits) < 19:
+        wanted |= Q(pk=int(digits))
+    numbers = (
+        list(Message.objects.filter(wanted).values_list("pk", flat=True)[:5]) if len(digits) < 10 else []
+    )
+    rows = Message.objects.filter(pk__in=numbers)
+    if len(digits) >= 4:
+        # Two searches on two indexes, not one over both.
+        latest = Message.objects.filter(phone_is(digits)).order_by("-id")
+        rows = Message.objects.filter(pk__in=[*numbers, *latest.values_list("pk", flat=True)[:MOST_MESSAGES]])
+    rows = rows.defer("callback_url").select_related("session").order_by("-id")
+    return [_message(message) for message in rows[:MOST_MESSAGES]]
+
+
+def _message(message: Message) -> Line:
+    tone = {"failed": "bad", "expired": "bad", "unknown": "bad", "queued": "waiting", "sending": "busy"}
+    words = [
+        message.get_source_display(),
+        mask_phone(message.phone),
+        mask_excerpt(message.text, EXCERPT),
+        story.cause(message) or story.waits_for(message),
+    ]
+    return Line(
+        support.link(message, f"#{message.pk}"),
+        support.state(message.get_status_display(), tone.get(message.status, "good")),
+        " · ".join(str(word) for word in words if word),
+        support.moment(message.created_at),
+    )
+
+
+def _opt_outs(digits: str) -> list[Line]:
+    rows = OptOut.objects.select_related("company").filter(phone_is(digits)).order_by("-said_at")
+    return [
+        Line(
+            support.link(row, salon_name(row.company)),
+            support.state(row.get_scope_display(), "bad" if row.holds else "off"),
+            "",
+            support.moment(row.said_at),
+        )
+        for row in rows[:MOST_RECORDS]
+    ]
+
+
+def _records(digits: str) -> list[Line]:
+    rows = RecordState.objects.select_related("company").filter(phone_is(digits)).order_by("-starts_at")
+    return [
+        Line(
+            support.link(row, f"№ {row.record_id}"),
+            support.state(salon_name(row.company), "off"),
+            "",
+            support.moment(row.starts_at),
+        )
+        for row in rows[:MOST_RECORDS]
+    ]

@@ -1,0 +1,126 @@
+"""Support's search box: why a salon is not connected, and what a client was sent, by one question."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.utils import timezone
+
+from config.support_group import make_support_group
+from marketplace.admin.diagnosis import explain
+from marketplace.models import Company, OptOut
+from tests.onboarding.cabinet.owners import owned_salon
+from whatsapp.models import Message, Pool, Session
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SEARCH = "/admin/marketplace/company/search/"
+IVAN = "79990000001"
+
+
+@pytest.fixture
+def salon() -> Company:
+    Pool.objects.create(
+        name="p", heartbeat_at=timezone.now(), started_at=timezone.now(), capacity=1, sessions=0, hosts=0
+    )
+    return owned_salon(307626, title="Лотос")
+
+
+def staff(*permissions: str) -> Client:
+    user = User.objects.create_user(f"user{User.objects.count()}", is_staff=True)
+    if permissions:
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    else:
+        user.groups.add(make_support_group())
+    client = Client(headers={"Accept-Language": "ru"})
+    client.force_login(user)
+    return client
+
+
+def found(client: Client, term: str) -> str:
+    answer = client.get(SEARCH, {"q": term})
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+@pytest.mark.parametrize("term", ["Лото", "307626", "+7 999 000-11-22", "1122"])
+def test_a_salon_is_found_with_why_it_is_not_connected(salon: Company, term: str) -> None:
+    Session.objects.update(status="logged_out", trouble="logged_out", phone="79990001122")
+    page = found(staff(), term)
+    assert "Лотос (307626)" in page
+    assert "Владелец открывает страницу" in page
+
+
+def test_the_box_is_on_the_first_page_and_asks_nothing_without_a_term(salon: Company) -> None:
+    client = staff()
+    assert SEARCH in client.get("/admin/").content.decode()
+    assert "Лотос (307626)" not in found(client, "  ")
+
+
+def test_a_client_is_found_with_what_was_sent_and_why_not(salon: Company) -> None:
+    assert salon.session is not None
+    message = Message.objects.create(
+        session=salon.session, phone=IVAN, source="reminder", status="failed", error_code="not_on_whatsapp",
+        text="Ждём вас", external_id="a-1",
+    )  # fmt: skip
+    OptOut.objects.create(company=salon, phone=IVAN)
+    client = staff()
+    for term in ("8 (999) 000-00-01", "a-1", str(message.pk)):
+        page = found(client, term)
+        assert f"/admin/whatsapp/message/{message.pk}/change/" in page
+        assert "На этом номере нет WhatsApp" in page or "нет WhatsApp" in page
+    assert "/admin/marketplace/optout/" in found(client, IVAN)
+    assert IVAN not in found(client, "0001")
+
+
+def test_nobody_sees_what_he_may_not_view(salon: Company) -> None:
+    assert salon.session is not None
+    Message.objects.create(session=salon.session, phone=IVAN, source="reminder", text="Ждём вас")
+    page = found(staff("view_company"), IVAN)
+    assert "Ждём вас" not in page
+    assert "Лотос" in found(staff("view_company"), "307626")
+    assert "Лотос (307626)" not in found(staff("view_message"), "307626")
+
+
+def test_a_phone_that_was_searched_for_is_masked_in_the_log(
+    salon: Company, caplog: pytest.LogCaptureFixture
+) -> None:
+    found(staff(), "79990000001")
+    assert "searched" in caplog.text
+    assert IVAN not in caplog.text
+
+
+@pytest.mark.parametrize("term", ["%", "'", "\x00", "9" * 500, "<script>", "²", "-"])
+def test_hostile_terms_are_only_terms(salon: Company, term: str) -> None:
+    assert "<script>" not in found(staff(), term).split("support-search", 1)[1].split("</form>")[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "session", "tone"),
+    [
+        ({}, {}, "good"),
+        ({"status": "frozen"}, {}, "waiting"),
+        ({"status": "uninstalled"}, {}, "off"),
+        ({"status": "activation_failed"}, {}, "bad"),
+        ({"disputed_at": timezone.now()}, {}, "bad"),
+        ({"paused_at": timezone.now()}, {"sending_paused": True}, "waiting"),
+        ({"session": None}, {}, "waiting"),
+        ({}, {"wanted": "stopped"}, "waiting"),
+        ({}, {"status": "reconnecting", "trouble": "network"}, "bad"),
+        ({}, {"status": "qr", "jid": ""}, "busy"),
+    ],
+)
+def test_each_state_of_a_salon_has_its_sentence(
+    salon: Company, columns: dict[str, Any], session: dict[str, Any], tone: str
+) -> None:
+    for name, value in session.items():
+        setattr(salon.session, name, value)
+    for name, value in columns.items():
+        setattr(salon, name, value)
+    found_tone, text = explain(salon, pool_running=True)
+    assert found_tone == tone
+    assert len(text) > 10
+
+
+def test_a_missing_pool_is_said_first(salon: Company) -> None:
+    assert explain(salon, pool_running=False)[0] == "bad"
