@@ -21,7 +21,8 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 
 from config import second_factor, sessions, sign_in
-from config.shared.overview import panels_for
+from config.shared.overview import panels_for, plots_for
+from config.shared.periods import PERIODS, period_named
 
 
 def _says_where_it_comes_from(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -45,7 +46,14 @@ class SupportSite(AdminSite):
     index_template = "support/index.html"
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
-        return super().index(request, {**(extra_context or {}), "panels": panels_for(request)})
+        period = period_named(request.GET.get("period", ""))
+        shown = {
+            "panels": panels_for(request),
+            "plots": plots_for(request, period),
+            "period": period,
+            "periods": PERIODS,
+        }
+        return super().index(request, {**(extra_context or {}), **shown})
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Staff whose sign-in is complete and not too old."""

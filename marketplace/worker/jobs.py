@@ -16,7 +16,7 @@ from marketplace.notifications import callback_queue, callbacks
 from marketplace.salons import access, activation, activation_attempt, registration_checks
 from marketplace.sync import channels, connections, listing, reconciliation, uninstalls
 from marketplace.webhooks import processing as webhooks
-from marketplace.worker import retention
+from marketplace.worker import message_counts, retention
 
 # Seconds between two looks that hints lead to. A hint is for all jobs, and while messages are sent there are
 # dozens a second; a row that has ended makes room for the next one at once.
@@ -43,6 +43,7 @@ QUEUES: tuple[Queue[Any], ...] = (
     forwarding.ADDRESSES,
     forwarding.FORWARDED,
     retention.ROUNDS,
+    message_counts.ROUNDS,
 )
 
 
@@ -111,5 +112,12 @@ def all_jobs() -> list[Job]:
         Job("statuses", outgoing_events.STATUSES.due, outgoing_events.queue_status, at_once=2),
         Job("forwarding", forwarding.due, forwarding.deliver, at_once=2),
         Job("retention", retention.due, retention.prune_due, at_once=1, interval=SLOW_INTERVAL),
+        Job(
+            "message counts",
+            message_counts.due,
+            message_counts.recount_due,
+            at_once=1,
+            interval=SLOW_INTERVAL,
+        ),
         Job("welcome", welcome.due, welcome.send, at_once=1, interval=MEDIUM_INTERVAL),
     ]

@@ -2,6 +2,7 @@
 
 from whatsapp.models.conversations import Conversation
 from whatsapp.models.credentials import StoredCredentials
+from whatsapp.models.hourly_counts import HourlyCount
 from whatsapp.models.messages import KnownNumber, Message, SendingLimits
 from whatsapp.models.pools import Pool
 from whatsapp.models.sessions import BUMP, Session, SessionEvent
@@ -10,6 +11,7 @@ from whatsapp.models.troubles import Trouble
 __all__ = [
     "BUMP",
     "Conversation",
+    "HourlyCount",
     "KnownNumber",
     "Message",
     "Pool",

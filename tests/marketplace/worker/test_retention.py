@@ -220,8 +220,10 @@ def test_an_answer_of_whatsapp_that_comes_meanwhile_is_not_overwritten() -> None
 async def test_the_worker_does_a_round_once_a_day() -> None:
     message = await sync_to_async(lambda: make(make_active()))()
     async with at_work(Worker(poll=0.1)):
-        await until(lambda: ScheduledTask.objects.filter(finished_at__isnull=False).exists())
-    task = await ScheduledTask.objects.aget()
+        await until(
+            lambda: ScheduledTask.objects.filter(name=retention.TASK, finished_at__isnull=False).exists()
+        )
+    task = await ScheduledTask.objects.aget(name=retention.TASK)
     assert await sync_to_async(is_pruned)(message)
     assert task.report["messages"] == 1
     assert timedelta(hours=23) < task.next_at - timezone.now() <= timedelta(days=1)
@@ -255,7 +257,7 @@ def test_what_a_slice_leaves_is_due_again_in_a_moment(monkeypatch: pytest.Monkey
     make(make_active())
     (task,) = retention.due(limit=1)
     retention.prune_due(task)
-    row = ScheduledTask.objects.get()
+    row = ScheduledTask.objects.get(name=retention.TASK)
     assert row.finished_at is None
     assert row.next_at - timezone.now() < timedelta(seconds=6)
 
