@@ -5,6 +5,7 @@
 workers share one PostgreSQL with a database each, and each starts a Redis of its own unless one is named.
 """
 
+import gc
 import itertools
 import os
 import sys
@@ -27,6 +28,8 @@ SERVER_URL, TEMPLATE = "PYTEST_POSTGRES_URL", "PYTEST_TEMPLATE_DATABASE"
 # Dozens of processes import the same code; an environment that forbids .pyc files makes each compile it anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Imports and collection make objects that stay: nothing to look for until `pytest_collection_finish`.
+gc.disable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,6 +79,8 @@ def _adapt_settings(settings: Any, data_dir: Path, *, sqlite: bool) -> None:
         database["TEST"] = {"TEMPLATE": database["NAME"]}
         # Tests leave connections in threads of their own that no request ends.
         database["OPTIONS"]["pool"]["max_size"] = 40
+    # Static files are looked up when they are asked for; else each test client would read all of them.
+    settings.WHITENOISE_AUTOREFRESH = True
     # Made to be slow, which tests of what comes after a sign-in do not need.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
@@ -127,6 +132,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = [item for item in items if _uses_database(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, but never looked for among what was imported and collected."""
+    gc.freeze()
+    gc.enable()
 
 
 def _rank(path: Path) -> int:
