@@ -131,7 +131,9 @@ def test_a_pool_cut_off_from_the_database_lets_go_before_another_pool_links(pool
 def test_a_host_that_fails_takes_only_its_own_salons_down_for_seconds(
     pools: Pools, how: signal.Signals
 ) -> None:
-    pool, _ = busier(pools)
+    pool, other = busier(pools)
+    pools.system.terminate(other)
+    pools.wait_linked(pools.phones, by=pool)
     pools.until(lambda: len(pools.shards_of(pool)) > 1, "its salons are in two hosts")
     seen = pools.journal()[-1]["seq"]
     os.kill(pools.shards_of(pool)[0], how)
