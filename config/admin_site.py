@@ -16,6 +16,7 @@ from django.urls.resolvers import URLPattern, URLResolver
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
@@ -36,6 +37,10 @@ def _says_where_it_comes_from(view: Callable[..., HttpResponseBase]) -> Callable
         return response
 
     return wrapped
+
+
+# Django's own sentence, which our catalogue gives another Russian form: names of models are not declined.
+ADD = gettext_noop("Add %(name)s")
 
 
 class SupportSite(AdminSite):

@@ -3,7 +3,11 @@
 API keys and webhook secrets are never read here.
 """
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +22,7 @@ from marketplace.admin.messages import SalonMessageAdmin
 from marketplace.admin.operations import REMOVE, REPLAY_WEBHOOK, RETRY_ACTIVATION
 from marketplace.admin.search_page import WithSearch
 from marketplace.admin.sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
+from marketplace.admin.waiting import WaitingFilter
 from marketplace.models import AccessRequest, Company, InboundWebhook, MarketplaceEvent, OptOut, RecordState
 from whatsapp.admin.long_lists import LongListAdmin
 from whatsapp.admin.sessions import STATUS_TONES
@@ -159,6 +164,19 @@ class CompanyAdmin(WithSearch, WithBilling, WithBookingMessages, WithComparison)
         return salon_name(row)
 
 
+class EventTypeFilter(admin.SimpleListFilter):
+    """The kinds of events in words; the database has machine words."""
+
+    title = _("Event")
+    parameter_name = "event_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(MarketplaceEvent.Type.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(event_type=self.value()) if self.value() else queryset
+
+
 @admin.register(MarketplaceEvent)
 class MarketplaceEventAdmin(ReadMostlyAdmin):
     """What happened to integrations; append-only."""
@@ -166,7 +184,7 @@ class MarketplaceEventAdmin(ReadMostlyAdmin):
     hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
     list_display = ("type_word", "salon", "data_line", "created")
     list_filter = (
-        ("event_type", support.titled(_("Event"), admin.AllValuesFieldListFilter)),
+        EventTypeFilter,
         ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
     )
     list_select_related = ("company",)
@@ -209,6 +227,7 @@ class InboundWebhookAdmin(LongListAdmin, OperableAdmin):
         ("state", support.titled(_("State"))),
         ("kind", support.titled(_("Kind"))),
         ("received_at", support.titled(_("Received"), admin.DateFieldListFilter)),
+        WaitingFilter,
     )
     list_select_related = ("company",)
     search_fields = ("=salon_id", "company__title", "name")

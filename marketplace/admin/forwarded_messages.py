@@ -7,6 +7,7 @@ from config.shared import support
 from config.shared.operations import OperableAdmin, Operation
 from config.shared.support import Text
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
+from marketplace.admin.waiting import WaitingFilter
 from marketplace.inbound import forwarding
 from marketplace.models.forwarding import ForwardedMessage
 
@@ -52,6 +53,7 @@ class ForwardedMessageAdmin(OperableAdmin):
     list_filter = (
         ("state", support.titled(_("State"))),
         ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
+        WaitingFilter,
     )
     list_select_related = ("forwarding__company", "message")
     search_fields = ("=forwarding__company__salon_id", "forwarding__company__title", "=delivery_id")

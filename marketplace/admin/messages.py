@@ -2,7 +2,7 @@
 cannot know."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Prefetch, Q, QuerySet
@@ -15,6 +15,7 @@ from config.shared import support
 from config.shared.operations import Operation, Refused
 from config.shared.support import Text
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
+from marketplace.admin.waiting import WaitingFilter
 from marketplace.inbound import processing, resending
 from marketplace.models import Company
 from marketplace.notifications import callback_queue
@@ -93,6 +94,8 @@ RETRY_CALLBACK = Operation(
 
 class SalonMessageAdmin(MessageAdmin):
     """Messages with their salons."""
+
+    list_filter: ClassVar[Any] = (*MessageAdmin.list_filter, WaitingFilter)
 
     operations = (WANTED_RESEND, WITHDRAW, RETRY_CALLBACK, PROCESS_AGAIN)
     list_display = [*MessageAdmin.list_display[:1], "salons_and_phone", *MessageAdmin.list_display[2:]]

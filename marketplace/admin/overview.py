@@ -1,9 +1,10 @@
 """Salons, queues, and messages and failures over time, on the first page of the admin."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Model, Sum
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -17,10 +18,10 @@ from config.shared.overview import (
     register_plot,
 )
 from config.shared.periods import Period
-from config.shared.support import moment
+from config.shared.support import Text, moment
 from marketplace.admin.companies import COMPANY_TONES
 from marketplace.admin.waiting import read_waiting
-from marketplace.models import Company, InboundWebhook
+from marketplace.models import Company, ForwardedMessage, InboundWebhook
 from marketplace.worker import message_counts
 from whatsapp.models import HourlyCount, Message
 
@@ -38,8 +39,11 @@ def _companies() -> Panel:
     return panel_of_all(Company, "status", COMPANY_TONES)
 
 
-def _waiting() -> Panel:
-    return Panel(gettext_lazy("what waits, and since when"), list(read_waiting()), _("Nothing waits."))
+def _waiting_of(model: type[Model], title: Text) -> Callable[[], Panel]:
+    def read() -> Panel:
+        return Panel(title, list(read_waiting(model)), _("Nothing waits."))
+
+    return read
 
 
 def _messages(period: Period) -> Plot:
@@ -53,7 +57,7 @@ def _messages(period: Period) -> Plot:
 
 
 def _failing(period: Period) -> Plot:
-    """Webhooks whose processing failed, and messages whose status could not be reported."""
+    """Webhooks whose processing failed, by when they came."""
     numbers: Numbers = Counter()
     first = period.starts()[0]
     webhooks = InboundWebhook.objects.filter(state__in=WEBHOOK_STATES, received_at__gte=first)
@@ -67,6 +71,7 @@ def _failing(period: Period) -> Plot:
 
 
 def _unreported(period: Period) -> Plot:
+    """Messages whose status could not be reported to YClients, by when they were taken."""
     numbers: Numbers = Counter()
     rows = HourlyCount.objects.filter(hour__gte=period.starts()[0], callbacks_dead__gt=0)
     by_hour = rows.values_list("hour").annotate(number=Sum("callbacks_dead")).order_by()
@@ -108,7 +113,13 @@ def _plot(
 
 
 register_panel(Company, _companies)
-register_panel(InboundWebhook, _waiting)
+register_panel(Message, _waiting_of(Message, gettext_lazy("messages that wait, and since when")))
+register_panel(
+    InboundWebhook, _waiting_of(InboundWebhook, gettext_lazy("webhooks that wait, and since when"))
+)
+register_panel(
+    ForwardedMessage, _waiting_of(ForwardedMessage, gettext_lazy("forwardings that wait, and since when"))
+)
 register_plot(Message, _messages)
 register_plot(InboundWebhook, _failing)
 register_plot(Message, _unreported)

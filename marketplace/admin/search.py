@@ -41,7 +41,7 @@ class Line:
 
 
 def search(request: HttpRequest, term: str) -> dict[str, Any]:
-    """What a term finds: a salon's name, number or phone, a client's phone, a message's number or ext_id."""
+    """What a term finds: a salon's name, number or phone, a client's phone, a message's number."""
     term = "".join(letter for letter in " ".join(term.split()) if letter.isprintable())[:LONGEST]
     if not term:
         return {"term": ""}
@@ -50,9 +50,9 @@ def search(request: HttpRequest, term: str) -> dict[str, Any]:
     digits = digits_in(term)
     found: dict[str, Any] = {"term": term}
     if _may(user, "marketplace.view_company"):
-        found["salons"] = _salons(term, digits)
+        found["salons"] = _salons(term, digits, explained=_may(user, "whatsapp.view_session"))
     if _may(user, "whatsapp.view_message"):
-        found["messages"] = _messages(term, digits)
+        found["messages"] = _messages(digits)
     if _may(user, "marketplace.view_optout") and len(digits) >= 10:
         found["opt_outs"] = _opt_outs(digits)
     if _may(user, "marketplace.view_recordstate") and len(digits) >= 10:
@@ -64,7 +64,8 @@ def _may(user: Any, permission: str) -> bool:
     return isinstance(user, User) and user.has_perm(permission)
 
 
-def _salons(term: str, digits: str) -> list[Line]:
+def _salons(term: str, digits: str, *, explained: bool) -> list[Line]:
+    """`explained`: with the state of WhatsApp, for those who may view sessions."""
     by_name = Q(title__icontains=term)  # some thousands of rows
     if digits and int(digits[:20]) <= LARGEST_NUMBER:
         by_name |= Q(salon_id=int(digits))
@@ -75,26 +76,22 @@ def _salons(term: str, digits: str) -> list[Line]:
     pool_running = services.pool_is_running()
     lines = []
     for company in rows.order_by("-updated_at")[:MOST_SALONS]:
-        tone, text = explain(company, pool_running=pool_running)
+        tone, text = explain(company, pool_running=pool_running) if explained else ("off", "")
         word = support.state(company.get_status_display(), tone)
         lines.append(Line(support.link(company, salon_name(company)), word, text))
     return lines
 
 
-def _messages(term: str, digits: str) -> list[Line]:
-    wanted = Q(external_id=term) if "-" in term else Q(pk__in=[])
-    if digits and int(digits[:20]) <= LARGEST_NUMBER and len(digits) < 19:
-        wanted |= Q(pk=int(digits))
-    numbers = (
-        list(Message.objects.filter(wanted).values_list("pk", flat=True)[:5]) if len(digits) < 10 else []
-    )
-    rows = Message.objects.filter(pk__in=numbers)
+def _messages(digits: str) -> list[Line]:
+    """By a message's number, which is its `ext_id` too, or the latest ones of a client's phone."""
+    if not digits:
+        return []
+    keys = [int(digits)] if len(digits) < 10 else []
     if len(digits) >= 4:
-        # Two searches on two indexes, not one over both.
         latest = Message.objects.filter(phone_is(digits)).order_by("-id")
-        rows = Message.objects.filter(pk__in=[*numbers, *latest.values_list("pk", flat=True)[:MOST_MESSAGES]])
-    rows = rows.defer("callback_url").select_related("session").order_by("-id")
-    return [_message(message) for message in rows[:MOST_MESSAGES]]
+        keys += latest.values_list("pk", flat=True)[:MOST_MESSAGES]
+    rows = Message.objects.filter(pk__in=keys).defer("callback_url").select_related("session")
+    return [_message(message) for message in rows.order_by("-id")[:MOST_MESSAGES]]
 
 
 def _message(message: Message) -> Line:

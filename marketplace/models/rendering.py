@@ -39,7 +39,8 @@ def check(template: str) -> None:
                 name=name[:40],
                 names=", ".join(f"{{{known}}}" for known in NAMES),
             )
-    if not template.strip():
+    # Zero-width letters alone are nothing to read either.
+    if not any(letter.isprintable() and not letter.isspace() for letter in template):
         raise BadTemplate(_("The text is empty."))
 
 

@@ -11,9 +11,10 @@ from limits import RateLimitItemPerHour
 from config.shared import rate_limits
 from config.shared.masking import mask_phone
 from marketplace.bookings import messages
+from marketplace.inbound import opt_outs
 from marketplace.models import Company, MarketplaceEvent
 from marketplace.models.booking_kinds import Kind
-from marketplace.salons.phone_numbers import NotAPhone
+from marketplace.salons.phone_numbers import NotAPhone, digits_of, region_of
 from onboarding.cabinet import sessions
 from onboarding.cabinet.views import back_to, cabinet_view
 
@@ -31,17 +32,30 @@ def send(request: HttpRequest, salon: Company, kind: str) -> HttpResponse:
     if not rate_limits.hit(TESTS, "cabinet-test", str(salon.salon_id)).allowed:
         sessions.flash(request, _("Too many tests within an hour. Try again later."), tone="bad")
         return back
-    phone = request.POST.get("phone", "")[:LONGEST_PHONE]
+    region = region_of(phone=salon.phone, timezone_name=salon.timezone_name)
+    try:
+        phone = digits_of(request.POST.get("phone", "")[:LONGEST_PHONE], region=region)
+    except NotAPhone:
+        sessions.flash(request, _("This does not look like a phone number."), tone="bad")
+        return back
+    if opt_outs.opted_out(company_ids=[salon.pk], phone=phone, everything=True):
+        sessions.flash(request, _("This client wants no messages, so no test goes there."), tone="bad")
+        return back
     try:
         message = messages.send_test(
-            company=salon, kind=Kind(kind), phone=phone, name=f"test-{uuid.uuid4().hex}", now=timezone.now()
+            company=salon, kind=Kind(kind), phone=phone, name=f"test-{_name(request)}", now=timezone.now()
         )
     except messages.NotServed:
         sessions.flash(request, _("WhatsApp is not linked, so nothing can be sent."), tone="bad")
         return back
-    except NotAPhone:
-        sessions.flash(request, _("This does not look like a phone number."), tone="bad")
-        return back
     salon.note(MarketplaceEvent.Type.TEST_SENT, by="cabinet", kind=kind, phone=mask_phone(message.phone))
     sessions.flash(request, _("The test is on its way; what happens to it is shown here."))
     return back_to("cabinet-messages-story", salon, message_id=message.pk)
+
+
+def _name(request: HttpRequest) -> str:
+    """The name that the form carries: sent twice, it makes one message."""
+    try:
+        return uuid.UUID(request.POST.get("nonce", "")).hex
+    except ValueError:
+        return uuid.uuid4().hex

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from marketplace.models.bookings import LONGEST_LEAD, MOST_REMINDERS
 
+FIELDS = ("hours", "quiet_from", "quiet_until")
 LONGEST_FIELD = 100  # characters
 
 
@@ -21,9 +22,14 @@ class Times:
     quiet_from: time
     quiet_until: time
 
-    def __str__(self) -> str:
-        hours = ", ".join(map(str, self.hours))
-        return f"{hours} h before, quiet {self.quiet_from:%H:%M}-{self.quiet_until:%H:%M}"
+    def columns(self) -> dict[str, Any]:
+        """As columns of BookingSettings."""
+        return {
+            "reminder_hours": self.hours[0],
+            "more_reminder_hours": self.hours[1:],
+            "quiet_from": self.quiet_from,
+            "quiet_until": self.quiet_until,
+        }
 
 
 def read(posted: Mapping[str, Any]) -> Times:

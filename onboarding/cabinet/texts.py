@@ -1,6 +1,7 @@
 """The screen “Texts” of a salon: which messages about bookings go out, in which words, and when."""
 
 import hashlib
+import uuid
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,13 +15,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from marketplace.bookings import messages, quiet_hours, settings_changes, texts, wording
 from marketplace.models import Company, MarketplaceEvent, rendering
 from marketplace.models.booking_kinds import Kind
-from marketplace.models.bookings import BookingSettings, MessageTemplate, check_template
+from marketplace.models.bookings import MessageTemplate, check_template
 from onboarding.cabinet import sessions, text_times
 from onboarding.cabinet.views import back_to, cabinet_view, render_cabinet
 from onboarding.rendering import phones
 
 BY = "cabinet"
 LONGEST_IN_EVENT = 500  # characters of a text that support sees in the history
+LONGEST_TYPED = 100
 NAMES = {
     "client": gettext_lazy("client's name"),
     "date": gettext_lazy("date"),
@@ -33,20 +35,15 @@ NAMES = {
 }
 
 
+class ChangedMeanwhile(Exception):
+    """Somebody else has changed the words since the page was shown."""
+
+
 @require_safe
 @cabinet_view
 def overview(request: HttpRequest, salon: Company) -> HttpResponse:
     """Each message with its switch and a preview, and the times of reminders."""
-    settings = wording.settings_of(salon)
-    quiet = quiet_hours.quiet_hours_of(settings)
-    context = {
-        "kinds": [(kind, settings.sends(kind), _preview(salon, kind, _words(salon, kind))) for kind in Kind],
-        "hours": settings.all_reminder_hours,
-        "quiet_from": f"{quiet.begins:%H:%M}",
-        "quiet_until": f"{quiet.ends:%H:%M}",
-        "is_served": messages.is_served(salon),
-    }
-    return render_cabinet(request, salon, "cabinet/texts.html", context)
+    return _overview(request, salon)
 
 
 @require_POST
@@ -54,9 +51,7 @@ def overview(request: HttpRequest, salon: Company) -> HttpResponse:
 def switch(request: HttpRequest, salon: Company, kind: str) -> HttpResponse:
     """Send this message from now on (`on` is `1`), or do not."""
     known, on = _kind(kind), request.POST.get("on") == "1"
-    settings = wording.settings_of(salon)
-    setattr(settings, f"{known}_on", on)
-    _store(salon, settings, {}, what=f"{known}: {'on' if on else 'off'}")
+    _store(salon, values={f"{known}_on": on})
     sessions.flash(request, _("Switched on.") if on else _("Switched off."))
     return back_to("cabinet-texts", salon)
 
@@ -68,12 +63,9 @@ def times(request: HttpRequest, salon: Company) -> HttpResponse:
     try:
         chosen = text_times.read(request.POST)
     except ValidationError as error:
-        sessions.flash(request, " ".join(error.messages), tone="bad")
-        return back_to("cabinet-texts", salon)
-    settings = wording.settings_of(salon)
-    settings.reminder_hours, settings.more_reminder_hours = chosen.hours[0], chosen.hours[1:]
-    settings.quiet_from, settings.quiet_until = chosen.quiet_from, chosen.quiet_until
-    planned = _store(salon, settings, {}, what=f"reminders: {chosen}")
+        typed = {name: request.POST.get(name, "")[:LONGEST_TYPED] for name in text_times.FIELDS}
+        return _overview(request, salon, typed=typed, problem=" ".join(error.messages))
+    planned = _store(salon, values=chosen.columns())
     sessions.flash(request, _("Kept. Reminders planned: %(planned)d.") % {"planned": planned})
     return back_to("cabinet-texts", salon)
 
@@ -86,20 +78,16 @@ def edit(request: HttpRequest, salon: Company, kind: str) -> HttpResponse:
     if request.method != "POST":
         return _editor(request, salon, known, text=_words(salon, known))
     action, text = request.POST.get("action", "keep"), request.POST.get("text", "")
+    if action == "keep" and (problem := _problem(text)):
+        return _editor(request, salon, known, text=text, problem=problem, status=400)
     own = MessageTemplate.objects.filter(company=salon, kind=known).first()
-    if action == "reset":
-        text = ""
-    elif action == "undo":
-        text = own.previous_text if own else ""
-    else:
-        if problem := _problem(text):
-            return _editor(request, salon, known, text=text, problem=problem, status=400)
-        if request.POST.get("version") != _version(_words(salon, known)):
-            changed = _(
-                "Somebody has changed this text meanwhile. Yours is below: keep it once more to replace it."
-            )
-            return _editor(request, salon, known, text=text, problem=changed, status=409)
-    _store(salon, wording.settings_of(salon), {known: text}, what=f"{known}: {text[:LONGEST_IN_EVENT]}")
+    before = own.previous_text if own else ""
+    words = {"reset": "", "undo": before}.get(action, text)
+    try:
+        _store(salon, words={known: words}, version=request.POST.get("version", ""))
+    except ChangedMeanwhile:
+        changed = _("Somebody changed this text meanwhile. Yours is below: keep it once more to replace it.")
+        return _editor(request, salon, known, text=text, problem=changed, status=409)
     sessions.flash(request, _("Kept. The next messages have these words."))
     return back_to("cabinet-texts-edit", salon, kind=known.value)
 
@@ -130,15 +118,62 @@ def _editor(
         "is_own": bool(own and own.text),
         "has_previous": bool(own and (own.previous_text or own.text)),
         "phone_example": phones.formatted(salon.session.phone) if salon.session else "",
+        "nonce": uuid.uuid4(),
     }
     return render_cabinet(request, salon, "cabinet/text_editor.html", context, status=status)
 
 
-def _store(salon: Company, settings: BookingSettings, words: dict[Kind, str], *, what: str) -> int:
-    """Keep it and plan the reminders anew; how many are planned."""
+def _overview(
+    request: HttpRequest, salon: Company, *, typed: dict[str, str] | None = None, problem: str = ""
+) -> HttpResponse:
+    """`typed`: the fields of the times as they were refused."""
+    settings = wording.settings_of(salon)
+    quiet = quiet_hours.quiet_hours_of(settings)
+    kept = {
+        "hours": ", ".join(map(str, settings.all_reminder_hours)),
+        "quiet_from": f"{quiet.begins:%H:%M}",
+        "quiet_until": f"{quiet.ends:%H:%M}",
+    }
+    context = {
+        "kinds": [(kind, settings.sends(kind), _preview(salon, kind, _words(salon, kind))) for kind in Kind],
+        "is_served": messages.is_served(salon),
+        "problem": problem,
+        **(typed or kept),
+    }
+    return render_cabinet(request, salon, "cabinet/texts.html", context, status=400 if problem else 200)
+
+
+def _store(
+    salon: Company,
+    *,
+    values: dict[str, Any] | None = None,
+    words: dict[Kind, str] | None = None,
+    version: str = "",
+) -> int:
+    """Keep columns of the settings, or words, and plan the reminders anew; how many are planned.
+
+    Raises ChangedMeanwhile where `words` replace others than those of `version`.
+    """
     with transaction.atomic():
-        planned = settings_changes.change(settings=settings, words=words)
-        salon.note(MarketplaceEvent.Type.TEXTS_CHANGED, by=BY, what=what)
+        # Locked before anything is read: simultaneous changes come one after the other.
+        Company.objects.select_for_update(of=("self",), no_key=True).get(pk=salon.pk)
+        settings = wording.settings_of(salon)
+        before = {name: str(getattr(settings, name)) for name in values or {}}
+        for kind in words or {}:
+            before[kind.value] = _words(salon, kind)
+            if version != _version(before[kind.value]):
+                raise ChangedMeanwhile
+        for name, value in (values or {}).items():
+            setattr(settings, name, value)
+        planned = settings_changes.change(settings=settings, words=words or {})
+        after = {name: str(value) for name, value in (values or {}).items()}
+        after |= {kind.value: text for kind, text in (words or {}).items()}
+        changes = {
+            name: {"before": before[name][:LONGEST_IN_EVENT], "after": after[name][:LONGEST_IN_EVENT]}
+            for name in after
+            if before[name] != after[name]
+        }
+        salon.note(MarketplaceEvent.Type.TEXTS_CHANGED, by=BY, changes=changes)
     return planned
 
 

@@ -4,7 +4,7 @@ Callback addresses are never read here: they hold the partner token.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote_plus
 
 import structlog
@@ -53,7 +53,7 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
     operations: tuple[Operation, ...] = (RESEND, WITHDRAW)
     change_list_template = "support/message_list.html"
     list_display = ["taken", "session_and_phone", "status_and_source", "excerpt"]
-    list_filter = (
+    list_filter: ClassVar[Any] = (
         ("status", support.titled(_("Status"))),
         ("source", support.titled(_("Source"))),
         ("category", support.titled(_("Category"))),

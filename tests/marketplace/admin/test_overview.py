@@ -77,8 +77,14 @@ def test_each_number_leads_to_a_list_of_as_many(salon: Company, support: Client,
 
 def test_the_oldest_that_waits_is_said_with_its_list(salon: Company, support: Client) -> None:
     message(salon, "queued", not_before=timezone.now() - timedelta(hours=2))
+    message(salon, "queued", not_before=timezone.now() + timedelta(hours=2))
+    due = {"kind": "lifecycle", "next_attempt_at": timezone.now() - timedelta(minutes=1)}
+    InboundWebhook.objects.create(dedupe_key="1", state="received", body={}, **due)
     page = support.get("/admin/").content.decode()
-    assert "/admin/whatsapp/message/?status__exact=queued" in page
+    links = re.findall(r'href="([^"]+waiting=[^"]+)">(\d+)</a>', page)
+    assert [number for _address, number in links] == ["1", "1"]
+    for address, number in links:
+        assert support.get(html.unescape(address)).context["cl"].result_count == int(number)
     assert re.search(r"2\sчаса", page)
 
 
@@ -104,3 +110,14 @@ def test_staff_see_only_what_they_may_view(salon: Company) -> None:
     page = client.get("/admin/").content.decode()
     assert plots(page) == []
     assert "/admin/whatsapp/message/" not in page
+
+
+def test_lists_speak_russian_where_the_database_has_machine_words(salon: Company, support: Client) -> None:
+    salon.note("texts_changed", by="cabinet")
+    page = support.get("/admin/marketplace/marketplaceevent/").content.decode()
+    assert "тексты сообщений о записях изменены" in page
+    assert ">texts_changed<" not in page
+    assert (
+        support.get("/admin/marketplace/marketplaceevent/?event_type=frozen").context["cl"].result_count == 0
+    )
+    assert "Добавить: отписка" in support.get("/admin/marketplace/optout/").content.decode()

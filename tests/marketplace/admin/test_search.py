@@ -65,7 +65,7 @@ def test_a_client_is_found_with_what_was_sent_and_why_not(salon: Company) -> Non
     )  # fmt: skip
     OptOut.objects.create(company=salon, phone=IVAN)
     client = staff()
-    for term in ("8 (999) 000-00-01", "a-1", str(message.pk)):
+    for term in ("8 (999) 000-00-01", f"#{message.pk}"):
         page = found(client, term)
         assert f"/admin/whatsapp/message/{message.pk}/change/" in page
         assert "На этом номере нет WhatsApp" in page or "нет WhatsApp" in page
@@ -78,7 +78,9 @@ def test_nobody_sees_what_he_may_not_view(salon: Company) -> None:
     Message.objects.create(session=salon.session, phone=IVAN, source="reminder", text="Ждём вас")
     page = found(staff("view_company"), IVAN)
     assert "Ждём вас" not in page
-    assert "Лотос" in found(staff("view_company"), "307626")
+    page = found(staff("view_company"), "307626")
+    assert "Лотос (307626)" in page
+    assert "WhatsApp подключён, сообщения уходят" not in page
     assert "Лотос (307626)" not in found(staff("view_message"), "307626")
 
 

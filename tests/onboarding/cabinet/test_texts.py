@@ -11,7 +11,9 @@ from django.test import Client
 
 from config.shared import rate_limits
 from marketplace.bookings import wording
+from marketplace.inbound import opt_outs
 from marketplace.models import BookingSettings, Company, MarketplaceEvent, MessageTemplate
+from onboarding.cabinet import texts
 from tests.onboarding.cabinet.owners import owned_salon, signed_in
 from whatsapp.models import Message
 
@@ -79,15 +81,17 @@ def test_own_words_are_kept_previewed_undone_and_reset(owner: Client, salon: Com
     assert words(salon) == "We wait, {client}!\n{staff}"
     assert "We wait, " in page(owner)
     keep(owner, "Come, {client}")
-    owner.post(CREATED, {"action": "undo"})
+    keep(owner, "", action="undo")
     assert words(salon) == "We wait, {client}!\n{staff}"
-    owner.post(CREATED, {"action": "reset"})
+    keep(owner, "", action="reset")
     assert words(salon) == ours
-    owner.post(CREATED, {"action": "undo"})
+    keep(owner, "", action="undo")
     assert words(salon) == "We wait, {client}!\n{staff}"
-    events = MarketplaceEvent.objects.filter(event_type="texts_changed")
+    events = MarketplaceEvent.objects.filter(event_type="texts_changed").order_by("pk")
     assert events.count() == 5
     assert all(event.event_data["by"] == "cabinet" for event in events)
+    change = events[1].event_data["changes"]["created"]
+    assert (change["before"], change["after"]) == ("We wait, {client}!\n{staff}", "Come, {client}")
 
 
 def test_two_tabs_do_not_overwrite_each_other_unseen(owner: Client, salon: Company) -> None:
@@ -103,6 +107,29 @@ def test_two_tabs_do_not_overwrite_each_other_unseen(owner: Client, salon: Compa
     assert found
     owner.post(CREATED, {"text": "second", "version": found[1]})
     assert words(salon) == "second"
+
+
+@pytest.mark.parametrize("action", ["reset", "undo"])
+def test_an_old_tab_takes_nothing_back_unseen(owner: Client, salon: Company, action: str) -> None:
+    old = version(owner)
+    keep(owner, "first")
+    assert owner.post(CREATED, {"action": action, "version": old}).status_code == 409
+    assert words(salon) == "first"
+
+
+def test_a_switch_keeps_what_another_request_changed_at_the_same_time(
+    owner: Client, salon: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner.post(f"{TEXTS}/created/switch", {"on": "1"})
+    store = texts._store
+
+    def late(*args: Any, **fields: Any) -> int:
+        BookingSettings.objects.update(reminder_on=True)
+        return store(*args, **fields)
+
+    monkeypatch.setattr(texts, "_store", late)
+    owner.post(f"{TEXTS}/moved/switch", {"on": "1"})
+    assert BookingSettings.objects.get().reminder_on
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -139,8 +166,9 @@ def test_reminders_have_several_times_and_quiet_hours(owner: Client, salon: Comp
 )  # fmt: skip
 def test_times_that_make_no_sense_change_nothing(owner: Client, times: dict[str, str]) -> None:
     good = {"hours": "24", "quiet_from": "21:00", "quiet_until": "09:00"}
-    shown = owner.post(f"{TEXTS}/times", {**good, **times}, follow=True).content.decode()
-    assert 'data-tone="bad"' in shown
+    answer = owner.post(f"{TEXTS}/times", {**good, **times})
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.content.decode()
     assert not BookingSettings.objects.exists()
 
 
@@ -154,6 +182,22 @@ def test_a_test_goes_to_a_phone_and_its_story_is_shown(owner: Client, salon: Com
     for _time in range(12):
         owner.post(f"{CREATED}/test", {"phone": "8 999 000-00-01"})
     assert Message.objects.filter(source="test").count() == 9
+
+
+def test_refused_times_stay_in_the_form(owner: Client) -> None:
+    typed = {"hours": "24, 999", "quiet_from": "20:00", "quiet_until": "09:00"}
+    assert 'value="24, 999"' in owner.post(f"{TEXTS}/times", typed).content.decode()
+
+
+def test_a_test_is_sent_once_and_not_to_who_opted_out(owner: Client, salon: Company) -> None:
+    form = {"phone": "79990000001", "nonce": "5f0c1c52-7c55-4b3e-9a0b-3f1de2c0a001"}
+    for _time in range(2):
+        owner.post(f"{CREATED}/test", form)
+    assert Message.objects.filter(source="test").count() == 1
+    opt_outs.opt_out(company_ids=[salon.pk], phone="79990000001")
+    shown = owner.post(f"{CREATED}/test", {"phone": "79990000001"}, follow=True).content.decode()
+    assert "no test goes there" in shown
+    assert Message.objects.filter(source="test").count() == 1
 
 
 def test_another_salons_words_stay(owner: Client) -> None:
