@@ -54,7 +54,7 @@ def conversation(request: HttpRequest, salon: Company, conversation_id: int) -> 
     context: dict[str, Any] = {
         "conversation": row,
         "name": _name(row),
-        "messages": [(message, _is_ours(message)) for message in reversed(shown)],
+        "messages": [(each, _is_ours(each)) for each in reversed(shown) if not _is_access_link(each)],
         "older": shown[-1].pk if len(found) > MESSAGES else None,
         "latest": shown[0].pk if shown and before is None else None,
         "nonce": uuid.uuid4(),
@@ -124,6 +124,11 @@ def _name(row: Conversation) -> str:
 
 def _is_ours(message: Message) -> bool:
     return message.direction == Message.Direction.OUT
+
+
+def _is_access_link(message: Message) -> bool:
+    """A one-time link to the salon itself, which is for who holds the phone alone."""
+    return (message.external_id or "").startswith("access:")
 
 
 def _number(text: str) -> int | None:

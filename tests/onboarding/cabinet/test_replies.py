@@ -139,6 +139,21 @@ def test_another_salons_conversation_does_not_exist(owner: Client, salon: Compan
     assert conversation().unread == 1
 
 
+def test_a_one_time_link_to_the_salon_itself_is_not_shown(owner: Client, salon: Company) -> None:
+    assert salon.session is not None
+    writes(salon, "note to myself", phone=salon.session.phone)
+    Message.objects.create(
+        session=salon.session,
+        phone=salon.session.phone,
+        source="support",
+        external_id="access:1:2",
+        text="https://x",
+    )
+    shown = page(owner, address(conversation()))
+    assert "note to myself" in shown
+    assert "https://x" not in shown
+
+
 def test_older_messages_and_conversations_are_a_page_further(owner: Client, salon: Company) -> None:
     for number in range(62):
         writes(salon, f"number {number:02}", phone=IVAN)
