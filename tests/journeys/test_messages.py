@@ -190,6 +190,8 @@ def test_what_a_dying_pool_has_not_read_is_not_lost(system: Deployment) -> None:
     system.whatsapp.post(f"/phones/{irina}/online", online=True)
     words = system.whatsapp.send(irina, SALON_PHONE, "Я опоздаю")
     wait_until(lambda: confirmed(system, words["id"]), "the host has it")
+    # The library confirms in a thread of its own, which may be ahead of the host's handler.
+    wait_until(lambda: recorded(system, words["id"]), "the host has kept it")
     system.kill("pool")
     system.start("pool")
     wait_for_statuses(system, one, [8, 4, 1])
@@ -201,6 +203,11 @@ def confirmed(system: Deployment, message_id: str) -> bool:
     """Whether the salon's device has told WhatsApp that it has the message."""
     events = system.whatsapp.get("/journal")["events"]
     return any(event["kind"] == "companion_receipt" and event["id"] == message_id for event in events)
+
+
+def recorded(system: Deployment, message_id: str) -> bool:
+    """Whether an engine host has the message in the file of its last events."""
+    return any(message_id.encode() in path.read_bytes() for path in system.folder.rglob("*-said"))
 
 
 def kill_hosts(system: Deployment) -> None:
