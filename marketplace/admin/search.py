@@ -17,6 +17,7 @@ from config.shared.masking import mask_excerpt, mask_phone, mask_text
 from marketplace.admin.diagnosis import explain
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
 from marketplace.models import Company, OptOut, RecordState
+from whatsapp.admin.long_lists import LARGEST_NUMBER
 from whatsapp.messages import story
 from whatsapp.messages.phone_search import digits_in, phone_is
 from whatsapp.models import Message
@@ -27,7 +28,7 @@ log = structlog.get_logger("support")
 MOST_SALONS, MOST_MESSAGES, MOST_RECORDS = 10, 30, 10
 LONGEST = 100  # characters
 EXCERPT = 70
-LARGEST_NUMBER = 2**63 - 1
+_OF_COMPANY = tuple(f"company__{name}" for name in COMPANY_SECRETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def search(request: HttpRequest, term: str) -> dict[str, Any]:
     if _may(user, "marketplace.view_company"):
         found["salons"] = _salons(term, digits, explained=_may(user, "whatsapp.view_session"))
     if _may(user, "whatsapp.view_message"):
-        found["messages"] = _messages(digits)
+        found["client_messages"] = _messages(digits)  # `messages` are the admin's own notices
     if _may(user, "marketplace.view_optout") and len(digits) >= 10:
         found["opt_outs"] = _opt_outs(digits)
     if _may(user, "marketplace.view_recordstate") and len(digits) >= 10:
@@ -111,7 +112,12 @@ def _message(message: Message) -> Line:
 
 
 def _opt_outs(digits: str) -> list[Line]:
-    rows = OptOut.objects.select_related("company").filter(phone_is(digits)).order_by("-said_at")
+    rows = (
+        OptOut.objects.select_related("company")
+        .defer(*_OF_COMPANY)
+        .filter(phone_is(digits))
+        .order_by("-said_at")
+    )
     return [
         Line(
             support.link(row, salon_name(row.company)),
@@ -124,7 +130,12 @@ def _opt_outs(digits: str) -> list[Line]:
 
 
 def _records(digits: str) -> list[Line]:
-    rows = RecordState.objects.select_related("company").filter(phone_is(digits)).order_by("-starts_at")
+    rows = (
+        RecordState.objects.select_related("company")
+        .defer(*_OF_COMPANY)
+        .filter(phone_is(digits))
+        .order_by("-starts_at")
+    )
     return [
         Line(
             support.link(row, f"№ {row.record_id}"),

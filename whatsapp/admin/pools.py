@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -17,10 +19,27 @@ from whatsapp.sessions import services
 MIB = 2**20
 
 
+class AliveFilter(admin.SimpleListFilter):
+    """Pools by whether they are running."""
+
+    title = _("state")
+    parameter_name = "alive"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("running")), ("no", _("silent"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        oldest = timezone.now() - services.POOL_SILENCE
+        if self.value() == "yes":
+            return queryset.filter(heartbeat_at__gt=oldest)
+        return queryset.filter(heartbeat_at__lte=oldest) if self.value() == "no" else queryset
+
+
 class PoolAdmin(ReadMostlyAdmin):
     """The processes that hold the sessions."""
 
     list_display = ("number", "alive", "held", "places", "engines", "memory", "heartbeat", "started")
+    list_filter = (AliveFilter,)
     search_fields = ("name",)
     ordering = ("-heartbeat_at",)
     fieldsets = [

@@ -27,7 +27,12 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, skip_checks=True)
         from sandbox.demo.run import Demo
 
-        Demo(port=port, say=self.stdout.write).run()
+        Demo(port=port, say=self._say).run()
+
+    def _say(self, line: str) -> None:
+        """At once, also into a file: the first thing to know is which page to open."""
+        self.stdout.write(line)
+        self.stdout.flush()
 
 
 def _is_free(port: int) -> bool:

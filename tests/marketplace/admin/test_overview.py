@@ -16,7 +16,7 @@ from marketplace.models import Company, InboundWebhook
 from marketplace.worker import message_counts
 from tests.onboarding.cabinet.owners import owned_salon
 from whatsapp.messages import hourly_counts
-from whatsapp.models import HourlyCount, Message
+from whatsapp.models import HourlyCount, Message, Pool
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,6 +73,26 @@ def test_each_number_leads_to_a_list_of_as_many(salon: Company, support: Client,
         listed = support.get(html.unescape(address))
         assert listed.status_code == 200
         assert listed.context["cl"].result_count == int(number)
+
+
+def test_every_number_of_the_page_leads_to_a_list_that_knows_its_filter(
+    salon: Company, support: Client
+) -> None:
+    now = timezone.now()
+    for name, beat in (("alive", now), ("gone", now - timedelta(hours=1))):
+        Pool.objects.create(
+            name=name, heartbeat_at=beat, started_at=beat, capacity=1, sessions=0, hosts=0, engine_hosts=[]
+        )
+    message(salon, "failed")
+    webhook(1, "dead")
+    count()
+    page = support.get("/admin/").content.decode()
+    links = {html.unescape(found) for found in re.findall(r'href="(/admin/[^"?]+\?[^"]+)"', page)}
+    assert len(links) > 5
+    for address in links:
+        assert support.get(address).status_code == 200, address  # an unknown filter redirects
+    assert support.get("/admin/whatsapp/pool/?alive=yes").context["cl"].result_count == 1
+    assert support.get("/admin/whatsapp/pool/?alive=no").context["cl"].result_count == 1
 
 
 def test_the_oldest_that_waits_is_said_with_its_list(salon: Company, support: Client) -> None:
