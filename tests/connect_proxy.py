@@ -10,18 +10,16 @@ CHUNK = 64 * 1024
 REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class ConnectProxy:
-    """Listens on loopback; hands each permitted tunnel on to `upstream`, another CONNECT proxy's URL."""
+class TunnelProxy:
+    """Listens on loopback; hands each permitted tunnel on to `upstream`, a CONNECT proxy's URL."""
 
-    def __init__(self, upstream: str, *, user: str, password: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, upstream: str, *, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(upstream)
         self._upstream = parts.hostname, parts.port
-        self._login = base64.b64encode(f"{user}:{password}".encode())
         self._tls = tls
         self._writers: list[asyncio.StreamWriter] = []
         self.host = ""  # host:port
         self.tunnels = 0
-        self.refused = 0
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
@@ -32,6 +30,18 @@ class ConnectProxy:
         self._server.close()
         for writer in self._writers:
             writer.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+
+class ConnectProxy(TunnelProxy):
+    """Asks for the password in the header of HTTP; `upstream` gets the request as it came."""
+
+    def __init__(self, upstream: str, *, user: str, password: str, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(upstream, tls=tls)
+        self._login = base64.b64encode(f"{user}:{password}".encode())
+        self.refused = 0
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)

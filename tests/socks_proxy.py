@@ -1,35 +1,19 @@
 """A SOCKS5 proxy that asks for user and password (RFC 1928, RFC 1929) and counts what it let through."""
 
 import asyncio
-from typing import Self
-from urllib.parse import urlsplit
 
-from tests.connect_proxy import carry
+from tests.connect_proxy import TunnelProxy, carry
 
 BY_PASSWORD, CONNECT, BY_NAME = 2, 1, 3
 SUCCEEDED = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"
 
 
-class SocksProxy:
-    """Listens on loopback; hands each permitted tunnel on to `upstream`, a CONNECT proxy's URL."""
+class SocksProxy(TunnelProxy):
+    """Asks for the password as RFC 1929 says; `upstream` gets a CONNECT request."""
 
     def __init__(self, upstream: str, *, user: str, password: str) -> None:
-        parts = urlsplit(upstream)
-        self._upstream = parts.hostname, parts.port
+        super().__init__(upstream)
         self._login = user.encode(), password.encode()
-        self._writers: list[asyncio.StreamWriter] = []
-        self.host = ""  # host:port
-        self.tunnels = 0
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.host = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        self._server.close()
-        for writer in self._writers:
-            writer.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)

@@ -37,7 +37,6 @@ class Panel:
     title: Text
     bars: Sequence[Bar]
     empty: Text = ""
-    wide: bool = False
 
     def drawn(self) -> list[tuple[Bar, int]]:
         """The bars with their lengths in percent of the longest one."""

@@ -47,9 +47,8 @@ class OptOutForm(SalonForm):
         company: Company | None = cleaned.get("salon")
         if company is None or "phone" not in cleaned:
             return cleaned
-        region = phone_numbers.region_of(phone=company.phone, timezone_name=company.timezone_name)
         try:
-            cleaned["phone"] = phone_numbers.digits_of(cleaned["phone"], region=region)
+            cleaned["phone"] = phone_numbers.digits_for_salon(cleaned["phone"], company)
         except phone_numbers.NotAPhone as error:
             self.add_error("phone", str(error))
             return cleaned

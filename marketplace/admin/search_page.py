@@ -7,7 +7,7 @@ from django.urls.resolvers import URLPattern
 from django.utils.translation import gettext_lazy as _
 
 from config.shared.operations import OperableAdmin
-from marketplace.admin.search import LONGEST, search
+from marketplace.admin.search import search
 
 SEARCH_PAGE = "support_search"
 
@@ -28,7 +28,6 @@ class WithSearch(OperableAdmin):
             "title": _("Search"),
             "opts": self.opts,
             "media": self.media,
-            "longest": LONGEST,
             **search(request, request.GET.get("q", "")),
         }
         return TemplateResponse(request, "support/search.html", context)

@@ -14,7 +14,7 @@ from marketplace.models import Company
 from whatsapp.admin.sessions import SessionAdmin
 from whatsapp.models import Session
 
-COMPANY_SECRETS = ("api_key", "webhook_secret", "old_webhook_secret")
+COMPANY_SECRETS = Company.SECRETS
 
 
 def salon_name(company: Company) -> str:

@@ -70,10 +70,14 @@ def _unannounced() -> "QuerySet[Company]":
     now = timezone.now()
     confirmed = Q(outage_alert__confirmed_at__isnull=False, status=Company.Status.ACTIVE)
     calm = Q(outage_alert__outage_sent_at__isnull=True)
-    return Company.objects.filter(outage_alert__isnull=False).filter(
-        Q(outage_alert__confirmed_at__isnull=True, outage_alert__asked_at__isnull=True)
-        | confirmed & calm & channels.is_down(now)
-        | confirmed & ~calm & channels.is_back(now)
+    return (
+        Company.objects.defer(*Company.SECRETS)
+        .filter(outage_alert__isnull=False)
+        .filter(
+            Q(outage_alert__confirmed_at__isnull=True, outage_alert__asked_at__isnull=True)
+            | confirmed & calm & channels.is_down(now)
+            | confirmed & ~calm & channels.is_back(now)
+        )
     )
 
 

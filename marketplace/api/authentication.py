@@ -29,7 +29,7 @@ class ApiClient:
     def companies(self) -> QuerySet[Company]:
         """The key's salons that are still installed, without their secrets."""
         installed = self.key.companies.exclude(status=Company.Status.UNINSTALLED)
-        return installed.defer("api_key", "webhook_secret").order_by("salon_id")
+        return installed.defer(*Company.SECRETS).order_by("salon_id")
 
 
 class ApiKeyAuthentication(BaseAuthentication):

@@ -62,9 +62,8 @@ def send(
 
 def digits_of(written: str, company: Company) -> str:
     """Return the digits of a phone, read as of the salon's country. Raises Problem."""
-    region = phone_numbers.region_of(phone=company.phone, timezone_name=company.timezone_name)
     try:
-        return phone_numbers.digits_of(written, region=region)
+        return phone_numbers.digits_for_salon(written, company)
     except phone_numbers.NotAPhone as error:
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_phone", "This is not a phone number.") from error
 

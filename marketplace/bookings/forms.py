@@ -11,7 +11,7 @@ from marketplace.bookings import settings_changes, texts, wording
 from marketplace.models import Company, rendering
 from marketplace.models.booking_kinds import Kind
 from marketplace.models.bookings import BookingSettings, check_template
-from marketplace.salons.phone_numbers import NotAPhone, digits_of, region_of
+from marketplace.salons.phone_numbers import NotAPhone, digits_for_salon
 
 
 class WordsField(forms.CharField):
@@ -56,14 +56,12 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
     def previews(self) -> dict[Kind, str]:
         """What a client would read, by the form if it was sent and is right, else by what is kept."""
         company: Company = self.instance.company
-        now = timezone.now()
         if self.is_bound and self.is_valid():
             language, words = self.cleaned_data["language"], self.words()
         else:
             language = wording.settings_of(company).language
             words = {kind: wording.template_of(company, kind=kind, language=language) for kind in Kind}
-        visit = wording.sample(company, language=language, now=now)
-        values = wording.values_of(company, visit=visit, language=language, now=now)
+        values = wording.sample_values(company, language=language, now=timezone.now())
         return {kind: rendering.render(text, values) for kind, text in words.items()}
 
 
@@ -83,8 +81,7 @@ class TryForm(forms.Form):
         self.company = company
 
     def clean_phone(self) -> str:
-        region = region_of(phone=self.company.phone, timezone_name=self.company.timezone_name)
         try:
-            return digits_of(self.cleaned_data["phone"], region=region)
+            return digits_for_salon(self.cleaned_data["phone"], self.company)
         except NotAPhone as error:
             raise forms.ValidationError(str(error)) from error

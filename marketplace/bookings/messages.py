@@ -13,7 +13,7 @@ from marketplace.inbound import opt_outs
 from marketplace.models import Company
 from marketplace.models.booking_kinds import Kind
 from marketplace.models.bookings import RecordState
-from marketplace.salons.phone_numbers import digits_of, region_of
+from marketplace.salons.phone_numbers import digits_for_salon
 from whatsapp.messages import message_queue
 from whatsapp.models import Message
 
@@ -104,9 +104,8 @@ def send_test(*, company: Company, kind: Kind, phone: str, name: str, now: datet
         raise NotServed(f"salon {company.salon_id}")
     language = wording.settings_of(company).language
     visit = wording.sample(company, language=language, now=now)
-    region = region_of(phone=company.phone, timezone_name=company.timezone_name)
     new = message_queue.NewMessage(
-        phone=digits_of(phone, region=region),
+        phone=digits_for_salon(phone, company),
         text=wording.text_of(company, kind=kind, visit=visit, language=language, now=now),
         source=Message.Source.TEST,
         external_id=f"{company.salon_id}:{name}:{kind}",

@@ -9,7 +9,7 @@ from django.utils import timezone
 from marketplace.bookings import decisions, messages, records, reminders, rows, wording
 from marketplace.models import Company, InboundWebhook
 from marketplace.models.bookings import RecordState
-from marketplace.salons.phone_numbers import region_of
+from marketplace.salons.phone_numbers import region_of_salon
 
 log = structlog.get_logger("bookings")
 
@@ -68,9 +68,10 @@ def _locked_company(webhook: InboundWebhook) -> Company | None:
 
 
 def _parse(webhook: InboundWebhook, company: Company) -> records.RecordChange | None:
-    region = region_of(phone=company.phone, timezone_name=company.timezone_name)
     zone = wording.clock_of(company)
-    return records.parse(webhook.body, received_at=webhook.received_at, zone=zone, region=region)
+    return records.parse(
+        webhook.body, received_at=webhook.received_at, zone=zone, region=region_of_salon(company)
+    )
 
 
 def _locked_row(company: Company, record_id: int) -> RecordState:

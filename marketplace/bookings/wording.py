@@ -13,7 +13,7 @@ from marketplace.models import Company, rendering
 from marketplace.models.booking_kinds import Language
 from marketplace.models.bookings import BookingSettings, MessageTemplate
 from marketplace.salons.language import default_language
-from marketplace.salons.phone_numbers import NotAPhone, digits_of, region_of
+from marketplace.salons.phone_numbers import NotAPhone, digits_for_salon
 from whatsapp.messages import limits
 
 log = structlog.get_logger("bookings")
@@ -80,11 +80,15 @@ def sample(company: Company, *, language: str, now: datetime) -> Visit:
     )
 
 
+def sample_values(company: Company, *, language: str, now: datetime) -> Mapping[str, str]:
+    """What the names in a template stand for in previews."""
+    return values_of(company, visit=sample(company, language=language, now=now), language=language, now=now)
+
+
 def _readable(company: Company) -> str:
     """`+7 495 123-45-67`; what is no number stays as the salon wrote it."""
-    region = region_of(phone=company.phone, timezone_name=company.timezone_name)
     try:
-        number = phonenumbers.parse(f"+{digits_of(company.phone, region=region)}")
+        number = phonenumbers.parse(f"+{digits_for_salon(company.phone, company)}")
     except (NotAPhone, phonenumbers.NumberParseException):
         return rendering.one_line(company.phone)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)

@@ -125,6 +125,8 @@ class Company(models.Model):
             models.Index(fields=["status", "activation_next_at"], name="company_activation_queue"),
         ]
 
+    # Encrypted columns: who does not need them reads the row without (`defer`), and decrypts nothing.
+    SECRETS = ("api_key", "webhook_secret", "old_webhook_secret")
     # Changes that destroy what YClients was given; for `move`.
     WITHOUT_SECRETS: ClassVar[dict[str, Any]] = {
         "api_key": "",

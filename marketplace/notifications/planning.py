@@ -54,9 +54,8 @@ class Planner:
             return Refusal(one.id, Code.NO_FUNDS, words)
         if company is None or company.status not in SERVED or company.session is None:
             return Refusal(one.id, Code.NOT_FOUND, _("This salon has no WhatsApp here."))
-        region = phone_numbers.region_of(phone=company.phone, timezone_name=company.timezone_name)
         try:
-            phone = phone_numbers.digits_of(one.phone, region=region)
+            phone = phone_numbers.digits_for_salon(one.phone, company)
         except phone_numbers.NotAPhone as error:
             return Refusal(one.id, Code.BAD_FIELD, str(error))
         return Planned(one.id, company, company.session, self._message(company, one, phone))

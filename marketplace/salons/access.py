@@ -24,6 +24,7 @@ log = structlog.get_logger("marketplace")
 POWER_LASTS = timedelta(hours=1)
 LINK_LASTS = timedelta(minutes=10)
 LINK_PATH = "/auth/yclients/access"
+LINK_MESSAGE = "access:"  # the external ids of messages that carry links begin so
 CABINET_LINK_PATH = "/cabinet/link"
 CABINET_HOLDER = "cabinet:"  # and a random number: such a request is nobody's at YClients
 MOST_CABINET_LINKS_A_DAY = 6  # of one salon; anybody may ask for them
@@ -111,7 +112,7 @@ def _queue_link(
         phone=session.phone,
         text=text(company, request, token),
         source=Message.Source.SUPPORT,
-        external_id=f"access:{request.pk}:{event.pk}",
+        external_id=f"{LINK_MESSAGE}{request.pk}:{event.pk}",
         expires_at=now + LINK_LASTS,
     )
     message_queue.queue_message(session=session, message=message)
@@ -181,7 +182,7 @@ def forget_link(request: AccessRequest) -> None:
     Message.objects.filter(
         session__companies=request.company_id,
         source=Message.Source.SUPPORT,
-        external_id__startswith=f"access:{request.pk}:",
+        external_id__startswith=f"{LINK_MESSAGE}{request.pk}:",
     ).exclude(text="").update(text="", pruned_at=timezone.now())
 
 

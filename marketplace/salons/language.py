@@ -16,5 +16,5 @@ def language_of(company: Company) -> str:
 
 def default_language(company: Company) -> str:
     """Return `ru` or `en` by the country of the salon's phone number, else of its clock."""
-    region = phone_numbers.region_of(phone=company.phone, timezone_name=company.timezone_name)
+    region = phone_numbers.region_of_salon(company)
     return "ru" if region in RUSSIAN_SPEAKING else "en"

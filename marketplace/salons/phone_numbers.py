@@ -6,6 +6,7 @@ from functools import lru_cache
 import phonenumbers
 from django.utils.translation import gettext as _
 
+from marketplace.models import Company
 from whatsapp.sessions.services import InvalidPhone, normalise_phone
 
 DEFAULT_REGION = "RU"
@@ -87,6 +88,11 @@ def region_of(*, phone: str, timezone_name: str) -> str:
     return said or REGION_OF_ZONE.get(timezone_name, DEFAULT_REGION)
 
 
+def region_of_salon(company: Company) -> str:
+    """Return the two-letter country in which a salon's people write numbers without a country code."""
+    return region_of(phone=company.phone, timezone_name=company.timezone_name)
+
+
 def currency_of(region: str) -> str:
     """Return the ISO 4217 code of a country's money."""
     return CURRENCY_OF_REGION.get(region, DEFAULT_CURRENCY)
@@ -111,3 +117,8 @@ def digits_of(written: str, *, region: str) -> str:
     if len(digits) < SHORTEST:
         raise NotAPhone(words)
     return digits
+
+
+def digits_for_salon(written: str, company: Company) -> str:
+    """As `digits_of`, read as the people of this salon write. Raises NotAPhone."""
+    return digits_of(written, region=region_of_salon(company))

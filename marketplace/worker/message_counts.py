@@ -2,11 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Q
 from django.utils import timezone
 
-from config.shared.queue import Queue
 from marketplace.models import ScheduledTask
+from marketplace.worker import scheduled
 from whatsapp.messages import hourly_counts
 
 TASK = "message-counts"
@@ -17,21 +16,12 @@ SPANS: dict[str, tuple[timedelta, timedelta]] = {
     "all": (hourly_counts.KEPT, timedelta(days=1)),
 }
 EVERY = SPANS["hours"][1]
-ROUNDS = Queue(
-    name=TASK,
-    model=ScheduledTask,
-    where=Q(name=TASK),
-    due_at="next_at",
-    attempts="",
-    error="",
-    lease=timedelta(minutes=15),
-)
+ROUNDS = scheduled.rounds_of(TASK, name=TASK)
 
 
 def due(*, limit: int) -> list[int]:
     """Return the id of the round when it is due."""
-    ScheduledTask.objects.get_or_create(name=TASK, defaults={"next_at": timezone.now()})
-    return ROUNDS.due(limit=limit)
+    return scheduled.due(TASK, ROUNDS, limit=limit)
 
 
 def recount_due(task_id: int) -> None:

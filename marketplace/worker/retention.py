@@ -14,11 +14,11 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from config.shared.queue import Queue
 from marketplace.metrics import PRUNED
-from marketplace.models import InboundWebhook, RecordState, ScheduledTask
+from marketplace.models import InboundWebhook, RecordState
 from marketplace.models.forwarding import ForwardedMessage
 from marketplace.privacy.owners import OWNERS
+from marketplace.worker import scheduled
 from whatsapp.messages import retention
 from whatsapp.messages.retention import Kind, Rows, deleting
 
@@ -28,15 +28,7 @@ TASK = "prune"
 EVERY = timedelta(days=1)
 SLICE = 20.0  # seconds of one go; a worker that is told to stop does not wait for the rest of a long round
 BETWEEN_SLICES = timedelta(seconds=5)
-ROUNDS = Queue(
-    name="retention",
-    model=ScheduledTask,
-    where=Q(name=TASK),
-    due_at="next_at",
-    attempts="",
-    error="",
-    lease=timedelta(minutes=15),
-)
+ROUNDS = scheduled.rounds_of(TASK, name="retention")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +139,7 @@ def _forget(kind: Kind, days: int, ends: float | None) -> Result:
 
 def due(*, limit: int) -> list[int]:
     """Return the id of the daily round when it is due."""
-    ScheduledTask.objects.get_or_create(name=TASK, defaults={"next_at": timezone.now()})
-    return ROUNDS.due(limit=limit)
+    return scheduled.due(TASK, ROUNDS, limit=limit)
 
 
 def prune_due(task_id: int) -> None:

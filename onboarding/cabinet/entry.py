@@ -11,7 +11,7 @@ from limits import RateLimitItemPerHour
 from config.shared import rate_limits
 from marketplace.models import Company, MarketplaceEvent
 from onboarding.cabinet import sessions
-from onboarding.cabinet.views import cabinet_page, has_session, render_page
+from onboarding.cabinet.views import BY, cabinet_page, has_session, render_page
 from onboarding.linking import token_scope, tokens
 from onboarding.rendering import pages
 from whatsapp.crypto.encryption import lookup_digest
@@ -70,7 +70,7 @@ def enter(request: HttpRequest) -> HttpResponse:
 
 def opened(store: sessions.CabinetStore, salon: Company, *, way: str) -> HttpResponse:
     """Lead a browser whose session has just begun to the salon's home; `way` is for support's eyes."""
-    salon.note(MarketplaceEvent.Type.CABINET_OPENED, by="cabinet", way=way)
+    salon.note(MarketplaceEvent.Type.CABINET_OPENED, by=BY, way=way)
     log.info("cabinet opened", salon_id=salon.salon_id, way=way)
     response = HttpResponseRedirect(reverse("cabinet-home", args=[salon.salon_id]), status=303)
     sessions.attach(response, store)

@@ -10,14 +10,12 @@ from django.views.decorators.http import require_POST, require_safe
 from marketplace.inbound import forwarding, forwarding_changes
 from marketplace.inbound.forwarding_post import new_secret
 from marketplace.models import Company, ForwardedMessage, Forwarding, ForwardingChange
-from marketplace.salons import clock
 from marketplace.yclients import safe_http
 from onboarding.cabinet import sessions
-from onboarding.cabinet.views import back_to, cabinet_view, render_cabinet
+from onboarding.cabinet.views import BY, back_to, cabinet_view, render_cabinet
 
 DELIVERIES = 20
 LONGEST_ADDRESS = 1000  # characters
-BY = "cabinet"
 
 
 @require_safe
@@ -90,5 +88,4 @@ def _render(request: HttpRequest, salon: Company, *, secret: str = "") -> HttpRe
             "deliveries": row.messages.order_by("-id")[:DELIVERIES],
             "resting": row.paused_until is not None and row.paused_until > timezone.now(),
         }
-    with timezone.override(clock.zone_of(salon)):
-        return render_cabinet(request, salon, "cabinet/forwarding.html", context)
+    return render_cabinet(request, salon, "cabinet/forwarding.html", context)

@@ -34,8 +34,7 @@ IN_TIME = ("queued", "sent", "delivered", "read", "failed")  # a message's way
 @cabinet_view
 def home(request: HttpRequest, salon: Company) -> HttpResponse:
     """Everything at one glance; the page's script reads it anew from time to time."""
-    with timezone.override(clock.zone_of(salon)):
-        return render_cabinet(request, salon, "cabinet/home.html", _context(salon))
+    return render_cabinet(request, salon, "cabinet/home.html", _context(salon))
 
 
 def _context(salon: Company) -> dict[str, Any]:

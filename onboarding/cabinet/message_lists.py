@@ -13,16 +13,16 @@ from django.utils.translation import gettext_lazy
 
 from config.shared import csv_files
 from marketplace.models import Company
-from marketplace.salons import clock
-from marketplace.salons.phone_numbers import region_of
+from marketplace.salons import access, clock
+from marketplace.salons.phone_numbers import region_of_salon
 from onboarding.cabinet.statistics import OUTCOME_OF, OUTCOMES
+from onboarding.cabinet.views import row_number
 from onboarding.rendering import phones
 from whatsapp.messages import story
 from whatsapp.messages.phone_search import digits_in, phone_is
 from whatsapp.models import Message
 
 PAGE, EXPORT_PAGE = 50, 1000
-LARGEST_ID = 2**63 - 1
 LONGEST_SEARCH = 40  # characters
 STATES = {
     "queued": gettext_lazy("Waiting"),
@@ -83,11 +83,9 @@ class MessageList:
             digits = digits_in(search)
             if len(digits) < 4:
                 problem = _("Type a phone number, or at least its last four digits.")
-            region = region_of(phone=salon.phone, timezone_name=salon.timezone_name)
-            found = found.filter(phone_is(digits, region=region))
-        before = query.get("before", "")
-        if before.isascii() and before.isdigit() and int(before[:20]) <= LARGEST_ID:
-            found = found.filter(pk__lt=int(before))
+            found = found.filter(phone_is(digits, region=region_of_salon(salon)))
+        if before := row_number(query.get("before", "")):
+            found = found.filter(pk__lt=before)
         page = list(found.order_by("-id")[: PAGE + 1])
         older = {"state": state, "q": search, "before": page[PAGE - 1].pk} if len(page) > PAGE else {}
         return cls(
@@ -114,7 +112,7 @@ def messages_of(salon: Company) -> "QuerySet[Message]":
         return Message.objects.none()
     out = Message.objects.filter(session=salon.session_id, direction=Message.Direction.OUT)
     # One-time links to the salon itself are for who holds the phone alone.
-    return out.exclude(external_id__startswith="access:").defer("callback_url")
+    return out.exclude(external_id__startswith=access.LINK_MESSAGE).defer("callback_url")
 
 
 def export(salon: Company, *, since: datetime, language: str) -> AsyncIterator[bytes]:

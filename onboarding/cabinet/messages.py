@@ -14,10 +14,9 @@ from limits import RateLimitItemPerHour
 from config.shared import rate_limits
 from marketplace.inbound import resending
 from marketplace.models import Company, MarketplaceEvent
-from marketplace.salons import clock
 from onboarding.cabinet import message_lists, sessions
 from onboarding.cabinet.message_lists import MessageList
-from onboarding.cabinet.views import back_to, cabinet_view, render_cabinet
+from onboarding.cabinet.views import BY, back_to, cabinet_view, render_cabinet
 from onboarding.rendering import pages
 from whatsapp.messages import story
 from whatsapp.messages.message_queue import NotResendable
@@ -32,9 +31,8 @@ EXPORTS = RateLimitItemPerHour(10)
 def messages(request: HttpRequest, salon: Company) -> HttpResponse:
     """The list, newest first: `state` and `q` choose, `before` goes on."""
     listed = MessageList.read(salon, request.GET)
-    with timezone.override(clock.zone_of(salon)):
-        context = {"list": listed, "states": message_lists.states(listed), "export_days": EXPORT_DAYS}
-        return render_cabinet(request, salon, "cabinet/messages.html", context)
+    context = {"list": listed, "states": message_lists.states(listed), "export_days": EXPORT_DAYS}
+    return render_cabinet(request, salon, "cabinet/messages.html", context)
 
 
 @require_safe
@@ -48,8 +46,7 @@ def message_story(request: HttpRequest, salon: Company, message_id: int) -> Http
         "waits_for": story.waits_for(message),
         "why_not": resending.why_not(message),
     }
-    with timezone.override(clock.zone_of(salon)):
-        return render_cabinet(request, salon, "cabinet/message_story.html", context)
+    return render_cabinet(request, salon, "cabinet/message_story.html", context)
 
 
 @require_POST
@@ -63,7 +60,7 @@ def resend(request: HttpRequest, salon: Company, message_id: int) -> HttpRespons
         text = resending.why_not(message) or _("A copy of it is on its way or has arrived already.")
         sessions.flash(request, text, tone="bad")
         return back_to("cabinet-messages-story", salon, message_id=message.pk)
-    salon.note(MarketplaceEvent.Type.MESSAGE_RESENT, by="cabinet", message=message.pk, copy=copy.pk)
+    salon.note(MarketplaceEvent.Type.MESSAGE_RESENT, by=BY, message=message.pk, copy=copy.pk)
     sessions.flash(request, _("It goes out again."))
     return back_to("cabinet-messages-story", salon, message_id=copy.pk)
 
@@ -74,7 +71,7 @@ def export(request: HttpRequest, salon: Company) -> HttpResponseBase:
     """The messages of the last months as a CSV file."""
     if not rate_limits.hit(EXPORTS, "cabinet-export", str(salon.salon_id)).allowed:
         return pages.error("too_many_actions")
-    salon.note(MarketplaceEvent.Type.MESSAGES_EXPORTED, by="cabinet", days=EXPORT_DAYS)
+    salon.note(MarketplaceEvent.Type.MESSAGES_EXPORTED, by=BY, days=EXPORT_DAYS)
     since = timezone.now() - timedelta(days=EXPORT_DAYS)
     lines = message_lists.export(salon, since=since, language=get_language() or "en")
     name = f"messages-{salon.salon_id}-{timezone.now():%Y%m%d}.csv"

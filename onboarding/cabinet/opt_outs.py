@@ -1,22 +1,19 @@
 """The clients who want no messages from the salon: the list, adding one, and taking one off it."""
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from config.shared.masking import mask_phone
 from marketplace.inbound import opt_outs
 from marketplace.models import Company, MarketplaceEvent, OptOut
-from marketplace.salons import clock
-from marketplace.salons.phone_numbers import NotAPhone, digits_of, region_of
+from marketplace.salons.phone_numbers import NotAPhone, digits_for_salon, region_of_salon
 from onboarding.cabinet import sessions
-from onboarding.cabinet.views import back_to, cabinet_view, render_cabinet
+from onboarding.cabinet.views import BY, back_to, cabinet_view, render_cabinet
 from onboarding.rendering import phones
 
 MOST = 200  # shown at once, the latest
 LONGEST_PHONE = 40  # characters
-BY = "cabinet"
 Event = MarketplaceEvent.Type
 
 
@@ -27,20 +24,19 @@ def opted_out(request: HttpRequest, salon: Company) -> HttpResponse:
     if request.method == "POST":
         return _add(request, salon)
     rows = OptOut.objects.filter(company=salon, undone_at__isnull=True).exclude(phone="")
-    with timezone.override(clock.zone_of(salon)):
-        context = {
-            "rows": [(row, phones.formatted(row.phone)) for row in rows.order_by("-said_at")[:MOST]],
-            "scopes": OptOut.Scope.choices,
-            "most": MOST,
-            "phone_example": phones.example(_region(salon)),
-        }
-        return render_cabinet(request, salon, "cabinet/opt_outs.html", context)
+    context = {
+        "rows": [(row, phones.formatted(row.phone)) for row in rows.order_by("-said_at")[:MOST]],
+        "scopes": OptOut.Scope.choices,
+        "most": MOST,
+        "phone_example": phones.example(region_of_salon(salon)),
+    }
+    return render_cabinet(request, salon, "cabinet/opt_outs.html", context)
 
 
 def _add(request: HttpRequest, salon: Company) -> HttpResponse:
     scope = request.POST.get("scope", "")
     try:
-        phone = digits_of(request.POST.get("phone", "")[:LONGEST_PHONE], region=_region(salon))
+        phone = digits_for_salon(request.POST.get("phone", "")[:LONGEST_PHONE], salon)
     except NotAPhone:
         sessions.flash(request, _("This does not look like a phone number."), tone="bad")
         return back_to("cabinet-messages-opt-outs", salon)
@@ -63,7 +59,3 @@ def remove(request: HttpRequest, salon: Company, row_id: int) -> HttpResponse:
         salon.note(Event.OPT_OUT_CHANGED, by=BY, phone=mask_phone(row.phone), scope="")
     sessions.flash(request, _("The client gets messages again."))
     return back_to("cabinet-messages-opt-outs", salon)
-
-
-def _region(salon: Company) -> str:
-    return region_of(phone=salon.phone, timezone_name=salon.timezone_name)

@@ -14,7 +14,7 @@ from config.shared import rate_limits
 from marketplace.alerts import emails, outages
 from marketplace.models import Company, OutageAlert
 from onboarding.cabinet import sessions
-from onboarding.cabinet.views import back_to, cabinet_view
+from onboarding.cabinet.views import BY, back_to, cabinet_view
 
 # Each address that is given gets an e-mail, whoever it belongs to.
 CONFIRMATIONS = RateLimitItemPerHour(5)
@@ -35,7 +35,7 @@ def change(request: HttpRequest, salon: Company) -> HttpResponse:
     """`action` is `give` with `email`, `again` or `remove`."""
     action = request.POST.get("action", "")
     if action == "remove":
-        outages.remove(salon, by="cabinet")
+        outages.remove(salon, by=BY)
         sessions.flash(request, _("The address was removed."))
     elif not rate_limits.hit(CONFIRMATIONS, "outage-email", str(salon.salon_id)).allowed:
         sessions.flash(request, _("Too many e-mails within an hour. Try again later."), tone="bad")
@@ -57,5 +57,5 @@ def _give(request: HttpRequest, salon: Company) -> None:
     if len(email) > LONGEST_EMAIL or not emails.is_set_up():
         sessions.flash(request, _("This address cannot be used."), tone="bad")
         return
-    outages.set_address(salon, email, language=get_language() or "en", by="cabinet")
+    outages.set_address(salon, email, language=get_language() or "en", by=BY)
     sessions.flash(request, _("We have sent an e-mail to this address: open the link in it to agree."))

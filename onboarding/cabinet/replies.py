@@ -4,17 +4,23 @@ import uuid
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from marketplace.inbound import answering, opt_outs
 from marketplace.models import Company, MarketplaceEvent
-from marketplace.salons import clock
+from marketplace.salons import access
 from onboarding.cabinet import sessions
-from onboarding.cabinet.message_lists import LARGEST_ID
-from onboarding.cabinet.views import back_to, cabinet_view, render_cabinet
+from onboarding.cabinet.views import (
+    BY,
+    LARGEST_NUMBER,
+    back_to,
+    cabinet_view,
+    form_nonce,
+    render_cabinet,
+    row_number,
+)
 from onboarding.rendering import phones
 from whatsapp.messages import conversations
 from whatsapp.models import Conversation, Message
@@ -33,14 +39,13 @@ def replies(request: HttpRequest, salon: Company) -> HttpResponse:
     """The conversations, the latest first; `before` goes on."""
     found: list[Conversation] = []
     if salon.session is not None:
-        before = _number(request.GET.get("before", ""))
+        before = row_number(request.GET.get("before", ""))
         found = conversations.newest_first(session=salon.session, before=before, limit=PAGE + 1)
     context = {
         "conversations": [(row, _name(row), _is_ours(row.last_message)) for row in found[:PAGE]],
         "older": found[PAGE - 1].last_message_id if len(found) > PAGE else None,
     }
-    with timezone.override(clock.zone_of(salon)):
-        return render_cabinet(request, salon, "cabinet/replies.html", context)
+    return render_cabinet(request, salon, "cabinet/replies.html", context)
 
 
 @require_safe
@@ -48,7 +53,7 @@ def replies(request: HttpRequest, salon: Company) -> HttpResponse:
 def conversation(request: HttpRequest, salon: Company, conversation_id: int) -> HttpResponse:
     """One conversation, the latest messages at the end; `before` shows older ones."""
     row = _conversation(salon, conversation_id)
-    before = _number(request.GET.get("before", ""))
+    before = row_number(request.GET.get("before", ""))
     found = conversations.messages_of(row, before=before, limit=MESSAGES + 1)
     shown = found[:MESSAGES]
     context: dict[str, Any] = {
@@ -63,8 +68,7 @@ def conversation(request: HttpRequest, salon: Company, conversation_id: int) -> 
         "opted_out": bool(row.phone)
         and opt_outs.opted_out(company_ids=[salon.pk], phone=row.phone, everything=True),
     }
-    with timezone.override(clock.zone_of(salon)):
-        return render_cabinet(request, salon, "cabinet/conversation.html", context)
+    return render_cabinet(request, salon, "cabinet/conversation.html", context)
 
 
 @require_POST
@@ -73,20 +77,16 @@ def answer(request: HttpRequest, salon: Company, conversation_id: int) -> HttpRe
     """Send `text`; `nonce` makes a form that is sent twice one message."""
     row = _conversation(salon, conversation_id)
     text = request.POST.get("text", "").strip()
-    try:
-        nonce = uuid.UUID(request.POST.get("nonce", ""))
-    except ValueError:
-        nonce = uuid.uuid4()
     if not text or len(text) > answering.LONGEST_ANSWER:
         text = _("Write an answer of at most %(longest)d characters.") % {"longest": answering.LONGEST_ANSWER}
         sessions.flash(request, text, tone="bad")
         return back_to("cabinet-replies-conversation", salon, conversation_id=row.pk)
     try:
-        message = answering.answer(company=salon, conversation=row, text=text, name=nonce)
+        message = answering.answer(company=salon, conversation=row, text=text, name=form_nonce(request))
     except answering.NotPossible as error:
         sessions.flash(request, str(PROBLEMS[error.code]), tone="bad")
     else:
-        salon.note(MarketplaceEvent.Type.CLIENT_ANSWERED, by="cabinet", message=message.pk)
+        salon.note(MarketplaceEvent.Type.CLIENT_ANSWERED, by=BY, message=message.pk)
         conversations.mark_read(row, up_to=row.last_received)
     return back_to("cabinet-replies-conversation", salon, conversation_id=row.pk)
 
@@ -96,14 +96,14 @@ def answer(request: HttpRequest, salon: Company, conversation_id: int) -> HttpRe
 def read(request: HttpRequest, salon: Company, conversation_id: int) -> HttpResponse:
     """The salon has seen the messages up to `up_to`; the page's script says so, or a button does."""
     row = _conversation(salon, conversation_id)
-    if up_to := _number(request.POST.get("up_to", "")):
+    if up_to := row_number(request.POST.get("up_to", "")):
         conversations.mark_read(row, up_to=up_to)
     return back_to("cabinet-replies", salon)
 
 
 def _conversation(salon: Company, conversation_id: int) -> Conversation:
     rows = Conversation.objects.filter(session__isnull=False, session=salon.session_id)
-    found = rows.filter(pk=conversation_id).first() if conversation_id <= LARGEST_ID else None
+    found = rows.filter(pk=conversation_id).first() if conversation_id <= LARGEST_NUMBER else None
     if found is None:
         raise Http404
     return found
@@ -128,9 +128,4 @@ def _is_ours(message: Message) -> bool:
 
 def _is_access_link(message: Message) -> bool:
     """A one-time link to the salon itself, which is for who holds the phone alone."""
-    return (message.external_id or "").startswith("access:")
-
-
-def _number(text: str) -> int | None:
-    is_number = text.isascii() and text.isdigit() and len(text) < 20
-    return min(int(text), LARGEST_ID) if is_number else None
+    return (message.external_id or "").startswith(access.LINK_MESSAGE)

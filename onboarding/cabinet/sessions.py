@@ -121,7 +121,7 @@ def salons_of(store: CabinetStore) -> list[Company]:
 
     None that was removed, is disputed, changed its owner, or was installed anew since the session began.
     """
-    rows = Company.objects.select_related("session").defer("api_key", "webhook_secret", "old_webhook_secret")
+    rows = Company.objects.select_related("session").defer(*Company.SECRETS)
     named = rows.filter(salon_id__in=store["salons"]).order_by("title", "salon_id")
     return [company for company in named if _has_power(company, store)]
 

@@ -8,9 +8,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from marketplace.models import Company
 from marketplace.salons import lifecycle
 from onboarding.cabinet import outage_email, sessions
-from onboarding.cabinet.views import back_to, cabinet_view, render_cabinet
-
-BY = "cabinet"
+from onboarding.cabinet.views import BY, back_to, cabinet_view, render_cabinet
 
 
 @require_safe

@@ -1,7 +1,5 @@
 """Sending a text to a phone as a test."""
 
-import uuid
-
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -14,9 +12,9 @@ from marketplace.bookings import messages
 from marketplace.inbound import opt_outs
 from marketplace.models import Company, MarketplaceEvent
 from marketplace.models.booking_kinds import Kind
-from marketplace.salons.phone_numbers import NotAPhone, digits_of, region_of
+from marketplace.salons.phone_numbers import NotAPhone, digits_for_salon
 from onboarding.cabinet import sessions
-from onboarding.cabinet.views import back_to, cabinet_view
+from onboarding.cabinet.views import BY, back_to, cabinet_view, form_nonce
 
 TESTS = RateLimitItemPerHour(10)  # of one salon: each goes to a phone that somebody typed
 LONGEST_PHONE = 40  # characters
@@ -32,9 +30,8 @@ def send(request: HttpRequest, salon: Company, kind: str) -> HttpResponse:
     if not rate_limits.hit(TESTS, "cabinet-test", str(salon.salon_id)).allowed:
         sessions.flash(request, _("Too many tests within an hour. Try again later."), tone="bad")
         return back
-    region = region_of(phone=salon.phone, timezone_name=salon.timezone_name)
     try:
-        phone = digits_of(request.POST.get("phone", "")[:LONGEST_PHONE], region=region)
+        phone = digits_for_salon(request.POST.get("phone", "")[:LONGEST_PHONE], salon)
     except NotAPhone:
         sessions.flash(request, _("This does not look like a phone number."), tone="bad")
         return back
@@ -43,19 +40,15 @@ def send(request: HttpRequest, salon: Company, kind: str) -> HttpResponse:
         return back
     try:
         message = messages.send_test(
-            company=salon, kind=Kind(kind), phone=phone, name=f"test-{_name(request)}", now=timezone.now()
+            company=salon,
+            kind=Kind(kind),
+            phone=phone,
+            name=f"test-{form_nonce(request).hex}",
+            now=timezone.now(),
         )
     except messages.NotServed:
         sessions.flash(request, _("WhatsApp is not linked, so nothing can be sent."), tone="bad")
         return back
-    salon.note(MarketplaceEvent.Type.TEST_SENT, by="cabinet", kind=kind, phone=mask_phone(message.phone))
+    salon.note(MarketplaceEvent.Type.TEST_SENT, by=BY, kind=kind, phone=mask_phone(message.phone))
     sessions.flash(request, _("The test is on its way; what happens to it is shown here."))
     return back_to("cabinet-messages-story", salon, message_id=message.pk)
-
-
-def _name(request: HttpRequest) -> str:
-    """The name that the form carries: sent twice, it makes one message."""
-    try:
-        return uuid.UUID(request.POST.get("nonce", "")).hex
-    except ValueError:
-        return uuid.uuid4().hex

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -17,12 +18,11 @@ from marketplace.models import Company, MarketplaceEvent, rendering
 from marketplace.models.booking_kinds import Kind
 from marketplace.models.bookings import MessageTemplate, check_template
 from onboarding.cabinet import sessions, text_times
-from onboarding.cabinet.views import back_to, cabinet_view, render_cabinet
+from onboarding.cabinet.views import BY, back_to, cabinet_view, render_cabinet
 from onboarding.rendering import phones
 
-BY = "cabinet"
 LONGEST_IN_EVENT = 500  # characters of a text that support sees in the history
-LONGEST_TYPED = 100
+Samples = tuple[str, Mapping[str, str]]  # the language, and what the names stand for
 NAMES = {
     "client": gettext_lazy("client's name"),
     "date": gettext_lazy("date"),
@@ -63,7 +63,7 @@ def times(request: HttpRequest, salon: Company) -> HttpResponse:
     try:
         chosen = text_times.read(request.POST)
     except ValidationError as error:
-        typed = {name: request.POST.get(name, "")[:LONGEST_TYPED] for name in text_times.FIELDS}
+        typed = {name: request.POST.get(name, "")[: text_times.LONGEST_FIELD] for name in text_times.FIELDS}
         return _overview(request, salon, typed=typed, problem=" ".join(error.messages))
     planned = _store(salon, values=chosen.columns())
     sessions.flash(request, _("Kept. Reminders planned: %(planned)d.") % {"planned": planned})
@@ -128,14 +128,15 @@ def _overview(
 ) -> HttpResponse:
     """`typed`: the fields of the times as they were refused."""
     settings = wording.settings_of(salon)
-    quiet = quiet_hours.quiet_hours_of(settings)
+    quiet, samples = quiet_hours.quiet_hours_of(settings), _samples(salon, settings.language)
+    words = {kind: wording.template_of(salon, kind=kind, language=settings.language) for kind in Kind}
     kept = {
         "hours": ", ".join(map(str, settings.all_reminder_hours)),
         "quiet_from": f"{quiet.begins:%H:%M}",
         "quiet_until": f"{quiet.ends:%H:%M}",
     }
     context = {
-        "kinds": [(kind, settings.sends(kind), _preview(salon, kind, _words(salon, kind))) for kind in Kind],
+        "kinds": [(kind, settings.sends(kind), _filled(words[kind], kind, samples)) for kind in Kind],
         "is_served": messages.is_served(salon),
         "problem": problem,
         **(typed or kept),
@@ -200,10 +201,16 @@ def _problem(text: str) -> str:
 
 
 def _preview(salon: Company, kind: Kind, text: str) -> str:
+    return _filled(text, kind, _samples(salon, wording.settings_of(salon).language))
+
+
+def _samples(salon: Company, language: str) -> Samples:
+    return language, wording.sample_values(salon, language=language, now=timezone.now())
+
+
+def _filled(text: str, kind: Kind, samples: Samples) -> str:
     """What a client would read of a visit tomorrow."""
-    language, now = wording.settings_of(salon).language, timezone.now()
-    visit = wording.sample(salon, language=language, now=now)
-    values = wording.values_of(salon, visit=visit, language=language, now=now)
+    language, values = samples
     try:
         return rendering.render(text, values)
     except rendering.BadTemplate:  # kept before the rules were what they are

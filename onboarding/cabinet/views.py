@@ -1,5 +1,6 @@
 """What every page of the cabinet shares: whose it is, its language, its limits, and how it is rendered."""
 
+import uuid
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -10,17 +11,20 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from limits import RateLimitItemPerMinute
 
 from config.shared import rate_limits
 from marketplace.models import Company
+from marketplace.salons import clock
 from onboarding.cabinet import sessions
 from onboarding.rendering import languages, pages
 
 View = Callable[..., HttpResponseBase]
+BY = "cabinet"  # who did it, in the salon's events
+LARGEST_NUMBER = 2**63 - 1  # of a row
 POSTS_PER_MINUTE = RateLimitItemPerMinute(60)
 
 # Each screen: the name of its address, what navigation calls it, its icon in base.html.
@@ -123,7 +127,7 @@ def render_page(
 def render_cabinet(
     request: HttpRequest, salon: Company, template: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
-    """Render a screen of the salon, with navigation and the salons to switch to.
+    """Render a screen of the salon, with navigation and the salons to switch to; times by the salon's clock.
 
     The template extends `cabinet/base.html`; `salon`, `screens`, `salons` and `flash` are the frame's.
     """
@@ -140,7 +144,22 @@ def render_cabinet(
         for name, title, icon in SCREENS
     ]
     frame = {"salon": salon, "salons": sessions.of(request).salons, "screens": screens}
-    return render_page(request, template, {**frame, **context}, status=status)
+    with timezone.override(clock.zone_of(salon)):
+        return render_page(request, template, {**frame, **context}, status=status)
+
+
+def form_nonce(request: HttpRequest) -> uuid.UUID:
+    """The name that the page put into its form: a form that is sent twice does its work once."""
+    try:
+        return uuid.UUID(request.POST.get("nonce", ""))
+    except ValueError:
+        return uuid.uuid4()
+
+
+def row_number(text: str) -> int | None:
+    """The number of a row, from the query or a form; None for what is no such number."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 20
+    return min(int(text), LARGEST_NUMBER) if is_number else None
 
 
 def back_to(name: str, salon: Company, **kwargs: Any) -> HttpResponseRedirect:

@@ -36,7 +36,7 @@ class TokenScope:
     @property
     def region(self) -> str:
         """The two-letter country in which the salon's people write numbers without a country code."""
-        return phone_numbers.region_of(phone=self.company.phone, timezone_name=self.company.timezone_name)
+        return phone_numbers.region_of_salon(self.company)
 
     @property
     def is_disputed(self) -> bool:

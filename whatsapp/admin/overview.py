@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -42,16 +41,16 @@ def _pools() -> Panel:
     bars = [Bar(word, support.list_link(Pool, str(number), alive="yes"))]
     for pool in alive.order_by("-sessions", "name")[:MOST_POOLS]:
         bars += _of_pool(pool)
-    return Panel(gettext_lazy("pools and engine hosts: memory"), bars, wide=True)
+    return Panel(gettext_lazy("pools and engine hosts: memory"), bars)
 
 
 def _of_pool(pool: Pool) -> Iterator[Bar]:
     memory = pool.own_rss_bytes + pool.rss_bytes
-    word = format_html('<span class="overview-name">{}</span>', pool.name)
+    word = pool.name
     places = _("%(held)d of %(capacity)d sessions") % {"held": pool.sessions, "capacity": pool.capacity}
     yield Bar(word, support.link(pool, _mib(memory)), memory, "busy", places)
     for host in pool.engine_hosts:
-        word = format_html('<span class="overview-part">{} {}</span>', _("host"), host["id"])
+        word = f"{_('host')} {host['id']}"
         remark = _("sessions: %(number)d") % {"number": host["sessions"]}
         yield Bar(word, support.link(pool, _mib(host["rss_bytes"])), host["rss_bytes"], "off", remark)
 
