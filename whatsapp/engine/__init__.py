@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from whatsapp.engine.commands import SendMedia
 from whatsapp.engine.events import Event, MediaReference
 
 RECYCLED = "recycled"  # why a host ended: it was replaced for its age, its memory or the number of its starts
@@ -114,6 +115,15 @@ class Engine(Protocol):
 
     async def send(self, session: str, ref: str, phone: str, text: str) -> None:
         """Answered by Sent or SendFailed; by neither when the host dies meanwhile."""
+
+    async def send_media(self, message: SendMedia) -> None:
+        """Upload a picture or document, then send it; answered as `send` is.
+
+        What cannot be sent (`outgoing_media.refusal`) is answered by a permanent SendFailed; an upload that
+        failed or took too long by one with `upload_failed`, and nothing has gone out then. Texts that are
+        given later may go out before. A reference that is being sent, or that was acknowledged lately, is
+        not sent again: the same answer comes once more.
+        """
 
     async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
         """Answered by NumbersChecked."""

@@ -6,6 +6,7 @@ Fields as in `protocol.py`: phones as digits without a plus, `session` a uuid as
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,24 @@ class Send:
     ref: str
     phone: str = field(repr=False)
     text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SendMedia:
+    """Send one picture or document; `ref` as in Send.
+
+    `caption` may be empty; so may `file_name`, the name under which a document is shown and saved. What
+    `data` and the rest must be is in `outgoing_media`.
+    """
+
+    session: str
+    ref: str
+    phone: str = field(repr=False)
+    kind: Literal["image", "document"]
+    mime: str
+    file_name: str = field(repr=False)
+    caption: str = field(repr=False)
+    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

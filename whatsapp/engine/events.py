@@ -174,7 +174,8 @@ class SendFailed:
     """The message was not acknowledged.
 
     `error` starts with a machine word and a colon: `not_connected`, `refused` and `failed` mean that it
-    did not go out; `timeout` means that nobody knows whether it did.
+    did not go out, as do `upload_failed`, `too_large` and `unsupported` of media; `timeout` means that
+    nobody knows whether it did.
     """
 
     session: str

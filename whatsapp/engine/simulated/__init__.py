@@ -6,7 +6,7 @@ WhatsApp's server do is called by the test: `scan`, `type_code`, `drop`, `log_ou
 `outdated`, `kill_host`, `incoming`, `deliver`, `read`.
 """
 
-from whatsapp.engine.simulated.core import Script, SentText
+from whatsapp.engine.simulated.core import Script, SentFile, SentText
 from whatsapp.engine.simulated.engine import SimulatedEngine
 
-__all__ = ["Script", "SentText", "SimulatedEngine"]
+__all__ = ["Script", "SentFile", "SentText", "SimulatedEngine"]

@@ -21,6 +21,7 @@ from whatsapp.engine.events import (
     LoggedOut,
     PairingEnded,
     QrCode,
+    Sent,
     Stopped,
 )
 from whatsapp.engine.media_download import MediaError
@@ -51,14 +52,26 @@ class HeldSession:
 
 
 @dataclass(frozen=True, slots=True)
+class SentFile:
+    """The picture or document of a message: what was said of it, its size in bytes and SHA-256 in hex."""
+
+    kind: str
+    mime: str
+    file_name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class SentText:
-    """A message that the simulated WhatsApp has taken."""
+    """A message that the simulated WhatsApp has taken; the text of one with a file is its caption."""
 
     session: str
     ref: str
     phone: str
     text: str
     wa_message_id: str
+    file: SentFile | None = None
 
 
 @dataclass(slots=True)
@@ -66,9 +79,9 @@ class Script:
     """What the simulated WhatsApp does when asked; a test changes it at any time.
 
     `connect_failure` meets every start while it is set. `send_failures` and `pairing_code_failures` are
-    taken from the front, one for each request; so are `lost_answers`: a send that is never answered, and
-    whether the message went out. With `auto_deliver` every message is delivered at once; with
-    `receipts_first` even before it is acknowledged.
+    taken from the front, one for each request; so are `lost_answers`: a send, of a text or a file, that is
+    never answered, and whether the message went out. With `auto_deliver` every message is delivered at
+    once; with `receipts_first` even before it is acknowledged.
     """
 
     not_on_whatsapp: set[str] = field(default_factory=set)
@@ -99,6 +112,7 @@ class Core:
     ) -> None:
         self.script = Script()
         self.sent: list[SentText] = []
+        self._acknowledged_files: dict[tuple[str, str], Sent] = {}  # by session and reference
         self.files: dict[str, bytes] = {}  # at WhatsApp, by their paths
         self.permitted_until = math.inf  # remembered only: there is no process to end
         self._pace = pace

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from whatsapp.engine import EngineError, HostInfo
+from whatsapp.engine.commands import SendMedia
 from whatsapp.engine.events import (
     ConnectFailed,
     Event,
@@ -20,8 +22,9 @@ from whatsapp.engine.events import (
     Stopped,
 )
 from whatsapp.engine.media_download import MediaError
+from whatsapp.engine.outgoing_media import refusal
 from whatsapp.engine.simulated.controls import Controls
-from whatsapp.engine.simulated.core import HeldSession, SentText
+from whatsapp.engine.simulated.core import HeldSession, SentFile, SentText
 from whatsapp.engine.simulated.store import lid_of, read_device, write_device
 from whatsapp.engine.store import store_problem
 
@@ -76,6 +79,21 @@ class SimulatedEngine(Controls):
             self._event_queue.put(PairingCode(session, held.pairing_code, lifetime))
 
     async def send(self, session: str, ref: str, phone: str, text: str) -> None:
+        self._send(session, ref, phone, text, None)
+
+    async def send_media(self, message: SendMedia) -> None:
+        session, ref = message.session, message.ref
+        self._held(session)
+        if refused := refusal(message):
+            self._event_queue.put(refused)
+        elif known := self._acknowledged_files.get((session, ref)):
+            self._event_queue.put(known)
+        else:
+            digest = hashlib.sha256(message.data).hexdigest()
+            file = SentFile(message.kind, message.mime, message.file_name, len(message.data), digest)
+            self._send(session, ref, message.phone, message.caption, file)
+
+    def _send(self, session: str, ref: str, phone: str, text: str, file: SentFile | None) -> None:
         held = self._held(session)
         if held.device is None:
             raise EngineError("The session is not linked.")
@@ -87,12 +105,15 @@ class SimulatedEngine(Controls):
             self._event_queue.put(SendFailed(session, ref, error, permanent))
         elif self.script.lost_answers:
             if self.script.lost_answers.pop(0):
-                self._accept(session, ref, phone, text)
+                self._accept(session, ref, phone, text, file)
         else:
-            message = self._accept(session, ref, phone, text)
+            message = self._accept(session, ref, phone, text, file)
             if self.script.receipts_first:
                 self.deliver(session, message.wa_message_id)
-            self._event_queue.put(Sent(session, ref, message.wa_message_id))
+            sent = Sent(session, ref, message.wa_message_id)
+            if file:
+                self._acknowledged_files[session, ref] = sent
+            self._event_queue.put(sent)
             if self.script.auto_deliver:
                 self.deliver(session, message.wa_message_id)
 
@@ -134,8 +155,8 @@ class SimulatedEngine(Controls):
     def host_of(self, session: str) -> str:
         return self._sessions[session].host.id if session in self._sessions else ""
 
-    def _accept(self, session: str, ref: str, phone: str, text: str) -> SentText:
-        message = SentText(session, ref, phone, text, f"3EB0{secrets.token_hex(9).upper()}")
+    def _accept(self, session: str, ref: str, phone: str, text: str, file: SentFile | None) -> SentText:
+        message = SentText(session, ref, phone, text, f"3EB0{secrets.token_hex(9).upper()}", file)
         self.sent.append(message)
         return message
 

@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from whatsapp.engine import EngineError, EngineSettings, HostInfo
-from whatsapp.engine.commands import CheckNumbers, Logout, RequestPairingCode, Send
+from whatsapp.engine.commands import CheckNumbers, Logout, RequestPairingCode, Send, SendMedia
 from whatsapp.engine.event_queue import EventQueue
-from whatsapp.engine.events import Event, MediaReference
+from whatsapp.engine.events import Event, MediaReference, SendFailed
 from whatsapp.engine.media_download import Route, download
 from whatsapp.engine.supervisor.session_registry import SessionRegistry
 from whatsapp.engine.supervisor.slot import Phase, Slot
@@ -62,6 +62,11 @@ class NeonizeEngine:
 
     async def send(self, session: str, ref: str, phone: str, text: str) -> None:
         self._send_when_linked(Send(session, ref, phone, text))
+
+    async def send_media(self, message: SendMedia) -> None:
+        self._held(message.session)
+        error = "unsupported: the library is not asked for this yet"
+        self._event_queue.put(SendFailed(message.session, message.ref, error, permanent=True))
 
     async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
         self._send_when_linked(CheckNumbers(session, ref, phones))
