@@ -14,14 +14,14 @@ from marketplace.models.forwarding import ForwardedMessage
 FORWARDED_TONES = {"due": "busy", "delivered": "good", "dead": "bad"}
 
 
-def _replay(row: ForwardedMessage, _cause: str) -> None:
-    forwarding.replay(forwarded=row)
+def _replay(row: ForwardedMessage, cause: str) -> None:
+    forwarding.replay(forwarded=row, by=cause)
 
 
 def _why_not_replay(row: ForwardedMessage) -> Text:
     if row.state != ForwardedMessage.State.DEAD:
         return _("It was not given up.")
-    if row.message is not None and row.message.pruned_at is not None:
+    if row.text_is_gone:
         return _("Its text was removed, as its time was over.")
     return "" if row.forwarding.enabled else _("The forwarding is switched off.")
 

@@ -182,7 +182,8 @@ class ForwardingAdmin(OperableAdmin):
             raise Http404
         if request.method != "POST":
             return self._show_secret(request, row, "")
-        secret = forwarding_changes.renew_secret(forwarding=row)
+        by = f"support: {request.user.get_username()}"
+        secret = forwarding_changes.renew_secret(forwarding=row, by=by)
         self.log_change(request, row, gettext("New secret"))
         return self._show_secret(request, row, secret)
 

@@ -96,11 +96,11 @@ class WebhookView(ApiView):
         row = Forwarding.objects.filter(company=company).first()
         if row is not None:
             Forwarding.objects.filter(pk=row.pk).update(**events)
-            forwarding_changes.request_change(row=row, url=wanted["url"], enabled=True, by=self._caller)
+            forwarding_changes.request_change(row=row, url=wanted["url"], enabled=True, by=_caller(self))
             return Response(_shown(_webhook_of(company)))
         secret = new_secret()
         row = Forwarding.objects.create(company=company, url="", secret=secret, enabled=False, **events)
-        forwarding_changes.request_change(row=row, url=wanted["url"], enabled=True, by=self._caller)
+        forwarding_changes.request_change(row=row, url=wanted["url"], enabled=True, by=_caller(self))
         return Response({**_shown(_webhook_of(company)), "secret": secret}, status=201)
 
     @extend_schema(
@@ -111,12 +111,8 @@ class WebhookView(ApiView):
     def delete(self, request: Request) -> Response:
         """Send nothing more to the address; what waits is given up until a replay."""
         row = _webhook_of(self._salon_of_query(request))
-        forwarding_changes.set_address(forwarding=row, url=row.url, enabled=False)
+        forwarding_changes.request_change(row=row, url=row.url, enabled=False, by=_caller(self))
         return Response(status=204)
-
-    @property
-    def _caller(self) -> str:
-        return f"API key: {self.client.key.prefix}"
 
     def _salon_of_query(self, request: Request) -> Company:
         query = SalonQuery(data=request.query_params)
@@ -159,10 +155,15 @@ class ReplayView(ApiView):
         row = _deliveries(Q(forwarding__company__in=self.salons(None), delivery_id=delivery_id)).first()
         if row is None:
             raise NotFound("There is no such delivery.")
-        if not forwarding.replay(forwarded=row):
-            raise ValidationError({"delivery_id": ["It was not given up."]})
+        if not forwarding.replay(forwarded=row, by=_caller(self)):
+            raise ValidationError({"delivery_id": ["It was not given up, or its text is no longer kept."]})
         row.refresh_from_db(fields=["state", "attempts", "last_error"])
         return Response(DeliveryOut(row).data, status=202)
+
+
+def _caller(view: ApiView) -> str:
+    """Who asks, in the salon's events."""
+    return f"API key: {view.client.key.prefix}"
 
 
 def _deliveries(wanted: Q) -> QuerySet[ForwardedMessage]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from marketplace.models import Company
+from marketplace.models import Company, MarketplaceEvent
 from whatsapp.messages import conversations, message_queue
 from whatsapp.models import Conversation, Message, Session
 
@@ -22,27 +22,37 @@ class NotPossible(Exception):
         self.code = code
 
 
-def answer(*, company: Company, conversation: Conversation, text: str, name: uuid.UUID) -> Message:
-    """Queue the answer and return its row; a repeat of `name` returns the first one. Raises NotPossible.
+class AnsweredAlready(Exception):
+    """Another text was queued under this name."""
 
-    An opt-out does not stop it: a person answers what the client wrote.
+
+def answer(*, company: Company, conversation: Conversation, text: str, name: uuid.UUID, by: str) -> None:
+    """Queue the answer, and write into the salon's events that `by` did; a repeat of `name` does nothing.
+
+    An opt-out does not stop it: a person answers what the client wrote. Raises NotPossible, and
+    AnsweredAlready where the repeat has another text.
     """
     with transaction.atomic():
-        # Locked against a freeze of this very moment.
+        # Locked against a freeze, and a second press, of this very moment.
         company = Company.objects.select_for_update(of=("self",), no_key=True).get(pk=company.pk)
         session = session_of(company)
         if not conversation.phone:
             raise NotPossible("no_phone")
         new = message_queue.NewMessage(
             phone=conversation.phone,
-            text=text,
+            text=message_queue.storable(text),
             source=Message.Source.CABINET,
             external_id=f"{company.salon_id}:{name.hex}",
             expires_at=timezone.now() + GOOD_FOR,
         )
+        named = Message.objects.filter(session=session, source=new.source, external_id=new.external_id)
+        if (earlier := named.only("phone", "text").first()) is not None:
+            if (earlier.phone, earlier.text) != (new.phone, new.text):
+                raise AnsweredAlready
+            return
         message = message_queue.queue_message(session=session, message=new)
         conversations.record_answer(conversation=conversation, message=message)
-    return message
+        company.note(MarketplaceEvent.Type.CLIENT_ANSWERED, by=by, message=message.pk)
 
 
 def session_of(company: Company) -> Session:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
@@ -18,7 +19,7 @@ from config.shared.masking import mask_text
 from config.shared.queue import Queue
 from marketplace.inbound.forwarding_metrics import FORWARDINGS
 from marketplace.inbound.forwarding_post import Outcome, post
-from marketplace.models import Company
+from marketplace.models import Company, MarketplaceEvent
 from marketplace.models.forwarding import ForwardedMessage, Forwarding
 from whatsapp.models import Message
 
@@ -84,10 +85,20 @@ def deliver(forwarding_id: int) -> int:
         ADDRESSES.release(address)
 
 
-def replay(*, forwarded: ForwardedMessage) -> bool:
-    """Deliver a given up message again, for another day; False when it was not given up."""
-    given_up = FORWARDED.given_up().filter(pk=forwarded.pk)
-    return bool(FORWARDED.replay(given_up, since=timezone.now()))
+def replay(*, forwarded: ForwardedMessage, by: str) -> bool:
+    """Deliver a given up message again, for another day, and write into the salon's events that `by` did.
+
+    False when it was not given up, or when the text it was about is no longer kept.
+    """
+    given_up = FORWARDED.given_up().filter(pk=forwarded.pk).exclude(ForwardedMessage.TEXT_IS_GONE)
+    with transaction.atomic():
+        replayed = FORWARDED.replay(given_up, since=timezone.now())
+        if replayed:
+            company = Company.objects.only("pk", "salon_id").get(forwarding=forwarded.forwarding_id)
+            company.note(
+                MarketplaceEvent.Type.FORWARDING_REPLAYED, by=by, delivery=str(forwarded.delivery_id)
+            )
+    return bool(replayed)
 
 
 def _deliver_all(address: Forwarding, started: float) -> int:
@@ -136,9 +147,8 @@ def _record_failure(row: ForwardedMessage, outcome: Outcome, *, rest: bool) -> N
     given up with it."""
     cause = outcome.cause[:300]
     too_old = timezone.now() - TRIED_FOR
-    given_up = int(
-        FORWARDED.retry(row, error=cause, retry_after=outcome.retry_after, give_up=row.since <= too_old)
-    )
+    give_up = outcome.final or row.since <= too_old
+    given_up = int(FORWARDED.retry(row, error=cause, retry_after=outcome.retry_after, give_up=give_up))
     if rest:
         late = ForwardedMessage.objects.filter(
             forwarding=row.forwarding_id, state=State.DUE, since__lte=too_old

@@ -60,25 +60,31 @@ def set_address(*, forwarding: Forwarding, url: str, enabled: bool) -> None:
             waiting.update(state=ForwardedMessage.State.DEAD, last_error=OFF)
 
 
-def renew_secret(*, forwarding: Forwarding) -> str:
+def renew_secret(*, forwarding: Forwarding, by: str) -> str:
     """Replace the secret and return the new one; every delivery from now on is signed with it."""
     secret = new_secret()
-    row = Forwarding.objects.get(pk=forwarding.pk)
-    row.secret = secret
-    row.save(update_fields=["secret", "updated_at"])
+    with transaction.atomic():
+        row = Forwarding.objects.select_for_update(no_key=True).get(pk=forwarding.pk)
+        row.secret = secret
+        row.save(update_fields=["secret", "updated_at"])
+        row.company.note(MarketplaceEvent.Type.FORWARDING_SECRET_RENEWED, by=by)
     return secret
 
 
 def request_change(*, row: Forwarding, url: str, enabled: bool, by: str) -> ForwardingChange | None:
     """Change the address or switch it on or off; return the change of the address, if there is one.
 
-    `by` is "support: <user name>". A change that waits for a second person has the state `waiting`, and the
-    old address stays in force until then.
+    `by` is "support: <user name>", "API key: <prefix>" or "cabinet". A change that waits for a second person
+    has the state `waiting`, and the old address stays in force until then.
     """
     with transaction.atomic():
         current = Forwarding.objects.select_for_update(no_key=True).get(pk=row.pk)
         if url == current.url:
             set_address(forwarding=current, url=url, enabled=enabled)
+            if enabled != current.enabled:
+                current.company.note(
+                    MarketplaceEvent.Type.FORWARDING_SWITCHED, by=by, enabled=enabled, host=host_of(url)
+                )
             return None
         waiting = current.changes.filter(state=State.WAITING)
         waiting.update(state=State.REPLACED, decided_by=by[:200], decided_at=timezone.now())

@@ -18,15 +18,18 @@ from whatsapp.crypto.encryption import UndecryptableError
 from whatsapp.models import Message
 
 BUSY = (429, 503)
+TEXT_IS_GONE = "its text was removed, as its time was over"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a post ended: delivered when `cause` is empty. `rest`: leave the receiver alone for a while."""
+    """How a post ended: delivered when `cause` is empty. `rest`: leave the receiver alone for a while;
+    `final`: do not try again."""
 
     cause: str = ""
     rest: bool = False
     retry_after: float = 0.0
+    final: bool = False
 
 
 def new_secret() -> str:
@@ -50,6 +53,8 @@ def post(row: ForwardedMessage) -> Outcome:
         )
     except UndecryptableError as error:
         return Outcome(str(error), rest=True)
+    if ForwardedMessage.objects.filter(ForwardedMessage.TEXT_IS_GONE, pk=row.pk).exists():
+        return Outcome(TEXT_IS_GONE, final=True)
     body = json.dumps(_payload(row, target.company), ensure_ascii=False).encode()
     timestamp = str(int(time.time()))
     headers = {

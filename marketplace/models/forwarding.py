@@ -95,6 +95,9 @@ class ForwardedMessage(models.Model):
         DELIVERED = "delivered", _("delivered")
         DEAD = "dead", _("given up")
 
+    # The rows of which `text_is_gone` is true.
+    TEXT_IS_GONE = Q(event="message.received", message__pruned_at__isnull=False)
+
     forwarding = models.ForeignKey(Forwarding, on_delete=models.CASCADE, related_name="messages")
     message = models.ForeignKey(
         "whatsapp.Message", null=True, blank=True, on_delete=models.CASCADE, related_name="forwarded"
@@ -143,3 +146,9 @@ class ForwardedMessage(models.Model):
 
     def __str__(self) -> str:
         return str(self.delivery_id)
+
+    @property
+    def text_is_gone(self) -> bool:
+        """What the client wrote is no longer kept, so there is nothing to deliver."""
+        received = self.event == self.Event.MESSAGE_RECEIVED
+        return received and self.message is not None and self.message.pruned_at is not None

@@ -24,7 +24,7 @@ class Condition:
 
 
 def describe(salon: Company, *, pool_running: bool) -> Condition:
-    """What is so now, the most serious thing first; reads nothing but the salon's rows."""
+    """What is so now, the most serious thing first; reads rows of the salon and its number alone."""
     session = salon.session
     if salon.status == Status.FROZEN:
         text = words.of_activation("waiting", company_status=salon.status, reason="")
@@ -48,6 +48,14 @@ def describe(salon: Company, *, pool_running: bool) -> Condition:
     return _on_line(salon, session, shown, pool_running=pool_running)
 
 
+def is_paused_by_owner(salon: Company) -> bool:
+    """The owner holds messages back, here or at another salon on the number."""
+    session = salon.session
+    if session is None or not session.sending_paused:
+        return False
+    return session.companies.filter(paused_at__isnull=False).exists()
+
+
 def _why_not_linked(shown: Snapshot) -> str:
     return words.of_lost_link(shown) or _("No phone is linked, so nothing is sent. Link it with a code.")
 
@@ -64,7 +72,7 @@ def _off_line(shown: Snapshot, *, pool_running: bool) -> Condition:
 
 
 def _on_line(salon: Company, session: Session, shown: Snapshot, *, pool_running: bool) -> Condition:
-    if session.sending_paused and salon.paused_at:
+    if is_paused_by_owner(salon):
         text = _("Messages wait until you resume sending. What clients write still arrives.")
         return Condition("bad", _("Sending is paused"), text, "resume")
     if session.sending_paused:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -62,18 +63,21 @@ def renew_secret(request: HttpRequest, salon: Company) -> HttpResponse:
     row = Forwarding.objects.filter(company=salon).first()
     if row is None:
         raise Http404
-    return _render(request, salon, secret=forwarding_changes.renew_secret(forwarding=row))
+    return _render(request, salon, secret=forwarding_changes.renew_secret(forwarding=row, by=BY))
 
 
 @require_POST
 @cabinet_view
 def retry(request: HttpRequest, salon: Company, delivery_id: int) -> HttpResponse:
     """Deliver once more what was given up."""
-    row = ForwardedMessage.objects.filter(pk=delivery_id, forwarding__company=salon).first()
+    row = _deliveries().filter(pk=delivery_id, forwarding__company=salon).first()
     if row is None:
         raise Http404
-    if forwarding.replay(forwarded=row):
+    if forwarding.replay(forwarded=row, by=BY):
         sessions.flash(request, _("It is delivered again."))
+    elif row.text_is_gone:
+        text = _("What the client wrote was removed, as its time was over, so it cannot be delivered.")
+        sessions.flash(request, text, tone="bad")
     return back_to("cabinet-replies-forwarding", salon)
 
 
@@ -85,7 +89,11 @@ def _render(request: HttpRequest, salon: Company, *, secret: str = "") -> HttpRe
         context |= {
             "host": forwarding_changes.host_of(row.url),
             "waiting_host": waiting.host_after if waiting else "",
-            "deliveries": row.messages.order_by("-id")[:DELIVERIES],
+            "deliveries": _deliveries().filter(forwarding=row).order_by("-id")[:DELIVERIES],
             "resting": row.paused_until is not None and row.paused_until > timezone.now(),
         }
     return render_cabinet(request, salon, "cabinet/forwarding.html", context)
+
+
+def _deliveries() -> QuerySet[ForwardedMessage]:
+    return ForwardedMessage.objects.select_related("message").defer("message__callback_url")

@@ -9,9 +9,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from marketplace.inbound import answering, opt_outs
-from marketplace.models import Company, MarketplaceEvent
+from marketplace.models import Company, OptOut
 from marketplace.salons import access
-from onboarding.cabinet import sessions
+from onboarding.cabinet import condition, sessions
 from onboarding.cabinet.views import (
     BY,
     LARGEST_NUMBER,
@@ -52,7 +52,10 @@ def replies(request: HttpRequest, salon: Company) -> HttpResponse:
 @cabinet_view
 def conversation(request: HttpRequest, salon: Company, conversation_id: int) -> HttpResponse:
     """One conversation, the latest messages at the end; `before` shows older ones."""
-    row = _conversation(salon, conversation_id)
+    return _render(request, salon, _conversation(salon, conversation_id))
+
+
+def _render(request: HttpRequest, salon: Company, row: Conversation, *, draft: str = "") -> HttpResponse:
     before = row_number(request.GET.get("before", ""))
     found = conversations.messages_of(row, before=before, limit=MESSAGES + 1)
     shown = found[:MESSAGES]
@@ -63,10 +66,11 @@ def conversation(request: HttpRequest, salon: Company, conversation_id: int) -> 
         "older": shown[-1].pk if len(found) > MESSAGES else None,
         "latest": shown[0].pk if shown and before is None else None,
         "nonce": uuid.uuid4(),
+        "draft": draft,
         "longest": answering.LONGEST_ANSWER,
         "problem": _problem(salon, row),
-        "opted_out": bool(row.phone)
-        and opt_outs.opted_out(company_ids=[salon.pk], phone=row.phone, everything=True),
+        "waits": _why_it_waits(salon),
+        "opted_out": _opted_out(salon, row),
     }
     return render_cabinet(request, salon, "cabinet/conversation.html", context)
 
@@ -82,11 +86,16 @@ def answer(request: HttpRequest, salon: Company, conversation_id: int) -> HttpRe
         sessions.flash(request, text, tone="bad")
         return back_to("cabinet-replies-conversation", salon, conversation_id=row.pk)
     try:
-        message = answering.answer(company=salon, conversation=row, text=text, name=form_nonce(request))
+        answering.answer(company=salon, conversation=row, text=text, name=form_nonce(request), by=BY)
     except answering.NotPossible as error:
         sessions.flash(request, str(PROBLEMS[error.code]), tone="bad")
+    except answering.AnsweredAlready:
+        # A browser that went back to the page shows its old form.
+        words = _("This form was sent before with another text, and that answer goes out. To send this one "
+                  "too, press “Send” again.")  # fmt: skip
+        sessions.flash(request, words, tone="bad")
+        return _render(request, salon, row, draft=text)
     else:
-        salon.note(MarketplaceEvent.Type.CLIENT_ANSWERED, by=BY, message=message.pk)
         conversations.mark_read(row, up_to=row.last_received)
     return back_to("cabinet-replies-conversation", salon, conversation_id=row.pk)
 
@@ -116,6 +125,22 @@ def _problem(salon: Company, row: Conversation) -> str:
     except answering.NotPossible as error:
         return str(PROBLEMS[error.code])
     return "" if row.phone else str(PROBLEMS["no_phone"])
+
+
+def _why_it_waits(salon: Company) -> str:
+    """Why an answer will not go out at once; empty when it will."""
+    session = salon.session
+    if session is None or not session.sending_paused:
+        return ""
+    if condition.is_paused_by_owner(salon):
+        return _("Sending is paused. An answer waits until you resume it in the settings, for a day at most.")
+    return _("Support has paused sending. An answer waits until it goes on, for a day at most.")
+
+
+def _opted_out(salon: Company, row: Conversation) -> str:
+    """What the client has opted out of, a word of `OptOut.Scope`; empty for nothing."""
+    word = opt_outs.row_of(salon, row.phone) if row.phone else None
+    return str(OptOut.Scope(word.scope)) if word is not None and word.holds else ""
 
 
 def _name(row: Conversation) -> str:

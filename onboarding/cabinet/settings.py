@@ -7,7 +7,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from marketplace.models import Company
 from marketplace.salons import lifecycle
-from onboarding.cabinet import outage_email, sessions
+from onboarding.cabinet import condition, outage_email, sessions
 from onboarding.cabinet.views import BY, back_to, cabinet_view, render_cabinet
 
 
@@ -17,7 +17,7 @@ def settings(request: HttpRequest, salon: Company) -> HttpResponse:
     """What can be set, and how it is now."""
     session = salon.session
     context = {
-        "paused": _is_paused(salon),
+        "paused": condition.is_paused_by_owner(salon),
         "held_by_others": bool(session and session.sending_paused),
         "linked": bool(session and session.is_linked),
         **outage_email.context(salon),
@@ -58,11 +58,3 @@ def unlink(request: HttpRequest, salon: Company) -> HttpResponse:
     text = _("WhatsApp is being unlinked.") if unlinked else _("No phone is linked.")
     sessions.flash(request, text, tone="good" if unlinked else "bad")
     return back_to("cabinet-home", salon)
-
-
-def _is_paused(salon: Company) -> bool:
-    """The owner paused it, here or at another salon on the number."""
-    session = salon.session
-    if session is None or not session.sending_paused:
-        return False
-    return session.companies.filter(paused_at__isnull=False).exists()

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from marketplace.inbound import forwarding, outgoing_events
-from marketplace.models import Company, ForwardedMessage, Forwarding
+from marketplace.models import Company, ForwardedMessage, Forwarding, MarketplaceEvent
 from marketplace.sync import connections
 from tests.marketplace.api.conftest import ApiCaller, caller_for
 from tests.marketplace.clients import work, writes
@@ -139,6 +139,8 @@ def test_a_given_up_delivery_is_listed_and_replayed(
 def test_a_switched_off_webhook_gets_nothing(caller: ApiCaller, bot: Listener, moscow: Company) -> None:
     set_webhook(caller, bot.url)
     assert caller.call("DELETE", "/webhook").status_code == 204
+    event = MarketplaceEvent.objects.get(event_type="forwarding_switched")
+    assert (event.event_data["by"][:9], event.event_data["enabled"]) == ("API key: ", False)
     writes(moscow, "Есть время завтра?")
     deliver()
     assert bot.got == []

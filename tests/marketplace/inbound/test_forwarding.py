@@ -21,6 +21,7 @@ from tests.environment import ROOT
 from tests.marketplace.clients import IVAN, work, writes
 from tests.marketplace.listener import Listener
 from tests.marketplace.salons_data import EKATERINBURG, MOSCOW, make_active
+from whatsapp.models import Message
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "a-secret-of-the-tests"
@@ -241,9 +242,21 @@ def test_it_is_tried_for_a_day_and_then_given_up_and_can_be_replayed(bot: Listen
     assert tries > 20
     row = ForwardedMessage.objects.get()
     assert (row.state, row.last_error) == ("dead", "no connection (NewConnectionError)")
-    assert forwarding.replay(forwarded=row)
-    assert not forwarding.replay(forwarded=row)
+    assert forwarding.replay(forwarded=row, by="support: olga")
+    assert not forwarding.replay(forwarded=row, by="support: olga")
     assert states() == ["due"]
+
+
+def test_a_text_that_is_forgotten_before_its_delivery_is_given_up_and_not_posted_empty(
+    bot: Listener, moscow: Company
+) -> None:
+    message = writes(moscow, "один")
+    work()
+    Message.objects.filter(pk=message.pk).update(text="", phone="", pruned_at=timezone.now())
+    writes(moscow, "два")
+    deliver()
+    assert texts(bot) == ["два"]
+    assert states() == ["dead", "delivered"]
 
 
 def test_what_waited_behind_a_dead_receiver_for_a_day_is_given_up_with_it(
@@ -386,7 +399,7 @@ def test_a_new_address_and_a_new_secret_hold_from_the_next_post_on(bot: Listener
     deliver()
     row = Forwarding.objects.get()
     forwarding_changes.set_address(forwarding=row, url=f"{bot.url}/new", enabled=True)
-    secret = forwarding_changes.renew_secret(forwarding=row)
+    secret = forwarding_changes.renew_secret(forwarding=row, by="cabinet")
     bot.status, bot.got = 200, []
     ForwardedMessage.objects.update(next_attempt_at=timezone.now())
     assert deliver() == 1

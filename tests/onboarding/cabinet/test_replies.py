@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from marketplace.models import (
     Company,
@@ -17,6 +18,7 @@ from marketplace.models import (
     MarketplaceEvent,
     OptOut,
 )
+from marketplace.salons import lifecycle
 from tests.marketplace.clients import IVAN, writes
 from tests.onboarding.cabinet.owners import owned_salon, signed_in
 from whatsapp.models import Conversation, Message
@@ -86,9 +88,24 @@ def test_an_answer_goes_out_once_however_often_the_form_is_sent(owner: Client, s
     assert "You:" in shown
     assert "Come at six" in shown
     assert "New: " not in shown  # who answers has read
-    event = MarketplaceEvent.objects.filter(event_type="client_answered").first()
-    assert event
-    assert "six" not in str(event.event_data)
+    [event] = MarketplaceEvent.objects.filter(event_type="client_answered")
+    assert event.event_data == {"by": "cabinet", "message": message.pk}
+
+
+def test_another_text_of_a_form_that_was_sent_before_is_not_lost_unseen(
+    owner: Client, salon: Company
+) -> None:
+    writes(salon, "Hello", phone=IVAN)
+    row, form = conversation(), {"text": "Come at six", "nonce": str(uuid.uuid4())}
+    owner.post(address(row, "/answer"), form)
+    shown = owner.post(address(row, "/answer"), {**form, "text": "No, at seven"}).content.decode()
+    assert "sent before with another text" in shown
+    assert "No, at seven</textarea>" in shown
+    [new] = re.findall(r'name="nonce" value="([^"]+)"', shown)
+    assert [each.text for each in Message.objects.filter(source="cabinet")] == ["Come at six"]
+    owner.post(address(row, "/answer"), {"text": "No, at seven", "nonce": new})
+    assert Message.objects.filter(source="cabinet").count() == 2
+    assert MarketplaceEvent.objects.filter(event_type="client_answered").count() == 2
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * 4097])
@@ -120,6 +137,28 @@ def test_an_opted_out_client_is_answered_all_the_same_but_it_is_said(owner: Clie
     writes(salon, "Hello", phone=IVAN)
     OptOut.objects.create(company=salon, phone=IVAN)
     assert "wants no automatic messages" in page(owner, address(conversation()))
+
+
+def test_a_client_who_wants_no_advertising_alone_is_shown_as_such(owner: Client, salon: Company) -> None:
+    writes(salon, "Hello", phone=IVAN)
+    row = OptOut.objects.create(company=salon, phone=IVAN, scope="adds")
+    shown = page(owner, address(conversation()))
+    assert "wants no advertising" in shown
+    assert "wants no automatic messages" not in shown
+    OptOut.objects.filter(pk=row.pk).update(undone_at=timezone.now())
+    assert "wants no advertising" not in page(owner, address(conversation()))
+
+
+def test_who_answers_while_sending_is_paused_is_told_that_it_waits(owner: Client, salon: Company) -> None:
+    writes(salon, "Hello", phone=IVAN)
+    where = address(conversation())
+    assert "waits until" not in page(owner, where)
+    lifecycle.pause_sending(salon, by="cabinet")
+    assert "waits until you resume it in the settings" in page(owner, where)
+    Company.objects.update(paused_at=None)
+    assert "Support has paused sending" in page(owner, where)
+    owner.post(f"{where}/answer", {"text": "Hi", "nonce": str(uuid.uuid4())})
+    assert Message.objects.get(source="cabinet").status == "queued"
 
 
 def test_what_a_client_writes_is_no_markup(owner: Client, salon: Company) -> None:
@@ -161,7 +200,7 @@ def test_older_messages_and_conversations_are_a_page_further(owner: Client, salo
     shown = page(owner, address(row))
     assert "number 02" in shown
     assert "number 01" not in shown
-    before = re.search(r'href="\?before=(\d+)">Older', shown)
+    before = re.search(r'\?before=(\d+)">Older', shown)
     assert before
     older = page(owner, f"{address(row)}?before={before[1]}")
     assert "number 01" in older
@@ -191,8 +230,13 @@ def test_an_address_is_given_its_secret_shown_once_and_its_path_never(owner: Cli
     assert Forwarding.objects.get().secret != row.secret
     owner.post(f"{FORWARDING}/change", {"off": "1"})
     assert not Forwarding.objects.get().enabled
-    event = MarketplaceEvent.objects.filter(event_type="forwarding_changed").latest("pk")
-    assert event.event_data["by"] == "cabinet"
+    events = MarketplaceEvent.objects.filter(event_type__startswith="forwarding_").order_by("pk")
+    assert [(each.event_type, each.event_data["by"]) for each in events] == [
+        ("forwarding_changed", "cabinet"),
+        ("forwarding_secret_renewed", "cabinet"),
+        ("forwarding_switched", "cabinet"),
+    ]
+    assert all("t0p" not in str(each.event_data) for each in events)
 
 
 @pytest.mark.parametrize(
@@ -227,3 +271,21 @@ def test_a_delivery_that_was_given_up_is_tried_again(owner: Client, salon: Compa
     mine.refresh_from_db()
     theirs.refresh_from_db()
     assert (mine.state, theirs.state) == ("due", "dead")
+    owner.post(f"{FORWARDING}/{mine.pk}/retry")  # is under way already
+    [event] = MarketplaceEvent.objects.filter(event_type="forwarding_replayed")
+    assert event.event_data == {"by": "cabinet", "delivery": str(mine.delivery_id)}
+
+
+def test_a_delivery_whose_text_is_no_longer_kept_is_not_tried_again(owner: Client, salon: Company) -> None:
+    target = Forwarding.objects.create(company=salon, url="https://bot.example.com/", secret="s")
+    message = writes(salon, "Hello", phone=IVAN)
+    row = ForwardedMessage.objects.create(forwarding=target, message=message, state="dead")
+    Message.objects.filter(pk=message.pk).update(text="", phone="", pruned_at=timezone.now())
+    shown = page(owner, FORWARDING)
+    assert "its text was removed" in shown
+    assert f"/{row.pk}/retry" not in shown
+    told = owner.post(f"{FORWARDING}/{row.pk}/retry", follow=True).content.decode()
+    assert "cannot be delivered" in told
+    row.refresh_from_db()
+    assert row.state == "dead"
+    assert not MarketplaceEvent.objects.filter(event_type="forwarding_replayed").exists()
