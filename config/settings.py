@@ -89,8 +89,25 @@ SENDING_UNKNOWN = env.str("SENDING_UNKNOWN", default="retry")
 # Notifications of one salon that may wait to be sent; more are answered 429. 0: any number.
 SALON_QUEUE_LIMIT = env.int("SALON_QUEUE_LIMIT", default=10_000)
 
+# --- Files of messages: each encrypted under a key of its own, in a folder or in another Django storage ---
+MEDIA_DIR = Path(env.str("MEDIA_DIR", default=str(DATA_DIR / "media")))
+MEDIA_STORAGE = env.str("MEDIA_STORAGE", default="whatsapp.media.local_storage.LocalStorage")
+MEDIA_STORAGE_OPTIONS: dict[str, Any] = env.json("MEDIA_STORAGE_OPTIONS", default={})
+MEDIA_MAX_BYTES = env.int("MEDIA_MAX_BYTES", default=16 * 1024 * 1024)
+MEDIA_SESSION_BYTES = env.int("MEDIA_SESSION_BYTES", default=2 * 1024**3)
+_local_media = MEDIA_STORAGE.endswith(".LocalStorage")
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nothing uses it
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "media": {
+        "BACKEND": MEDIA_STORAGE,
+        "OPTIONS": {**({"location": MEDIA_DIR} if _local_media else {}), **MEDIA_STORAGE_OPTIONS},
+    },
+}
+
 # --- Retention: after so many days personal data is removed; 0 keeps it for ever ----------------
 RETENTION_MESSAGES_DAYS = env.int("RETENTION_MESSAGES_DAYS", default=90)
+RETENTION_MEDIA_DAYS = env.int("RETENTION_MEDIA_DAYS", default=90)
 RETENTION_NUMBERS_DAYS = env.int("RETENTION_NUMBERS_DAYS", default=90)
 RETENTION_BOOKINGS_DAYS = env.int("RETENTION_BOOKINGS_DAYS", default=90)
 RETENTION_OWNER_DAYS = env.int("RETENTION_OWNER_DAYS", default=90)

@@ -29,6 +29,9 @@ HOST_RECYCLES = Counter(
     "whatsapp_host_recycles_total", "Engine hosts replaced for their age, memory or number of starts."
 )
 MESSAGES = Counter("whatsapp_messages_total", "Messages by what became of them.", ["outcome"])
+MEDIA_FILES = Counter(
+    "whatsapp_media_files_total", "Files of clients, by what became of the attempt to fetch them.", ["outcome"]
+)
 SEND_SECONDS = Histogram(
     "whatsapp_send_seconds",
     "Seconds from handing a message to the engine to the acknowledgement of WhatsApp's server.",

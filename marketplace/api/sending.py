@@ -7,6 +7,7 @@ from http import HTTPStatus
 from django.db import transaction
 from django.utils import timezone
 
+from config.shared.storable import storable
 from marketplace.api.errors import Problem
 from marketplace.inbound import opt_outs
 from marketplace.models import Company, Forwarding
@@ -78,7 +79,7 @@ def _session_of(company: Company) -> Session:
 
 def _same(sent: Message, *, phone: str, text: str) -> Message:
     pruned = sent.pruned_at is not None
-    if not pruned and (sent.phone, sent.text) != (phone, message_queue.storable(text)):
+    if not pruned and (sent.phone, sent.text) != (phone, storable(text)):
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "idempotency_key_reused",

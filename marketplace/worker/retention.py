@@ -66,6 +66,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("bookings", "RETENTION_BOOKINGS_DAYS", "visits that are over", _old_bookings,
          deleting(_old_bookings)),
     OWNERS,
+    retention.FILES,
     retention.CONVERSATIONS,
     retention.TEXTS,
     retention.NUMBERS,

@@ -7,14 +7,16 @@ from functools import reduce
 from itertools import groupby
 from operator import or_
 
+from django.db import transaction
 from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
+from config.shared.storable import storable
 from whatsapp import metrics
 from whatsapp.engine.events import Incoming, Receipt
+from whatsapp.media import incoming
 from whatsapp.messages import conversations, numbers, status_changes
-from whatsapp.messages.message_queue import storable
 from whatsapp.messages.status_changes import callback_due
 from whatsapp.models import Message
 
@@ -103,8 +105,14 @@ def record_incoming(event: Incoming) -> bool:
     )
     if mine.exists():
         return False
-    Message.objects.bulk_create([message], ignore_conflicts=True)
-    message.pk = mine.values_list("pk", flat=True).get()
+    with transaction.atomic():
+        file = message.media = incoming.record(event.session, event.media) if event.media else None
+        Message.objects.bulk_create([message], ignore_conflicts=True)
+        message.pk, kept = mine.values_list("pk", "media_id").get()
+        if file and kept != file.pk:
+            file.delete()  # another pool was first
+        if event.location:
+            incoming.record_location(message, event.location)
     conversations.record_received(message)
     metrics.MESSAGES.labels(outcome=Status.RECEIVED).inc()
     status_changes.wake_workers_soon()

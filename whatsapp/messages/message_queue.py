@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from config.shared import hints
 from config.shared.bulk_insert import insert_new
+from config.shared.storable import storable
 from whatsapp import metrics
 from whatsapp.messages.status_changes import callback_due, wake_workers_soon
 from whatsapp.models import Message, Session
@@ -194,11 +195,6 @@ def queued_by_session(session_ids: Collection[UUID]) -> dict[UUID, int]:
     """Return how many messages wait for each of these sessions, without those that have none."""
     waiting = Message.objects.filter(session__in=session_ids, status=Status.QUEUED).order_by()
     return dict(waiting.values_list("session_id").annotate(Count("pk")))
-
-
-def storable(text: str) -> str:
-    """The text without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs from bad JSON."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def fail_waiting(*, session: Session) -> int:

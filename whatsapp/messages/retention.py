@@ -12,9 +12,12 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from whatsapp.media import files
+from whatsapp.media.retention import old_files, sweep
 from whatsapp.models import Conversation, KnownNumber, Message, SessionEvent
 
 BATCH = 1000  # rows
+FILES_BATCH = 100  # each is a call to the storage
 
 Rows = QuerySet[Any]
 
@@ -97,6 +100,18 @@ def deleting(old: Callable[[datetime], Rows]) -> Callable[[datetime, int], Batch
     return forget
 
 
+def forget_files(before: datetime, after: int) -> Batch:
+    """Remove files, their names and keys; that a message had one stays. At last, what belongs to no row."""
+    page = old_files(before).filter(pk__gt=after).order_by("pk")
+    rows = list(page.only("pk", "stored_name")[:FILES_BATCH])
+    changed = files.remove(rows)
+    if len(rows) == FILES_BATCH:
+        return Batch(changed, rows[-1].pk)
+    sweep()
+    return Batch(changed, None)
+
+
+FILES = Kind("media", "RETENTION_MEDIA_DAYS", "files of messages", old_files, forget_files)
 TEXTS = Kind(
     "messages",
     "RETENTION_MESSAGES_DAYS",

@@ -1,8 +1,9 @@
-"""The tables of sessions, their credentials, messages and pools."""
+"""The tables of sessions, their credentials, messages with their files, and pools."""
 
 from whatsapp.models.conversations import Conversation
 from whatsapp.models.credentials import StoredCredentials
 from whatsapp.models.hourly_counts import HourlyCount
+from whatsapp.models.media import MediaFile, MessageLocation
 from whatsapp.models.messages import KnownNumber, Message, SendingLimits
 from whatsapp.models.pools import Pool
 from whatsapp.models.sessions import BUMP, Session, SessionEvent
@@ -13,7 +14,9 @@ __all__ = [
     "Conversation",
     "HourlyCount",
     "KnownNumber",
+    "MediaFile",
     "Message",
+    "MessageLocation",
     "Pool",
     "SendingLimits",
     "Session",

@@ -62,6 +62,11 @@ class Message(models.Model):
     lid = models.CharField(max_length=64, blank=True)
     text = models.TextField(blank=True)
     note = models.CharField(max_length=64, blank=True, help_text=_("what is not text, such as image"))
+    # The text is its caption then. Several messages may have the same file.
+    media = models.ForeignKey(
+        "whatsapp.MediaFile", on_delete=models.SET_NULL, null=True, blank=True, db_index=False,
+        related_name="messages",
+    )  # fmt: skip
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     # Service messages go before advertising.
@@ -158,6 +163,7 @@ class Message(models.Model):
             models.Index(fields=["lid", "-id"], condition=Q(phone="") & ~Q(lid=""), name="message_by_lid"),
             models.Index(fields=["session", "-id"], name="message_by_session"),
             models.Index(fields=["created_at"], name="message_by_age"),
+            models.Index(fields=["media"], condition=Q(media__isnull=False), name="message_by_media"),
             # Support staff's lists and counts of what is seldom and matters.
             models.Index(
                 fields=["status", "-id"],

@@ -1,7 +1,7 @@
 """Leads the engine's events to where they belong: the durable writer, or the session's runner."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -14,10 +14,17 @@ log = structlog.get_logger("pool")
 
 
 class EventDispatch:
-    """The events of one pool's engine."""
+    """The events of one pool's engine. `on_file` is called when a message with a file is written down."""
 
-    def __init__(self, *, engine: Engine, runners: Mapping[uuid.UUID, SessionRunner]) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        runners: Mapping[uuid.UUID, SessionRunner],
+        on_file: Callable[[], None],
+    ) -> None:
         self._engine = engine
+        self._on_file = on_file
         self._runners = runners
         self.writer = DurableWriter(self._written)
 
@@ -37,6 +44,8 @@ class EventDispatch:
 
     def _written(self, event: MessageEvent) -> None:
         """The session's sender waits for the acknowledgement of its message in the row."""
+        if isinstance(event, events.Incoming) and event.media:
+            self._on_file()
         if isinstance(event, events.Sent) and (runner := self._runners.get(uuid.UUID(event.session))):
             runner.handle_event(event)
 

@@ -27,6 +27,7 @@ from whatsapp.pool.dead_pools import locks_folder, release_dead_pools
 from whatsapp.pool.event_dispatch import EventDispatch
 from whatsapp.pool.heartbeat import Heartbeat
 from whatsapp.pool.lease_watch import LeaseWatch
+from whatsapp.pool.media_fetching import MediaFetcher
 from whatsapp.pool.process_lock import ProcessLock
 from whatsapp.pool.runner import SessionRunner
 from whatsapp.sessions import leases
@@ -69,7 +70,10 @@ class SessionPool:
         self.runners: dict[uuid.UUID, SessionRunner] = {}
         self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._pacer = Pacer(settings.start_interval)
-        self._dispatch = EventDispatch(engine=self.engine, runners=self.runners)
+        self._media = MediaFetcher(self.engine)
+        self._dispatch = EventDispatch(
+            engine=self.engine, runners=self.runners, on_file=self._media.notify
+        )
         self.writer = self._dispatch.writer
         self.claims = ClaimBatches()
         self._ended_late_at = self._swept_at = 0.0  # monotonic
@@ -102,6 +106,7 @@ class SessionPool:
                 taking = [
                     group.create_task(self._claim_and_watch(), name="claims"),
                     group.create_task(heartbeat.run(), name="heartbeat"),
+                    group.create_task(self._media.run(), name="media"),
                 ]
                 serving = [
                     group.create_task(watch.renew_linked(), name="leases"),

@@ -81,7 +81,8 @@ class Script:
     `connect_failure` meets every start while it is set. `send_failures` and `pairing_code_failures` are
     taken from the front, one for each request; so are `lost_answers`: a send, of a text or a file, that is
     never answered, and whether the message went out. With `auto_deliver` every message is delivered at
-    once; with `receipts_first` even before it is acknowledged.
+    once; with `receipts_first` even before it is acknowledged. With `hanging_download` files never come; it
+    is set when one is asked for.
     """
 
     not_on_whatsapp: set[str] = field(default_factory=set)
@@ -93,6 +94,7 @@ class Script:
     auto_deliver: bool = False
     receipts_first: bool = False
     download_failures: list[MediaError] = field(default_factory=list)
+    hanging_download: asyncio.Event | None = None
 
 
 class Core:

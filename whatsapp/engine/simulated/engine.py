@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator
@@ -128,6 +129,9 @@ class SimulatedEngine(Controls):
     async def download(self, reference: MediaReference, *, max_bytes: int, seconds: float) -> bytes:
         if self.script.download_failures:
             raise self.script.download_failures.pop(0)
+        if (hangs := self.script.hanging_download) is not None:
+            hangs.set()
+            await asyncio.Event().wait()
         data = self.files.get(reference["path"])
         if data is None:
             raise MediaError("gone: WhatsApp keeps this file no more", permanent=True)

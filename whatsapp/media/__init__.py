@@ -1,0 +1,1 @@
+"""Files of messages: kept encrypted, fetched from WhatsApp, removed, shown."""
