@@ -30,7 +30,9 @@ HOST_RECYCLES = Counter(
 )
 MESSAGES = Counter("whatsapp_messages_total", "Messages by what became of them.", ["outcome"])
 MEDIA_FILES = Counter(
-    "whatsapp_media_files_total", "Files of clients, by what became of the attempt to fetch them.", ["outcome"]
+    "whatsapp_media_files_total",
+    "Files of clients, by what became of the attempt to fetch them.",
+    ["outcome"],
 )
 SEND_SECONDS = Histogram(
     "whatsapp_send_seconds",

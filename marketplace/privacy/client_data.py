@@ -5,6 +5,7 @@ times of messages, so that counts stay true and nothing is sent twice; and his o
 because "no more messages" must hold after it. What a salon's own address was sent is not ours any more.
 """
 
+import base64
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,8 +17,10 @@ from config.shared.masking import mask_phone
 from marketplace.inbound.erased_phones import phone_hash
 from marketplace.models import ClientDataRequest, InboundWebhook
 from marketplace.privacy.client_rows import ClientRows
+from whatsapp.media import files
+from whatsapp.media.files import FileUnavailable
 from whatsapp.messages import message_queue
-from whatsapp.models import Message
+from whatsapp.models import MediaFile, Message, MessageLocation
 
 log = structlog.get_logger("privacy")
 
@@ -31,6 +34,7 @@ def count(*, phone: str, salon_id: int | None = None) -> dict[str, int]:
     rows = ClientRows(phone, salon_id)
     return {
         "messages": rows.messages().count(),
+        "files": rows.files().count(),
         "conversations": rows.conversations().count(),
         "forwarded": rows.forwarded().count(),
         "bookings": rows.bookings().count(),
@@ -45,6 +49,7 @@ def export(*, phone: str, by: str, salon_id: int | None = None) -> dict[str, Any
     rows = ClientRows(phone, salon_id)
     found = {
         "messages": [_message(row) for row in rows.messages().defer("callback_url").order_by("pk")],
+        "files": [_file(row) for row in rows.files().order_by("pk")],
         "conversations": _values(rows.conversations(), "phone", "lid", "last_at", "unread", "read_at"),
         "forwarded": _values(rows.forwarded(), "delivery_id", "message_id", "state", "delivered_at"),
         "bookings": _values(
@@ -73,6 +78,8 @@ def erase(*, phone: str, by: str, salon_id: int | None = None) -> dict[str, int]
             "forwarded": rows.forwarded().delete()[0],
             "conversations": rows.conversations().delete()[0],
             "bookings": rows.bookings().delete()[0],
+            # Before the messages, by whose phone they are found.
+            "files": files.remove(rows.files()),
             **_erase_messages(rows),
             "opt_outs": _hash_opt_outs(rows),
             "known_numbers": rows.numbers().delete()[0],
@@ -94,7 +101,24 @@ def _message(row: Message) -> dict[str, Any]:
         "sent_at": row.sent_at,
         "delivered_at": row.delivered_at,
         "read_at": row.read_at,
+        "file_id": row.media_id,
+        "place": _place(row),
     }
+
+
+def _file(row: MediaFile) -> dict[str, Any]:
+    """A file with its content in base64; without it when it is not kept, or cannot be read now."""
+    try:
+        content = base64.b64encode(files.read(row)).decode()
+    except FileUnavailable:
+        content = None
+    return {"id": row.pk, "kind": row.kind, "name": row.name, "size": row.size, "content": content}
+
+
+def _place(row: Message) -> dict[str, Any] | None:
+    place = MessageLocation.objects.filter(pk=row.pk).first() if row.note == "location" else None
+    fields = ("latitude", "longitude", "name", "address")
+    return {name: getattr(place, name) for name in fields} if place else None
 
 
 def _values(rows: Any, *fields: str) -> list[dict[str, Any]]:
@@ -109,6 +133,7 @@ def _erase_messages(rows: ClientRows) -> dict[str, int]:
     )
     chosen = list(rows.messages().values_list("pk", "status"))
     ended = [pk for pk, status in chosen if status != Message.Status.SENDING]
+    MessageLocation.objects.filter(pk__in=ended).delete()
     # What a client wrote is not acted on any more.
     incoming = Message.objects.filter(pk__in=ended, direction=Message.Direction.IN)
     incoming.filter(callback_state=Message.CallbackState.DUE).update(

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q, QuerySet, TextField
+from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from marketplace.inbound.erased_phones import phone_hash
 from marketplace.models import InboundWebhook, OptOut, RecordState
 from marketplace.models.forwarding import ForwardedMessage
-from whatsapp.models import Conversation, KnownNumber, Message, Session
+from whatsapp.models import Conversation, KnownNumber, MediaFile, Message, Session
 
 LONGEST_NATIONAL = 10  # digits; a webhook may have the phone with +7, 8 or nothing before them
 
@@ -24,6 +24,14 @@ class ClientRows:
     def messages(self) -> QuerySet[Message]:
         """What was sent to him and what he wrote; what he wrote without a phone is found by his LID."""
         return self._of_number(Message.objects.filter(self._his()))
+
+    def files(self) -> QuerySet[MediaFile]:
+        """Files that he sent or was sent, and nobody else: not the picture of a salon's texts."""
+        others = Message.objects.filter(media=OuterRef("pk")).exclude(self._his())
+        kept = MediaFile.objects.exclude(state=MediaFile.State.REMOVED)
+        return kept.filter(
+            Exists(self.messages().filter(media=OuterRef("pk"))), ~Exists(others), pinned=False
+        )
 
     def conversations(self) -> QuerySet[Conversation]:
         """That he has written to a salon's number, and when."""

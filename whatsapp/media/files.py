@@ -8,13 +8,16 @@ erased its file, whatever copies there are.
 import base64
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
+from typing import Any
 
 import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
+from django.db import transaction
+from django.db.models import Sum
 from django.utils import timezone
 
 from whatsapp.models import MediaFile
@@ -25,12 +28,23 @@ State = MediaFile.State
 
 
 class FileUnavailable(Exception):
-    """The file is not there, not to be opened, or the storage does not answer; the text gives the cause."""
+    """The file is not there, not to be opened, or the storage does not answer; the text gives the cause.
+    `permanent` when asking again cannot help."""
+
+    def __init__(self, reason: str, *, permanent: bool = True) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
 
 
 def storage() -> Storage:
     """The storage that the settings name."""
     return storages["media"]
+
+
+def has_room(session_id: Any, size: int) -> bool:
+    """Whether so many bytes more may be kept for the session: no client fills the disk."""
+    kept = MediaFile.objects.filter(session=session_id, state=State.KEPT).aggregate(sum=Sum("size"))
+    return (kept["sum"] or 0) + size <= int(settings.MEDIA_SESSION_BYTES)
 
 
 def new_name() -> str:
@@ -65,7 +79,8 @@ def read(file: MediaFile) -> bytes:
         with storage().open(file.stored_name) as opened:
             sealed = opened.read()
     except Exception as error:
-        raise FileUnavailable(f"the storage gives no file: {type(error).__name__}") from error
+        reason = f"the storage gives no file: {type(error).__name__}"
+        raise FileUnavailable(reason, permanent=isinstance(error, FileNotFoundError)) from error
     nonce, ciphertext = sealed[:NONCE_SIZE], sealed[NONCE_SIZE:]
     try:
         return AESGCM(base64.b64decode(file.key)).decrypt(nonce, ciphertext, file.stored_name.encode())
@@ -74,7 +89,7 @@ def read(file: MediaFile) -> bytes:
 
 
 def remove(rows: Iterable[MediaFile]) -> int:
-    """Erase these files: their keys and names in one statement, then the bytes; return how many.
+    """Erase these files: their keys and names in one statement, after the commit the bytes; return how many.
 
     Bytes that a storage keeps, because it did not answer or this process died, are beyond reading; old ones
     go with their day's folder (`retention.sweep`).
@@ -85,13 +100,17 @@ def remove(rows: Iterable[MediaFile]) -> int:
         state=State.REMOVED, key="", reference="", name="", stored_name="", mime="",
         next_attempt_at=None, claimed_until=None,
     )  # fmt: skip
-    for name in names:
-        with suppress(FileNotFoundError):
-            _delete(name)
+
+    def drop_all() -> None:
+        for name in names:
+            drop(name)
+
+    transaction.on_commit(drop_all)
     return changed
 
 
-def _delete(name: str) -> None:
+def drop(name: str) -> None:
+    """Delete bytes that no row needs; a storage that does not answer keeps them until they are swept."""
     try:
         storage().delete(name)
     except Exception as error:  # noqa: BLE001  each storage has its own; the key is gone already

@@ -1,10 +1,9 @@
-"""What clients send: the row of a file is made with its message, and is the queue of what is to be fetched."""
+"""Files and places that clients send. A file's row is made with its message, and waits for its fetching."""
 
 import json
 from datetime import timedelta
+from uuid import UUID
 
-from django.conf import settings
-from django.db.models import Sum
 from django.utils import timezone
 
 from config.shared.queue import ClaimLost, Queue
@@ -30,7 +29,7 @@ FETCHES: Queue[MediaFile] = Queue(
 )
 
 
-def record(session_id: object, reference: MediaReference) -> MediaFile:
+def record(session_id: UUID | str, reference: MediaReference) -> MediaFile:
     """Make the row of a file that a client has sent, in the caller's transaction."""
     now = timezone.now()
     return MediaFile.objects.create(
@@ -64,8 +63,7 @@ def claim(pk: int) -> MediaFile | None:
     row = FETCHES.claim(pk)
     if row is None:
         return None
-    kept = MediaFile.objects.filter(session=row.session_id, state=State.KEPT).aggregate(sum=Sum("size"))
-    if (kept["sum"] or 0) + row.size > settings.MEDIA_SESSION_BYTES:
+    if not files.has_room(row.session_id, row.size):
         FETCHES.retry(row, error="quota: the salon's files take up all the room they may", give_up=True)
         return None
     return row
@@ -86,7 +84,7 @@ def keep(row: MediaFile, content: bytes) -> None:
     except ClaimLost:
         # Another holder of the claim writes the same file; only of a removed row nothing may stay.
         if not MediaFile.objects.filter(pk=row.pk).exclude(state=State.REMOVED).exists():
-            files.storage().delete(row.stored_name)
+            files.drop(row.stored_name)
 
 
 def fail(row: MediaFile, *, error: str, permanent: bool) -> bool:

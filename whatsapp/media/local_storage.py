@@ -12,9 +12,7 @@ class LocalStorage(FileSystemStorage):
     """A folder whose files only this user reads, and which survive a power cut once they are saved."""
 
     def __init__(self, *, location: str | Path) -> None:
-        super().__init__(
-            location=location, file_permissions_mode=0o600, directory_permissions_mode=0o700
-        )
+        super().__init__(location=location, file_permissions_mode=0o600, directory_permissions_mode=0o700)
 
     def _save(self, name: str, content: "File[Any]") -> str:
         saved: str = super()._save(name, content)  # type: ignore[misc]

@@ -5,7 +5,7 @@ of each message. A row whose `callback_state` is due has a change to report (`st
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,8 +18,9 @@ from config.shared import hints
 from config.shared.bulk_insert import insert_new
 from config.shared.storable import storable
 from whatsapp import metrics
+from whatsapp.media import files
 from whatsapp.messages.status_changes import callback_due, wake_workers_soon
-from whatsapp.models import Message, Session
+from whatsapp.models import MediaFile, Message, Session
 
 Status, CallbackState, Source, Category = (
     Message.Status,
@@ -54,6 +55,7 @@ class NewMessage:
     reports: bool = False  # without a callback address: each change of its status makes it due for a report
     not_before: datetime | None = None
     expires_at: datetime | None = None
+    media_id: int | None = None  # a file that goes with it; the text is its caption
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,20 @@ def queue_message(*, session: Session, message: NewMessage) -> Message:
     return queue_messages(session=session, messages=[message])[0]
 
 
+def queue_with_file(*, session: Session, message: NewMessage, file: MediaFile) -> Message:
+    """Take a message with a file that `media.outgoing.store` has just stored; its text is the caption.
+
+    A repeat returns the row that is there, and drops the file.
+    """
+    with transaction.atomic():
+        file.save()
+        row = queue_message(session=session, message=replace(message, media_id=file.pk))
+        if row.media_id != file.pk:
+            file.delete()
+            transaction.on_commit(lambda: files.drop(file.stored_name))
+        return row
+
+
 def queue_messages(*, session: Session, messages: list[NewMessage]) -> list[Message]:
     """Take messages in one transaction; return their rows in the order given.
 
@@ -82,7 +98,10 @@ def queue_messages(*, session: Session, messages: list[NewMessage]) -> list[Mess
     now = timezone.now()
     with transaction.atomic():
         Message.objects.bulk_create(
-            [Message(**_row(session=session, new=new, linked=linked, now=now)) for new in messages],
+            [
+                Message(media_id=new.media_id, **_row(session=session, new=new, linked=linked, now=now))
+                for new in messages
+            ],
             ignore_conflicts=True,
             batch_size=500,
         )
@@ -236,10 +255,14 @@ def resend(*, message: Message) -> Message:
     """
     with transaction.atomic():
         message = Message.objects.select_for_update(no_key=True).get(pk=message.pk)
+        if message.media_id and not MediaFile.objects.filter(pk=message.media_id, state="kept").exists():
+            raise NotResendable(f"the file of message {message.pk} is gone")
         copies = Message.objects.filter(
             session=message.session_id, source=Source.SUPPORT, external_id__startswith=f"resend:{message.pk}:"
         )
-        if message.status not in ENDED or copies.exclude(status__in=ENDED).exists() or not message.text:
+        if message.status not in ENDED or copies.exclude(status__in=ENDED).exists():
+            raise NotResendable(f"message {message.pk}")
+        if not message.text and not message.media_id:
             raise NotResendable(f"message {message.pk}")
         name = f"resend:{message.pk}:{copies.count() + 1}"
         new = NewMessage(
@@ -248,6 +271,7 @@ def resend(*, message: Message) -> Message:
             source=Source.SUPPORT,
             external_id=name,
             category=message.category,
+            media_id=message.media_id,
         )
         return queue_message(session=message.session, message=new)
 

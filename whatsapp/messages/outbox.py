@@ -30,6 +30,7 @@ from whatsapp.sessions.policy import SEND_FAILURES_MOST
 Status = Message.Status
 ACKNOWLEDGED = (Status.SENT, Status.DELIVERED, Status.READ)
 UNKNOWN_OUTCOME = "unknown_outcome"
+FILE_REASONS = ("upload_failed", "file_unavailable")  # of the message's file, not of WhatsApp's refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,24 +160,28 @@ def record_failed(*, pk: int, attempt: int, error: str, permanent: bool) -> str:
     if reason == "timeout":
         settle_unknown(attempted, cause=error)
     elif permanent:
-        _fail(attempted, error)
+        _fail(attempted, reason, error)
     elif reason == "not_connected":
         attempted.update(status=Status.QUEUED, error_code=reason, error=error[:300])
     else:
         again = attempted.filter(failures__lt=SEND_FAILURES_MOST - 1)
         if not again.update(
-            status=Status.QUEUED, failures=F("failures") + 1, error_code="refused", error=error[:300]
+            status=Status.QUEUED, failures=F("failures") + 1, error_code=_code(reason), error=error[:300]
         ):
-            _fail(attempted, error)
+            _fail(attempted, reason, error)
     return Message.objects.filter(pk=pk).values_list("status", flat=True).first() or ""
 
 
-def _fail(attempted: QuerySet[Message], error: str) -> None:
+def _code(reason: str) -> str:
+    return reason if reason in FILE_REASONS else "refused"
+
+
+def _fail(attempted: QuerySet[Message], reason: str, error: str) -> None:
     now = timezone.now()
     changed = attempted.update(
         status=Status.FAILED,
         failures=F("failures") + 1,
-        error_code="refused",
+        error_code=_code(reason),
         error=error[:300],
         finished_at=now,
         **callback_due(now),

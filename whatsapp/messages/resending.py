@@ -16,6 +16,6 @@ def why_not(message: Message) -> str:
         return _("It is on its way.")
     if message.status not in message_queue.ENDED:
         return _("WhatsApp has taken it. A copy would reach the client twice.")
-    if message.pruned_at is not None or not message.text:
+    if message.pruned_at is not None or not (message.text or message.media_id):
         return _("Its text was removed, as its time was over.")
     return ""

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from whatsapp.media import files
 from whatsapp.media.retention import old_files, sweep
-from whatsapp.models import Conversation, KnownNumber, Message, SessionEvent
+from whatsapp.models import Conversation, KnownNumber, Message, MessageLocation, SessionEvent
 
 BATCH = 1000  # rows
 FILES_BATCH = 100  # each is a call to the storage
@@ -67,6 +67,7 @@ def forget_texts(before: datetime, after: int) -> Batch:
     # The bound keeps the search from walking through everything that is young.
     page = old_messages(before).filter(pk__gt=after, pk__lte=last.pk).order_by("pk")
     keys = list(page.values_list("pk", flat=True)[:BATCH])
+    MessageLocation.objects.filter(message__in=keys).delete()
     # Asked again in the update: an answer of WhatsApp may have come meanwhile.
     changed = old_messages(before).filter(pk__in=keys).update(
         text="", phone="", lid="", error="", callback_url="", pruned_at=timezone.now()

@@ -8,13 +8,18 @@ known by its attempt; the next message is not claimed before the answer to the l
 import asyncio
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db import DatabaseError
 from django.utils import timezone
 
+from config.shared.database import in_threads
 from whatsapp import metrics
 from whatsapp.engine import EngineError, events
+from whatsapp.media import outgoing
+from whatsapp.media.files import FileUnavailable
 from whatsapp.messages import numbers, outbox
 from whatsapp.messages.claims import ClaimBatches, ClaimRequest
 from whatsapp.messages.durable_writer import DurableWriter
@@ -25,6 +30,8 @@ from whatsapp.sessions import policy
 from whatsapp.sessions.context import SessionContext
 from whatsapp.sessions.leases import LeaseLost
 
+# A storage that hangs must not take the threads of the database.
+_file_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="files to send")
 CLAIM_AGAIN = 0.02  # seconds until the next claim after a row was locked by somebody else
 ANSWERS = (events.Sent, events.SendFailed, events.NumbersChecked)
 
@@ -208,10 +215,36 @@ class Sender:
         if context.lease.is_over:
             raise LeaseLost(context.session)
         try:
-            await context.engine.send(context.session, flight.ref, address, message.text)
+            if message.media_id is None:
+                await context.engine.send(context.session, flight.ref, address, message.text)
+            else:
+                await self._send_file(message, address, flight.ref)
         except EngineError as error:
             words = f"not_connected: {error}"
             await self._on_failed(events.SendFailed(context.session, flight.ref, words, permanent=False))
+
+    async def _send_file(self, message: Message, address: str, ref: str) -> None:
+        context = self._context
+        read = in_threads(
+            _file_threads,
+            outgoing.command,
+            session=context.session,
+            ref=ref,
+            phone=address,
+            caption=message.text,
+            media_id=message.media_id or 0,
+        )
+        try:
+            async with asyncio.timeout(policy.FILE_WAIT):
+                command = await read
+        except (FileUnavailable, TimeoutError, DatabaseError) as error:
+            words = f"file_unavailable: {error or 'the storage does not answer'}"
+            permanent = isinstance(error, FileUnavailable) and error.permanent
+            await self._on_failed(events.SendFailed(context.session, ref, words, permanent=permanent))
+            return
+        if context.lease.is_over:
+            raise LeaseLost(context.session)
+        await context.engine.send_media(command)
 
     def _on_sent(self, event: events.Sent) -> None:
         """The acknowledgement is written down: the next message may follow."""

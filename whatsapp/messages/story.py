@@ -21,6 +21,8 @@ CAUSES = {
     "unknown_outcome": gettext_lazy(
         "Nobody can say whether it went out: the line ended while it was being sent."
     ),
+    "upload_failed": gettext_lazy("WhatsApp did not take its file."),
+    "file_unavailable": gettext_lazy("Its file could not be read."),
     "withdrawn": gettext_lazy("Support staff withdrew it."),
     "opted_out": gettext_lazy("The client wants no such messages."),
     "bad_phone": gettext_lazy("The phone is no number."),

@@ -1,4 +1,4 @@
-"""Fetches the files that clients have sent: any pool fetches any session's, which needs no connection of it."""
+"""Fetches the files that clients have sent: any pool any session's, as it needs no connection of it."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor

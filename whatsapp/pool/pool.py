@@ -71,9 +71,7 @@ class SessionPool:
         self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._pacer = Pacer(settings.start_interval)
         self._media = MediaFetcher(self.engine)
-        self._dispatch = EventDispatch(
-            engine=self.engine, runners=self.runners, on_file=self._media.notify
-        )
+        self._dispatch = EventDispatch(engine=self.engine, runners=self.runners, on_file=self._media.notify)
         self.writer = self._dispatch.writer
         self.claims = ClaimBatches()
         self._ended_late_at = self._swept_at = 0.0  # monotonic

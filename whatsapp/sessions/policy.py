@@ -75,6 +75,7 @@ SEND_BACKOFF_FIRST, SEND_BACKOFF_MOST = (
 )  # seconds; the session's later messages wait too, which keeps their order
 # The library gives up after 75 s at the latest; an engine that is silent for longer is restarted.
 ANSWER_WAIT = 100.0
+FILE_WAIT = 15.0  # seconds for reading a message's file before it is sent
 EARLY_RECEIPTS_KEPT = 60.0  # seconds
 EARLY_RECEIPTS_MOST = 20_000  # of all sessions of a pool
 HOLD_RECHECK = 60.0  # seconds until a session held back by cap or night looks at its limits again

@@ -1,5 +1,6 @@
 """Everything that is held of a client is found, written out, and erased; his opt-out goes on holding."""
 
+import base64
 import json
 from io import StringIO
 from typing import Any
@@ -18,7 +19,10 @@ from marketplace.privacy import client_data
 from tests.marketplace.bookings.salon import IVAN, OLGA, open_salon, receive
 from tests.marketplace.clients import writes
 from tests.marketplace.salons_data import ALMATY, make_active
-from whatsapp.models import Conversation, KnownNumber, Message
+from tests.whatsapp.media.received import JPEG
+from tests.whatsapp.media.received import kept as media_kept
+from whatsapp.media import files
+from whatsapp.models import Conversation, KnownNumber, MediaFile, Message, MessageLocation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BY = "test"
@@ -69,6 +73,29 @@ def test_an_export_holds_everything_and_is_written_down_without_the_phone(moscow
     audit = ClientDataRequest.objects.get()
     assert (audit.action, audit.by, audit.counts["webhooks"]) == ("export", "command", 1)
     assert IVAN not in str(ClientDataRequest.objects.values())
+
+
+def test_a_client_s_files_and_places_are_exported_and_erased_and_nobody_else_s(moscow: Company) -> None:
+    session = moscow.session
+    assert session is not None
+    mine = media_kept(session, name="Паспорт Ивана.jpg")
+    shared, olgas = media_kept(session), media_kept(session)
+    Message.objects.filter(pk__in=[mine.pk, shared.pk]).update(phone=IVAN)
+    Message.objects.filter(pk=olgas.pk).update(phone=OLGA, media=shared.media)
+    place = Message.objects.create(
+        session=session, direction="in", source="inbound", status="received", phone=IVAN, note="location"
+    )
+    MessageLocation.objects.create(message=place, latitude=55.75, longitude=37.61, address="Тверская, 1")
+    found = client_data.export(phone=IVAN, by=BY)
+    (file,) = found["files"]
+    assert (file["name"], base64.b64decode(file["content"])) == ("Паспорт Ивана.jpg", JPEG)
+    assert "Тверская, 1" in [row["place"]["address"] for row in found["messages"] if row["place"]]
+    counts = client_data.erase(phone=IVAN, by=BY)
+    assert counts["files"] == 1
+    assert "Паспорт" not in str([row.name for row in MediaFile.objects.all()])
+    assert not MessageLocation.objects.exists()
+    assert mine.media is not None and not files.storage().exists(mine.media.stored_name)
+    assert files.read(MediaFile.objects.get(pk=shared.media_id or 0)) == JPEG
 
 
 def test_an_erasure_leaves_nothing_of_the_client(moscow: Company) -> None:

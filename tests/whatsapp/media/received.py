@@ -17,7 +17,9 @@ SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
 PHONE = "79161234567"
 
 
-def reference(*, kind: str = "image", mime: str = "image/jpeg", name: str = "", size: int = 0) -> MediaReference:
+def reference(
+    *, kind: str = "image", mime: str = "image/jpeg", name: str = "", size: int = 0
+) -> MediaReference:
     """What a message says of its file."""
     digest = base64.b64encode(bytes(32)).decode()
     return MediaReference(

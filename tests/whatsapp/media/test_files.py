@@ -16,7 +16,7 @@ from whatsapp.messages.retention import FILES
 from whatsapp.models import MediaFile, Message
 from whatsapp.sessions import services
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 State = MediaFile.State
 
 
@@ -70,9 +70,9 @@ def test_old_files_go_with_their_keys_and_the_messages_stay() -> None:
     session = services.create_session()
     old, young = kept(session), kept(session)
     name = file_of(old).stored_name
-    MediaFile.objects.filter(pk=old.media_id).update(created_at=timezone.now() - timedelta(days=91))
+    MediaFile.objects.filter(pk=file_of(old).pk).update(created_at=timezone.now() - timedelta(days=91))
     call_command("prune", verbosity=0)
-    row = MediaFile.objects.get(pk=old.media_id)
+    row = MediaFile.objects.get(pk=file_of(old).pk)
     assert (row.state, row.key, row.stored_name, row.mime) == (State.REMOVED, "", "", "")
     assert not files.storage().exists(name)
     assert files.read(file_of(young)) == JPEG

@@ -1,4 +1,4 @@
-"""A file in a browser: shown only when its own bytes are a picture, a sound or a film, and never as a page."""
+"""A file in a browser: shown only when its own bytes are a picture, a sound or a film; never as a page."""
 
 import pytest
 from django.http import HttpResponse
