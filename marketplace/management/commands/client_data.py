@@ -16,7 +16,8 @@ class Command(BaseCommand):
     help = (
         "Writes out (export) or erases everything that is held of one client, as the law grants him: "
         "messages with their files, bookings, webhooks, opt-outs, known numbers. Opt-outs go on holding by "
-        "a hash. It is written down who did it. Ends with 3 when messages were just being sent: erase again in a minute."
+        "a hash. It is written down who did it. Ends with 3 when messages were just being sent: erase again "
+        "in a minute."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

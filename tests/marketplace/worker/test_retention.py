@@ -153,8 +153,8 @@ def test_each_kind_has_an_age_and_open_things_stay() -> None:
     make_old_rows()
     before = retention.count()
     assert {result.kind: result.rows for result in retention.prune()} == {
-        "webhooks": 3, "forwarded": 0, "bookings": 1, "owners": 0, "media": 0, "conversations": 0, "messages": 0,
-        "numbers": 1, "session-events": 1,
+        "webhooks": 3, "forwarded": 0, "bookings": 1, "owners": 0, "media": 0, "conversations": 0,
+        "messages": 0, "numbers": 1, "session-events": 1,
     }  # fmt: skip
     assert {result.kind for result in before if result.rows} == {
         "webhooks", "bookings", "numbers", "session-events",
