@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from config.shared.storable import storable
 from marketplace.models import Company, MarketplaceEvent
 from whatsapp.messages import conversations, message_queue
 from whatsapp.models import Conversation, Message, Session
@@ -40,7 +41,7 @@ def answer(*, company: Company, conversation: Conversation, text: str, name: uui
             raise NotPossible("no_phone")
         new = message_queue.NewMessage(
             phone=conversation.phone,
-            text=message_queue.storable(text),
+            text=storable(text),
             source=Message.Source.CABINET,
             external_id=f"{company.salon_id}:{name.hex}",
             expires_at=timezone.now() + GOOD_FOR,
