@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-MEDIA_FAULTS = ("unavailable", "missing", "redirect", "corrupt", "slow", "endless")
+MEDIA_FAULTS = ("unavailable", "missing", "redirect", "corrupt", "slow", "endless", "hang")
 FAILURE_REASONS = (401, 402, 403, 405, 503)
 KINDS = (
     "drop", "replaced", "device_removed", "failure", "refuse", "silent", "slow", "lose_acks", "qr_lifetime",

@@ -16,6 +16,7 @@ LARGEST_UPLOAD = 100 << 20
 ENDLESS = 256 << 20  # bytes of a download that is much larger than its message says
 PIECE = bytes(1 << 16)
 DRIP = 0.2  # seconds between two bytes of a slow download
+LOOK_AGAIN = 0.1  # seconds
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,6 +38,9 @@ class MediaServer:
     async def upload(self, request: web.Request) -> web.StreamResponse:
         """Keep an encrypted file under its hash, which the address and the query name."""
         fault = self.hub.faults.take_media_fault()
+        if fault == "hang":
+            await request.read()
+            return await self._hang(request)
         if fault:
             return web.Response(status=503 if fault == "unavailable" else 404)
         token = request.match_info["token"]
@@ -64,9 +68,18 @@ class MediaServer:
             return web.Response(status=302, headers={"Location": "https://elsewhere.example/"})
         if fault == "corrupt":
             data = data[:20] + bytes([data[20] ^ 1]) + data[21:]
+        if fault == "hang":
+            return await self._hang(request)
         if fault in ("slow", "endless"):
             return await self._trickle(request, endless=fault == "endless")
         return web.Response(body=data, content_type="application/octet-stream")
+
+    async def _hang(self, request: web.Request) -> web.StreamResponse:
+        """Answer nothing until the other side has gone."""
+        self.hub.journal.note("media_hangs")
+        while request.transport and not request.transport.is_closing():  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(LOOK_AGAIN)
+        return web.Response(status=503)
 
     async def _trickle(self, request: web.Request, *, endless: bool) -> web.StreamResponse:
         response = web.StreamResponse()

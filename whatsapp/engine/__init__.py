@@ -80,6 +80,7 @@ class EngineSettings:
     stop_timeout: float = 8.0
     answer_timeout: float = 15.0
     logout_timeout: float = 20.0
+    upload_timeout: float = 60.0  # of a picture or document; sending its message takes as long as a text
     reconnect_grace: float = 30.0
     # A line that breaks so often in a row, each time before it has stood for `stable_after`, is given up:
     # the library would come back at once for ever.
@@ -114,15 +115,16 @@ class Engine(Protocol):
         """Answered by PairingCode or PairingCodeFailed."""
 
     async def send(self, session: str, ref: str, phone: str, text: str) -> None:
-        """Answered by Sent or SendFailed; by neither when the host dies meanwhile."""
+        """Answered by Sent or SendFailed; by neither when the host dies or the session stops meanwhile."""
 
     async def send_media(self, message: SendMedia) -> None:
         """Upload a picture or document, then send it; answered as `send` is.
 
         What cannot be sent (`outgoing_media.refusal`) is answered by a permanent SendFailed; an upload that
-        failed or took too long by one with `upload_failed`, and nothing has gone out then. Texts that are
-        given later may go out before. A reference that is being sent, or that was acknowledged lately, is
-        not sent again: the same answer comes once more.
+        failed or took longer than `upload_timeout` by one with `upload_failed`; one that a dying host or a
+        stop has cut short by one with `not_connected`. Nothing has gone out then. Texts that are given later
+        may go out before. A reference that is being sent is not sent beside that; one that was acknowledged
+        lately is answered by the same Sent.
         """
 
     async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:

@@ -65,7 +65,7 @@ class SendMedia:
     mime: str
     file_name: str = field(repr=False)
     caption: str = field(repr=False)
-    data: bytes = field(repr=False)
+    data: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +93,6 @@ class Shutdown:
     """Stop every session of a host and end the process."""
 
 
-Command = Start | Stop | Logout | RequestPairingCode | Send | CheckNumbers | Ping | Shutdown
+# What is named by a reference that comes back in the answer.
+Answerable = Send | SendMedia | CheckNumbers
+Command = Start | Stop | Logout | RequestPairingCode | Answerable | Ping | Shutdown

@@ -221,6 +221,15 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
+class MediaUploaded:
+    """The file of a SendMedia is at WhatsApp and its message is being sent, between host and supervisor
+    only: before it, nothing can have gone out."""
+
+    session: str
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogoutDone:
     """Answer to Logout, between host and supervisor only; `error` is None when it succeeded."""
 
@@ -277,6 +286,7 @@ SessionEvent = (
     | Receipt
     | NumbersChecked
     | Incoming
+    | MediaUploaded
     | LogoutDone
 )
 Event = SessionEvent | Pong | HostStarted | HostExited

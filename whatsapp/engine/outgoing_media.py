@@ -7,8 +7,8 @@ import re
 from whatsapp.engine.commands import SendMedia
 from whatsapp.engine.events import SendFailed
 
-# WhatsApp takes pictures up to 16 MB and documents up to 2 GB (faq.whatsapp.com, "How to share media"); a
-# file is in memory several times while it is encrypted, so documents get no more than pictures.
+# WhatsApp's help names 16 MB for pictures and 2 GB for documents; a file is in memory several times while it
+# is encrypted, so documents get no more than pictures.
 MAX_MEDIA_BYTES = 16 * 1024 * 1024
 # What a picture of each type begins with. Phones show other types as broken, or not at all.
 PICTURES = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n"}

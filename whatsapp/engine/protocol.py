@@ -5,13 +5,13 @@ Commands go from the pool to an engine, events come back. A session is named by 
 international form without a plus. A JID is text such as `79991234567:2@s.whatsapp.net`; a LID is
 WhatsApp's private number of a person or device, such as `8812345@lid`.
 
-Fields that are secret or personal are left out of `repr`, so that an event can be logged.
+Fields that are secret or personal are left out of `repr`, so that an event can be logged. Fields of bytes
+are not on the line: see `file_passing`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -27,14 +27,15 @@ class ProtocolError(ValueError):
 
 _TYPES: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Message)}
 _HINTS: dict[type[Any], dict[str, Any]] = {
-    cls: get_type_hints(cls) for cls in (*_TYPES.values(), NumberResult, MediaReference, Location)
+    cls: {name: hint for name, hint in get_type_hints(cls).items() if hint is not bytes}
+    for cls in (*_TYPES.values(), NumberResult, MediaReference, Location)
 }
 
 
 def encode(message: Message) -> bytes:
     """The message as one line, newline included."""
     body: dict[str, Any] = {"type": type(message).__name__}
-    body.update((f.name, getattr(message, f.name)) for f in fields(message))
+    body.update((name, getattr(message, name)) for name in _HINTS[type(message)])
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -42,3 +42,17 @@ async def real(tmp_path: Path, sandbox: SandboxWhatsApp) -> AsyncIterator[RealHa
     harness = RealHarness(tmp_path, sandbox)
     yield harness
     await harness.close()
+
+
+@pytest.fixture
+async def make(tmp_path: Path, sandbox: SandboxWhatsApp) -> AsyncIterator[Callable[..., RealHarness]]:
+    """Makes harnesses with settings of their own."""
+    harnesses: list[RealHarness] = []
+
+    def build(**settings: object) -> RealHarness:
+        harnesses.append(RealHarness(tmp_path, sandbox, **settings))
+        return harnesses[-1]
+
+    yield build
+    for harness in harnesses:
+        await harness.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sandbox.whatsapp import SandboxWhatsApp
 from sandbox.whatsapp.store import Store
@@ -23,6 +24,16 @@ SALON = "79990000001"
 CLIENT = "79990000002"
 STRANGER = "79990000009"
 DONE = "done"
+
+
+class ReceivedFile(NamedTuple):
+    """A picture or document at the client's phone; SHA-256 in hex."""
+
+    kind: str
+    mime: str
+    name: str
+    caption: str
+    sha256: str
 
 
 class EventRecorder:
@@ -133,6 +144,11 @@ class SimulatedHarness:
     def expect_texts(self, *texts: str) -> None:
         assert [sent.text for sent in self.simulated.sent] == list(texts)
 
+    def received_files(self) -> list[ReceivedFile]:
+        """What the client's phone can show of pictures and documents, in order."""
+        sent = [(message.text, message.file) for message in self.simulated.sent if message.file]
+        return [ReceivedFile(f.kind, f.mime, f.file_name, text, f.sha256) for text, f in sent]
+
 
 class RealHarness:
     """The real library in real processes, led to the sandbox's server."""
@@ -235,6 +251,17 @@ class RealHarness:
         host = self.engine._registry.slots[session].host
         assert host is not None
         return host.pid
+
+    def received_files(self) -> list[ReceivedFile]:
+        """What the client's phone can show of pictures and documents, fetched and opened, in order."""
+        self.sandbox.create_phone(CLIENT)
+        files = []
+        for message in self.sandbox.phone(CLIENT)["inbox"]:
+            if (said := message["attachment"]) is not None and not message["outgoing"]:
+                data = self.sandbox.file(CLIENT, message["id"])[1]
+                words = said["kind"], said["mime"], said["name"], message["text"]
+                files.append(ReceivedFile(*words, hashlib.sha256(data).hexdigest()))
+        return files
 
     def expect_texts(self, *texts: str) -> None:
         inbox = self.sandbox.phone(CLIENT)["inbox"]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from whatsapp.engine import EngineSettings
+from whatsapp.engine import EngineSettings, file_passing
 from whatsapp.engine.commands import Ping
 from whatsapp.engine.protocol import encode
 from whatsapp.engine.supervisor.child import Child
@@ -29,11 +29,12 @@ async def running_host() -> AsyncIterator[RunningHost]:
     """A host that nobody pings by itself."""
     forks = ForkServer(EngineSettings(silence=SILENCE))
     ours, theirs = socket.socketpair()
+    files, their_files = file_passing.channel()
     printed, printing = os.pipe()
-    with ours:
+    with ours, files:
         ours.setblocking(False)
-        child = Child(await forks.fork(theirs, printing))
-        theirs.close()
+        with theirs, their_files:
+            child = Child(await forks.fork(theirs, their_files, printing))
         os.close(printing)
         ended = asyncio.create_task(child.wait())
         try:

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,20 +50,6 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-@pytest.fixture
-async def make(tmp_path: Path, sandbox: SandboxWhatsApp) -> AsyncIterator[Callable[..., RealHarness]]:
-    """Makes harnesses with settings of their own."""
-    harnesses: list[RealHarness] = []
-
-    def build(**settings: object) -> RealHarness:
-        harnesses.append(RealHarness(tmp_path, sandbox, **settings))
-        return harnesses[-1]
-
-    yield build
-    for harness in harnesses:
-        await harness.close()
 
 
 async def test_two_processes_are_never_linked_at_once(real: RealHarness) -> None:

@@ -8,6 +8,7 @@ import pytest
 from neonize.proto import Neonize_pb2 as library
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
+from whatsapp.engine.commands import SendMedia
 from whatsapp.engine.host import translate
 from whatsapp.engine.supervisor.scrub import scrub
 
@@ -102,6 +103,25 @@ def test_a_failed_send_has_a_machine_word(error: str, word: str, permanent: bool
     assert failure.error.startswith(f"{word}: ")
     assert failure.permanent is permanent
     assert "79990000002" not in failure.error
+
+
+@pytest.mark.parametrize(
+    ("error", "word", "permanent"),
+    [
+        ("upload failed with status code 413", "too_large", True),
+        ("upload failed with status code 503", "upload_failed", False),
+        ("websocket not connected: the session is not running", "not_connected", False),
+        ('Post "https://mmg.whatsapp.net/mms/image/x?auth=secret": EOF', "upload_failed", False),
+    ],
+)
+def test_upload_failures_are_sorted_and_hold_no_right_to_upload(
+    error: str, word: str, permanent: bool
+) -> None:
+    command = SendMedia(SESSION, "1", "79990000002", "image", "image/png", "", "")
+    failure = translate.upload_failure(command, error)
+    assert failure.error.startswith(f"{word}: ")
+    assert failure.permanent is permanent
+    assert "secret" not in failure.error
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--device-name", required=True, help="what the phone's list of devices shows")
     parser.add_argument("--log-level", default="WARNING")
     parser.add_argument("--silence", type=float, default=15.0, help="seconds without a ping, then end")
+    parser.add_argument("--upload-timeout", type=float, default=60.0, help="seconds for one file")
     parser.add_argument("--sandbox", action="store_true", help="allow another server than WhatsApp's own")
     parser.add_argument("--noise-root", type=bytes.fromhex, help="root key to trust instead, 64 hex digits")
     options = parser.parse_args(arguments)
@@ -51,12 +52,14 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(f"neonize {LIBRARY_VERSION} is needed, {version('neonize')} is installed")
     with deferred_loading(LIBRARY_VERSION) as compiled:
         from whatsapp.engine.host import library, runner  # noqa: F401
-    connection = fork_server.serve(socket.socket(fileno=options.fd), options.parent)
-    run_host(connection, compiled, options)
+    connection, files = fork_server.serve(socket.socket(fileno=options.fd), options.parent)
+    run_host(connection, files, compiled, options)
 
 
-def run_host(connection: socket.socket, compiled: DeferredLibrary, options: argparse.Namespace) -> None:
-    """One host's life, on the line `connection` to its supervisor."""
+def run_host(
+    connection: socket.socket, files: socket.socket, compiled: DeferredLibrary, options: argparse.Namespace
+) -> None:
+    """One host's life, on the line `connection` to its supervisor and the channel for files beside it."""
     from whatsapp.engine.host import library, trust
     from whatsapp.engine.host.runner import Runner
 
@@ -67,8 +70,8 @@ def run_host(connection: socket.socket, compiled: DeferredLibrary, options: argp
         trust.replace_noise_root(library.shared_object(), options.noise_root)
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     permit = Permit(options.silence)
-    line = Line(connection, lambda: runner.count(), permit)
-    runner = Runner(device_name=options.device_name, write=line.write)
+    line = Line(connection, files, lambda: runner.count(), permit)
+    runner = Runner(device_name=options.device_name, upload_timeout=options.upload_timeout, write=line.write)
     threading.Thread(target=_read, args=[line, commands], name="reader", daemon=True).start()
     threading.Thread(target=permit.end_when_over, name="permit", daemon=True).start()
     handling = threading.Thread(target=_handle_commands, args=[runner, commands], name="commands")

@@ -22,21 +22,21 @@ ADOPTED_WITHIN = 10.0  # seconds
 FAILED = b"0"  # instead of a process id
 
 
-def serve(control: socket.socket, parent: int) -> socket.socket:
-    """Fork a host for each request, which is one message with two descriptors: the host's end of its line,
-    and where it prints. The answer is its process id.
+def serve(control: socket.socket, parent: int) -> tuple[socket.socket, socket.socket]:
+    """Fork a host for each request, which is one message with three descriptors: the host's ends of its line
+    and of its channel for files, and where it prints. The answer is its process id.
 
-    Returns in every host, with its end of the line; ends the process when the supervisor has hung up.
+    Returns in every host, with its ends; ends the process when the supervisor has hung up.
     """
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("the fork server must have a single thread")
     gc.collect()
     gc.freeze()  # else the first collection in a host would copy every page
     while True:
-        _request, descriptors, _flags, _address = socket.recv_fds(control, 16, 2)
-        if len(descriptors) != 2:
+        _request, descriptors, _flags, _address = socket.recv_fds(control, 16, 3)
+        if len(descriptors) != 3:
             sys.exit(0)
-        line, output = descriptors
+        line, files, output = descriptors
         try:
             pid = _fork_orphan()
         except OSError:
@@ -45,9 +45,9 @@ def serve(control: socket.socket, parent: int) -> socket.socket:
             if pid == 0:
                 control.close()
                 _detach(output, parent)
-                return socket.socket(fileno=line)
-        os.close(line)
-        os.close(output)
+                return socket.socket(fileno=line), socket.socket(fileno=files)
+        for descriptor in descriptors:
+            os.close(descriptor)
         control.send(str(pid).encode())
 
 

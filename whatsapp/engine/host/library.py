@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,18 @@ from neonize import events
 from neonize.client import NewClient
 from neonize.exc import NeonizeError
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
-from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
-from neonize.utils.enum import ClientName, ClientType
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
+    DocumentMessage,
+    FutureProofMessage,
+    ImageMessage,
+    Message,
+)
+from neonize.utils.enum import ClientName, ClientType, MediaType
 from neonize.utils.jid import build_jid
 from neonize.utils.log import log as library_log
 from neonize.utils.platform import generated_name
+
+from whatsapp.engine.commands import SendMedia
 
 EVENTS = (
     events.ConnectedEv,
@@ -40,6 +48,9 @@ EVENTS = (
 )
 
 LibraryError = NeonizeError
+
+
+MEDIA_TYPES = {"image": MediaType.MediaImage, "document": MediaType.MediaDocument}
 
 
 class InPlace:
@@ -75,6 +86,29 @@ def set_log_level(name: str) -> None:
     level = logging.getLevelNamesMapping()[name]
     logging.getLogger().setLevel(level)
     library_log.setLevel(level)  # Go's level is read from this logger at every connect.
+
+
+def media_message(command: SendMedia, file: Any) -> Message:
+    """The message about an uploaded file. The library's own builders want Pillow for a thumbnail; phones
+    show a picture without one when they have fetched it."""
+    said = {
+        "URL": file.url,
+        "directPath": file.DirectPath,
+        "mediaKey": file.MediaKey,
+        "mediaKeyTimestamp": int(time.time()),
+        "fileEncSHA256": file.FileEncSHA256,
+        "fileSHA256": file.FileSHA256,
+        "fileLength": file.FileLength,
+        "mimetype": command.mime,
+        "caption": command.caption or None,
+    }
+    if command.kind == "image":
+        return Message(imageMessage=ImageMessage(**said))
+    document = Message(documentMessage=DocumentMessage(**said, fileName=command.file_name or None))
+    if not command.caption:
+        return document
+    # Phones show a document's caption only in this envelope; the bridge mautrix-whatsapp does the same.
+    return Message(documentWithCaptionMessage=FutureProofMessage(message=document))
 
 
 class Client(NewClient):  # type: ignore[misc]  # the package ships no types
@@ -114,6 +148,15 @@ class Client(NewClient):  # type: ignore[misc]  # the package ships no types
     def send_text(self, phone: str, text: str) -> str:
         """Send and return the id that the library chose. A ready message: no parsing of mentions."""
         return str(self.send_message(build_jid(phone), Message(conversation=text)).ID)
+
+    def upload_file(self, kind: str, data: bytes) -> Any:
+        """Encrypt a picture or document and bring it to WhatsApp; where it is and how it is opened. Waits
+        as long as WhatsApp's media host likes."""
+        return self.upload(data, MEDIA_TYPES[kind])
+
+    def send_media(self, command: SendMedia, file: Any) -> str:
+        """Send a message with an uploaded file and return the id that the library chose."""
+        return str(self.send_message(build_jid(command.phone), media_message(command, file)).ID)
 
     def numbers(self, phones: list[str]) -> list[Any]:
         """One answer for each number WhatsApp knows something of, with JID, IsIn and Query."""

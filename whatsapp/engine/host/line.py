@@ -6,10 +6,12 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from whatsapp.engine.commands import Command, Ping
+from whatsapp.engine.commands import Command, Ping, SendMedia
 from whatsapp.engine.events import Event, Pong
+from whatsapp.engine.file_passing import receive_file
 from whatsapp.engine.host.permit import Permit
 from whatsapp.engine.protocol import decode, encode
 
@@ -24,8 +26,15 @@ class Line:
     would link the same devices.
     """
 
-    def __init__(self, connection: socket.socket, count_sessions: Callable[[], int], permit: Permit) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        files: socket.socket,
+        count_sessions: Callable[[], int],
+        permit: Permit,
+    ) -> None:
         self._connection = connection
+        self._files = files
         self._count_sessions = count_sessions
         self._permit = permit
         self._writing = threading.Lock()
@@ -40,13 +49,16 @@ class Line:
             os._exit(0)
 
     def commands(self) -> Iterator[Command]:
-        """Every command but Ping, which is answered here; ends when the supervisor hangs up."""
+        """Every command but Ping, which is answered here, with its file if it has one; ends when the
+        supervisor hangs up."""
         with self._connection.makefile("rb") as lines:
             for raw in lines:
                 message = decode(raw)
                 if isinstance(message, Ping):
                     self._permit.extend(message.until)
                     self.write(self._pong(message.nonce))
+                elif isinstance(message, SendMedia):
+                    yield replace(message, data=receive_file(self._files))
                 else:
                     yield message  # type: ignore[misc]  # the supervisor sends commands only
 

@@ -9,6 +9,7 @@ from whatsapp.engine.commands import CheckNumbers, Command, Logout, RequestPairi
 from whatsapp.engine.events import (
     Event,
     LogoutDone,
+    MediaUploaded,
     NumberResult,
     NumbersChecked,
     PairingCode,
@@ -18,16 +19,21 @@ from whatsapp.engine.events import (
 from whatsapp.engine.host import translate
 from whatsapp.engine.host.library import LibraryError
 from whatsapp.engine.host.listener import Listener
+from whatsapp.engine.host.uploads import Uploaded
 
 # WhatsApp takes a code for about 60 s; some are gone before a person sees it.
 PAIRING_CODE_LIFETIME = 50.0
 
 
-def handle(session: Listener, command: Command, write: Callable[[Event], None]) -> None:
+def handle(session: Listener, command: Command | Uploaded, write: Callable[[Event], None]) -> None:
     """Carry the command out and write its answer. Blocks for as long as WhatsApp takes."""
     if isinstance(command, Send):
         with session.hold_receipts():
             write(_send(session, command))
+    elif isinstance(command, Uploaded):
+        with session.hold_receipts():
+            write(MediaUploaded(session.id, command.command.ref))
+            write(_send_media(session, command))
     elif isinstance(command, CheckNumbers):
         write(_check_numbers(session, command))
     elif isinstance(command, RequestPairingCode):
@@ -40,6 +46,15 @@ def _send(session: Listener, command: Send) -> Event:
     try:
         with session.library() as client:
             return Sent(session.id, command.ref, client.send_text(command.phone, command.text))
+    except LibraryError as error:
+        return translate.send_failure(session.id, command.ref, str(error))
+
+
+def _send_media(session: Listener, uploaded: Uploaded) -> Event:
+    command = uploaded.command
+    try:
+        with session.library() as client:
+            return Sent(session.id, command.ref, client.send_media(command, uploaded.file))
     except LibraryError as error:
         return translate.send_failure(session.id, command.ref, str(error))
 

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 
 from whatsapp.engine.commands import (
+    Answerable,
     CheckNumbers,
     Command,
     Logout,
     RequestPairingCode,
     Send,
+    SendMedia,
     Shutdown,
     Start,
     Stop,
@@ -22,14 +24,16 @@ from whatsapp.engine.events import Event, LogoutDone, NumbersChecked, PairingCod
 from whatsapp.engine.host.lock import LibraryLock
 from whatsapp.engine.host.session import Session
 from whatsapp.engine.host.spool import ROTATE_EVERY
+from whatsapp.engine.host.uploads import Uploads
 
 
 class Runner:
     """Starts sessions one after another (a start is exclusive in the library anyway), stops each on a
     thread of its own, and hands the rest to the session's worker."""
 
-    def __init__(self, *, device_name: str, write: Callable[[Event], None]) -> None:
+    def __init__(self, *, device_name: str, upload_timeout: float, write: Callable[[Event], None]) -> None:
         self._device_name = device_name
+        self._uploads = Uploads(seconds=upload_timeout)
         self._write = write
         self._lock = LibraryLock()
         self._sessions: dict[str, Session] = {}
@@ -102,11 +106,13 @@ class Runner:
         self._write(Stopped(session.id))
 
     def _submit(self, command: Command) -> None:
-        if not isinstance(command, Send | CheckNumbers | RequestPairingCode | Logout):
+        if not isinstance(command, Answerable | RequestPairingCode | Logout):
             raise RuntimeError(f"{type(command).__name__} is not for a host")
         session = self._sessions.get(command.session)
         if session is None:
             self._write(_not_here(command))
+        elif isinstance(command, SendMedia):
+            self._uploads.begin(session, command, session.submit)
         else:
             session.submit(command)
 
@@ -120,9 +126,9 @@ class Runner:
         os._exit(0)
 
 
-def _not_here(command: Send | CheckNumbers | RequestPairingCode | Logout) -> Event:
+def _not_here(command: Answerable | RequestPairingCode | Logout) -> Event:
     reason = "not_connected: the session is not running"
-    if isinstance(command, Send):
+    if isinstance(command, Send | SendMedia):
         return SendFailed(command.session, command.ref, reason, permanent=False)
     if isinstance(command, CheckNumbers):
         return NumbersChecked(command.session, command.ref, [], reason)

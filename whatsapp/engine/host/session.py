@@ -17,6 +17,7 @@ from whatsapp.engine.host.library import Client, LibraryError
 from whatsapp.engine.host.listener import Listener
 from whatsapp.engine.host.lock import LibraryLock
 from whatsapp.engine.host.spool import Spool
+from whatsapp.engine.host.uploads import Uploaded
 
 # Longer than the library's own waiting for a handshake (20 s) and for a dead address (30 s).
 FIRST_ANSWER_TIMEOUT = 35.0
@@ -56,7 +57,7 @@ class Session(Listener):
         self._usable = False
         self._connection = threading.Thread(target=self._connect, name="connection", daemon=True)
         self._worker: threading.Thread | None = None
-        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Command | Uploaded | None] = queue.SimpleQueue()
 
     def start(self) -> None:
         """Connect; returns when the library has answered once, or failed. Blocks other starts and stops."""
@@ -93,7 +94,7 @@ class Session(Listener):
                 thread.join(max(0.0, deadline - time.monotonic()))
         self.spool.remove()
 
-    def submit(self, command: Command) -> None:
+    def submit(self, command: Command | Uploaded) -> None:
         """Do what the command asks, in order, on the session's own worker."""
         self._commands.put(command)
         if self._worker is None:

@@ -11,6 +11,7 @@ import math
 import re
 from typing import Any
 
+from whatsapp.engine.commands import SendMedia
 from whatsapp.engine.events import (
     Banned,
     Incoming,
@@ -176,6 +177,17 @@ def send_failure(session: str, ref: str, error: str) -> SendFailed:
         permanent = refused[1] != "429" and not refused[1].startswith("5")
         return SendFailed(session, ref, f"refused: {words}", permanent=permanent)
     return SendFailed(session, ref, f"failed: {words}", permanent=False)
+
+
+def upload_failure(command: SendMedia, error: str) -> SendFailed:
+    """Why a file could not be uploaded. Nothing has gone out; the library's words may hold the address with
+    the right to upload."""
+    words = without_numbers(re.sub(r"https?://[^\s\"]+", "…", error))
+    if any(part in error for part in NOT_CONNECTED):
+        return SendFailed(command.session, command.ref, f"not_connected: {words}", permanent=False)
+    if "status code 413" in error:
+        return SendFailed(command.session, command.ref, f"too_large: {words}", permanent=True)
+    return SendFailed(command.session, command.ref, f"upload_failed: {words}", permanent=False)
 
 
 def pairing_code_failure(session: str, error: str) -> PairingCodeFailed:

@@ -14,10 +14,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from whatsapp.engine import EngineError, EngineSettings, HostInfo
-from whatsapp.engine.commands import CheckNumbers, Logout, RequestPairingCode, Send, SendMedia
+from whatsapp.engine.commands import Answerable, CheckNumbers, Logout, RequestPairingCode, Send, SendMedia
 from whatsapp.engine.event_queue import EventQueue
-from whatsapp.engine.events import Event, MediaReference, SendFailed
+from whatsapp.engine.events import Event, MediaReference
 from whatsapp.engine.media_download import Route, download
+from whatsapp.engine.outgoing_media import refusal
 from whatsapp.engine.supervisor.session_registry import SessionRegistry
 from whatsapp.engine.supervisor.slot import Phase, Slot
 
@@ -64,9 +65,13 @@ class NeonizeEngine:
         self._send_when_linked(Send(session, ref, phone, text))
 
     async def send_media(self, message: SendMedia) -> None:
-        self._held(message.session)
-        error = "unsupported: the library is not asked for this yet"
-        self._event_queue.put(SendFailed(message.session, message.ref, error, permanent=True))
+        slot = self._held(message.session)
+        if refused := refusal(message):
+            self._event_queue.put(refused)
+        elif sent := self._registry.sent_media.get((message.session, message.ref)):
+            self._event_queue.put(sent)
+        elif not slot.holds(message.ref):
+            self._send_when_linked(message)
 
     async def check_numbers(self, session: str, ref: str, phones: list[str]) -> None:
         self._send_when_linked(CheckNumbers(session, ref, phones))
@@ -105,7 +110,7 @@ class NeonizeEngine:
             raise EngineError("The session is not running.")
         return slot
 
-    def _send_when_linked(self, command: Send | CheckNumbers) -> None:
+    def _send_when_linked(self, command: Answerable) -> None:
         slot = self._held(command.session)
         if slot.phase is Phase.PAIRING:
             raise EngineError("The session is not linked.")

@@ -26,8 +26,9 @@ class ForkServer:
         self._output = Output("fork server")
         self._reading: asyncio.Task[None] | None = None
 
-    async def fork(self, line: socket.socket, output: int) -> int:
-        """Start a host with this end of its line and this descriptor to print to; its process id.
+    async def fork(self, line: socket.socket, files: socket.socket, output: int) -> int:
+        """Start a host with these ends of its line and its channel for files, and this descriptor to print
+        to; its process id.
 
         Raises OSError when it cannot be started.
         """
@@ -35,7 +36,7 @@ class ForkServer:
             self._discard()
         control = self._control or await self._start()
         try:
-            socket.send_fds(control, [b"host"], [line.fileno(), output])
+            socket.send_fds(control, [b"host"], [line.fileno(), files.fileno(), output])
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 answer = await asyncio.get_running_loop().sock_recv(control, 16)
         except ConnectionError:

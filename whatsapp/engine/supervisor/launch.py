@@ -30,7 +30,7 @@ def fork_server_command(settings: EngineSettings, fd: int) -> list[str]:
     """The command line of a fork server that is asked for hosts on the inherited descriptor `fd`."""
     command = [sys.executable, "-m", "whatsapp.engine.host", "--fd", str(fd), "--parent", str(os.getpid())]
     command += ["--device-name", settings.device_name, "--log-level", settings.log_level]
-    command += ["--silence", str(settings.silence)]
+    command += ["--silence", str(settings.silence), "--upload-timeout", str(settings.upload_timeout)]
     if settings.sandbox:
         command.append("--sandbox")
     if settings.noise_root is not None:

@@ -207,7 +207,7 @@ class Placement:
             slot.host = None
         if self.slots.get(slot.session) is slot:
             del self.slots[slot.session]
-        for event in slot.refuse_waiting():
+        for event in slot.refuse_waiting() + slot.refuse_uploading():
             self._event_queue.put(event)
         slot.answer_logout("the session was stopped")
         slot.released.set()

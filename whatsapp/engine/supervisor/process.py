@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Literal
 
-from whatsapp.engine import EngineSettings, HostInfo
-from whatsapp.engine.commands import Command, Ping
+from whatsapp.engine import EngineError, EngineSettings, HostInfo, file_passing
+from whatsapp.engine.commands import Command, Ping, SendMedia
 from whatsapp.engine.events import HostExited, HostStarted, Pong
 from whatsapp.engine.protocol import Message, ProtocolError, decode, encode
 from whatsapp.engine.supervisor.child import Child
@@ -39,6 +39,7 @@ class HostProcess:
         child: Child,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        files: socket.socket,
         permitted_until: Callable[[], float],
     ) -> None:
         self.id = f"host-{os.getpid()}-{next(_ids)}"
@@ -54,6 +55,7 @@ class HostProcess:
         self._child = child
         self._reader = reader
         self._writer = writer
+        self._files = files
         self._permitted_until = permitted_until
         self._reason: str | None = None
         self._pongs = asyncio.Event()
@@ -74,18 +76,20 @@ class HostProcess:
     ) -> HostProcess:
         """Start a host; commands wait for it in the line. Raises OSError."""
         ours, theirs = socket.socketpair()
+        files, their_files = file_passing.channel()
         output, printing = os.pipe()
-        with contextlib.ExitStack() as unless_started, theirs:
+        with contextlib.ExitStack() as unless_started, theirs, their_files:
             unless_started.callback(ours.close)
+            unless_started.callback(files.close)
             unless_started.callback(os.close, output)
             try:
-                pid = await forks.fork(theirs, printing)
+                pid = await forks.fork(theirs, their_files, printing)
             finally:
                 os.close(printing)
             child = Child(pid)
             unless_started.pop_all()
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_LIMIT)
-        host = cls(settings, child, reader, writer, permitted_until)
+        host = cls(settings, child, reader, writer, files, permitted_until)
         printed = await _reading_end(output)
         host._tasks = [
             asyncio.create_task(host._run(on_message, on_exit), name=f"{host.id} line"),
@@ -116,9 +120,18 @@ class HostProcess:
         return HostStarted(self.id, self.pid)
 
     def send(self, command: Command) -> None:
-        """Write a command; one for a host that has just died is dropped, its end is reported anyway."""
-        if not self._writer.is_closing():
-            self._writer.write(encode(command))
+        """Write a command; one for a host that has just died is dropped, its end is reported anyway.
+
+        Raises EngineError when a command's file cannot be handed over.
+        """
+        if self._writer.is_closing():
+            return
+        if isinstance(command, SendMedia):
+            try:
+                file_passing.send_file(self._files, command.data)
+            except OSError as error:
+                raise EngineError(f"The host takes no file: {error.strerror}.") from error
+        self._writer.write(encode(command))
 
     async def kill(self, reason: str) -> None:
         """End the process now and return when it is gone and reported."""
@@ -144,6 +157,7 @@ class HostProcess:
             self._child.kill()  # Without its line a host is of no use.
             code = await self._child.wait()
             self._writer.close()
+            self._files.close()
             # What it printed last explains an unexpected end; the pipe ends with the process.
             await asyncio.wait({self._tasks[1]}, timeout=1)
             for task in self._tasks[1:]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, get_args
 
 from whatsapp.engine import EngineError, EngineSettings
-from whatsapp.engine.commands import CheckNumbers, Logout, RequestPairingCode, Send
+from whatsapp.engine.commands import Answerable, Logout, RequestPairingCode, Send
 from whatsapp.engine.event_queue import EventQueue
 from whatsapp.engine.events import (
     BREAKS_AGAIN,
@@ -18,6 +18,7 @@ from whatsapp.engine.events import (
     Disconnected,
     HostExited,
     LogoutDone,
+    MediaUploaded,
     NumbersChecked,
     QrCode,
     SendFailed,
@@ -33,6 +34,8 @@ from whatsapp.engine.supervisor.slot import Phase, Slot
 
 logger = logging.getLogger("whatsapp.engine")
 
+SENT_REMEMBERED = 2_000  # pictures and documents
+
 
 class SessionRegistry(Placement):
     """Handles the hosts' events: keeps each session's phase, and passes on what the pool is to know."""
@@ -42,14 +45,16 @@ class SessionRegistry(Placement):
             settings, on_message=self._handle_message, on_exit=self._host_gone, on_start=event_queue.put
         )
         super().__init__(settings, event_queue, fleet)
+        self.sent_media: dict[tuple[str, str], Sent] = {}  # by session and reference, the oldest first
 
-    def send(self, slot: Slot, command: Send | CheckNumbers | RequestPairingCode | Logout) -> None:
-        """Hand a command to the session's host. Raises EngineError while it is between two hosts."""
+    def send(self, slot: Slot, command: Answerable | RequestPairingCode | Logout) -> None:
+        """Hand a command to the session's host. Raises EngineError while it is between two hosts, or when
+        the host does not take its file."""
         if slot.host is None:
             raise EngineError("The session is being moved.")
-        if isinstance(command, Send | CheckNumbers):
-            slot.unanswered[command.ref] = command
         slot.host.send(command)
+        if isinstance(command, Answerable):
+            slot.ask(command)
 
     async def _handle_message(self, host: HostProcess, message: Message) -> None:
         await self._event_queue.room()
@@ -66,6 +71,8 @@ class SessionRegistry(Placement):
             self.fleet.note_connection(succeeded=True)
         if isinstance(event, Stopped):
             slot.gone.set()
+        elif isinstance(event, MediaUploaded):
+            slot.uploading.discard(event.ref)
         elif isinstance(event, LogoutDone):
             slot.answer_logout(event.error)
         elif isinstance(event, Connected):
@@ -77,9 +84,18 @@ class SessionRegistry(Placement):
         elif isinstance(event, TERMINAL_EVENTS):
             self._end_with(slot, event)
         else:
+            if isinstance(event, Sent):
+                self._remember_sent(slot, event)
             if isinstance(event, Sent | SendFailed | NumbersChecked):
                 slot.answer(event.ref)
             self._event_queue.put(event)
+
+    def _remember_sent(self, slot: Slot, event: Sent) -> None:
+        """Of texts only what an earlier run of the session has left is remembered: it may have been media."""
+        if not isinstance(slot.unanswered.get(event.ref), Send):
+            self.sent_media[event.session, event.ref] = event
+            while len(self.sent_media) > SENT_REMEMBERED:
+                del self.sent_media[next(iter(self.sent_media))]
 
     def _qr_code(self, slot: Slot, event: QrCode) -> None:
         slot.set_timer(None)
@@ -101,11 +117,19 @@ class SessionRegistry(Placement):
             slot.phase = Phase.LINKED
             slot.mark_connected()
             slot.linked.set()
-            while slot.waiting:
-                self.send(slot, slot.waiting.popleft())
+            self._send_waiting(slot)
         else:
             return
         self._event_queue.put(event)
+
+    def _send_waiting(self, slot: Slot) -> None:
+        try:
+            while slot.waiting:
+                self.send(slot, slot.waiting[0])
+                slot.waiting.popleft()
+        except EngineError:
+            for answer in slot.refuse_waiting():
+                self._event_queue.put(answer)
 
     def _disconnected(self, slot: Slot, event: Disconnected) -> None:
         if slot.phase in (Phase.LINKED, Phase.STARTING):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
 
-from whatsapp.engine.commands import CheckNumbers, Send
+from whatsapp.engine.commands import Answerable, Send, SendMedia
 from whatsapp.engine.events import NumbersChecked, SendFailed
 from whatsapp.engine.supervisor.process import HostProcess
 
@@ -43,9 +43,11 @@ class Slot:
     linked: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     # Messages that wait until the session is connected in its shard.
-    waiting: deque[Send | CheckNumbers] = field(default_factory=deque)
+    waiting: deque[Answerable] = field(default_factory=deque)
     # What the present host has been given of these and has not answered, by reference.
-    unanswered: dict[str, Send | CheckNumbers] = field(default_factory=dict)
+    unanswered: dict[str, Answerable] = field(default_factory=dict)
+    # Those of them whose file is not uploaded yet: they cannot have gone out.
+    uploading: set[str] = field(default_factory=set)
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     timer: asyncio.TimerHandle | None = None
     move: asyncio.Task[None] | None = None
@@ -77,18 +79,39 @@ class Slot:
             self.quick_losses = self.quick_losses + 1 if early else 0
         return self.quick_losses
 
+    def ask(self, command: Answerable) -> None:
+        """The host has been given this."""
+        if isinstance(command, SendMedia):
+            self.uploading.add(command.ref)
+            command = replace(command, data=b"")
+        self.unanswered[command.ref] = command
+
     def answer(self, ref: str) -> None:
         """The host has answered what was asked under this reference."""
         self.unanswered.pop(ref, None)
+        self.uploading.discard(ref)
         self.answered.set()
+
+    def holds(self, ref: str) -> bool:
+        """Whether an answer for this reference is on its way."""
+        return ref in self.unanswered or any(command.ref == ref for command in self.waiting)
 
     def refuse_unanswered(self) -> list[SendFailed | NumbersChecked]:
         """The answers to what the host was asked, now that it is gone and nobody knows what it did."""
+        answers = self.refuse_uploading()
         unanswered, self.unanswered = self.unanswered, {}
         self.answered.set()
-        return [
+        return answers + [
             _refusal(command, "timeout: the line was closed before the answer")
             for command in unanswered.values()
+        ]
+
+    def refuse_uploading(self) -> list[SendFailed | NumbersChecked]:
+        """The answers to what the host was uploading, now that it is gone: none of it has gone out."""
+        uploading = [self.unanswered.pop(ref) for ref in sorted(self.uploading) if ref in self.unanswered]
+        self.uploading.clear()
+        return [
+            _refusal(command, "not_connected: the line was closed during the upload") for command in uploading
         ]
 
     def answer_logout(self, error: str | None) -> None:
@@ -102,7 +125,7 @@ class Slot:
         return [_refusal(command, "not_connected: the session was stopped") for command in waiting]
 
 
-def _refusal(command: Send | CheckNumbers, reason: str) -> SendFailed | NumbersChecked:
-    if isinstance(command, Send):
+def _refusal(command: Answerable, reason: str) -> SendFailed | NumbersChecked:
+    if isinstance(command, Send | SendMedia):
         return SendFailed(command.session, command.ref, reason, permanent=False)
     return NumbersChecked(command.session, command.ref, [], reason)
