@@ -18,6 +18,7 @@ from .refusal import Refused
 
 PAGE = Path(__file__).with_name("page.html")
 LARGEST_FILE = 100 << 20
+SHOWN = ("image/jpeg", "image/png", "image/webp")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -114,8 +115,15 @@ class Control:
         return web.json_response(asdict(message), status=201)
 
     async def file(self, request: web.Request) -> web.StreamResponse:
+        """Pictures to look at, all else to save: a document's type is its sender's word, and may be HTML."""
         mime, data = self.sandbox.file(_phone(request), request.match_info["message"])
-        return web.Response(body=data, headers={"Content-Type": mime or "application/octet-stream"})
+        shown = mime in SHOWN
+        headers = {
+            "Content-Type": mime if shown else "application/octet-stream",
+            "Content-Disposition": "inline" if shown else "attachment",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return web.Response(body=data, headers=headers)
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request)

@@ -141,6 +141,26 @@ async def test_a_picture_without_a_code_is_refused(http: aiohttp.ClientSession) 
     assert (await post(http, f"/phones/{SALON}/scan-image", picture.getvalue()))[0] == 422
 
 
+@pytest.mark.parametrize(
+    ("kind", "mime", "served", "placed"),
+    [
+        ("image", "image/png", "image/png", "inline"),
+        ("document", "text/html", "application/octet-stream", "attachment"),
+        ("document", "a/b\r\nSet-Cookie: x", "application/octet-stream", "attachment"),
+    ],
+)
+async def test_a_file_is_served_as_what_cannot_run(
+    sandbox: SandboxWhatsApp, http: aiohttp.ClientSession, kind: str, mime: str, served: str, placed: str
+) -> None:
+    sandbox.create_phone(ANNA)
+    sent = sandbox.send_file(ANNA, SALON, kind, b"<script>", mime=mime)
+    async with http.get(f"/phones/{SALON}/files/{sent.id}") as response:
+        assert await response.read() == b"<script>"
+        headers = response.headers
+    assert (headers["Content-Type"], headers["Content-Disposition"]) == (served, placed)
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
 async def test_the_page_loads_nothing_from_elsewhere(http: aiohttp.ClientSession) -> None:
     async with http.get("/") as response:
         page = await response.text()
@@ -176,6 +196,30 @@ async def test_a_person_links_and_unlinks_a_device_on_the_page(
         await page.get_by_role("button", name="Отвязать").click()
         await client.wait("logged_out")
         await expect(page.get_by_text("Ничего не привязано")).to_be_visible()
+        await browser.close()
+
+
+@pytest.mark.browser
+async def test_the_page_shows_a_picture_and_offers_a_document(sandbox: SandboxWhatsApp) -> None:
+    from PIL import Image
+    from playwright.async_api import async_playwright, expect
+
+    picture = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(picture, "PNG")
+    sandbox.create_phone(ANNA)
+    sandbox.send_file(SALON, ANNA, "image", picture.getvalue(), mime="image/png", caption="Как вам?")
+    sandbox.send_file(SALON, ANNA, "document", b"%PDF", mime="application/pdf", name="<b>Цены.pdf")
+    browser_path = await asyncio.to_thread(find_browser)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
+        page = await browser.new_page(viewport={"width": 390, "height": 800})
+        await page.goto(f"{sandbox.control_url}/#{ANNA}")
+        shown = page.locator(".bubble img")
+        await expect(shown).to_have_js_property("naturalWidth", 40)
+        await expect(page.locator(".bubble").first).to_contain_text("Как вам?")
+        async with page.expect_download() as saving:
+            await page.get_by_role("link", name="<b>Цены.pdf").click()
+        assert await asyncio.to_thread(Path(await (await saving.value).path()).read_bytes) == b"%PDF"
         await browser.close()
 
 

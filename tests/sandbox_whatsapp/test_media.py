@@ -1,8 +1,14 @@
 """Pictures, documents and places between the real client and phones, over the server's media host."""
 
+import asyncio
+import base64
+import hashlib
+
 import pytest
+import requests
 
 from sandbox.whatsapp import SandboxWhatsApp
+from sandbox.whatsapp.media_server import HOST_NAME
 from sandbox.whatsapp.refusal import Refused
 
 from .clients import Client
@@ -66,3 +72,31 @@ async def test_trouble_with_media_ends_after_the_asked_number_of_times(
     assert "404" in (await linked.wait("error"))["what"]
     linked.do("download", id=sent.id)
     assert bytes.fromhex((await linked.wait("downloaded"))["data"]) == PICTURE
+
+
+async def upload(sandbox: SandboxWhatsApp, data: bytes, *, token: str, auth: str | None = None) -> int:
+    """Post a file to the media host through the proxy, as companions do; the answer's status."""
+    query = {"auth": sandbox.hub.media_token if auth is None else auth, "token": token}
+    response = await asyncio.to_thread(
+        requests.post,
+        f"https://{HOST_NAME}/mms/document/{token}",
+        params=query,
+        data=data,
+        proxies={"https": sandbox.proxy_url},
+        verify=sandbox.ca_file,
+        timeout=20,
+    )
+    return response.status_code
+
+
+def token_of(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode()
+
+
+async def test_an_upload_needs_its_token_and_its_own_hash(sandbox: SandboxWhatsApp) -> None:
+    right = token_of(PICTURE)
+    assert await upload(sandbox, PICTURE, token=right, auth="") == 401
+    assert await upload(sandbox, PICTURE, token=right, auth="another") == 401
+    assert await upload(sandbox, PICTURE + b"more", token=right) == 400
+    assert list(sandbox.hub.media.folder.iterdir()) == []
+    assert await upload(sandbox, PICTURE, token=right) == 200
