@@ -6,11 +6,14 @@ Daphne server in a process that has called `install`.
 """
 
 import json
+import re
 from typing import Any
 
 import structlog
 from daphne import cli, http_protocol, server
 from twisted.web import http
+
+from whatsapp.engine.outgoing_media import MAX_MEDIA_BYTES
 
 log = structlog.get_logger("web")
 
@@ -18,6 +21,12 @@ LARGEST_BODY = (
     4 * 1024 * 1024
 )  # bytes: the operator's requests; other addresses have lower limits of their own
 REQUEST_SECONDS = 30.0  # from the first byte of a request to the last of its body
+# Where files are uploaded: a file and what is posted with it, from a phone on a slow line.
+UPLOADS = re.compile(
+    rb"/(cabinet/[0-9]{1,19}/(replies/[0-9]{1,19}/answer|texts/[a-z_]{1,20}/picture)|api/v1/messages)(\?.*)?"
+)
+LARGEST_UPLOAD = MAX_MEDIA_BYTES + 256 * 1024
+UPLOAD_SECONDS = 120.0
 # A refused client finds out why only when it has stopped sending; what it sends meanwhile is thrown away.
 LINGER_SECONDS = 2.0
 REASONS = {408: "The request did not arrive in time.", 413: "The body is too large."}
@@ -37,15 +46,19 @@ class Server(server.Server):  # type: ignore[misc]
 
 
 class Request(http_protocol.WebRequest):  # type: ignore[misc]
-    """Holds at most LARGEST_BODY of a body, and does not parse forms, which Django does."""
+    """Holds at most LARGEST_BODY of a body, more of an upload; does not parse forms, which Django does."""
 
     def __init__(self, channel: "Channel", *_queued: Any) -> None:
         super().__init__(channel, parsePOSTFormSubmission=False)
         self._received = 0
+        self._largest = LARGEST_BODY
 
     def gotLength(self, length: int | None) -> None:
         """Called with the length that the headers name, None for a chunked body."""
-        if length is not None and length > LARGEST_BODY:
+        if self.channel.is_upload():
+            self._largest = LARGEST_UPLOAD
+            self.channel.give_time(UPLOAD_SECONDS)
+        if length is not None and length > self._largest:
             self.channel.refuse(413)
             length = 0
         super().gotLength(length)
@@ -53,7 +66,7 @@ class Request(http_protocol.WebRequest):  # type: ignore[misc]
     def handleContentChunk(self, data: bytes) -> None:
         """Called with each piece of the body."""
         self._received += len(data)
-        if self._received > LARGEST_BODY:
+        if self._received > self._largest:
             self.channel.refuse(413)
         if not self.channel.refused:
             super().handleContentChunk(data)
@@ -110,6 +123,16 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self.transport.write(head.encode() + body)
         self.callLater(LINGER_SECONDS, self.transport.abortConnection)
+
+    def is_upload(self) -> bool:
+        """Whether the request that is arriving may bring a file."""
+        # Twisted gives the request its address only when the body is there.
+        return self._command == b"POST" and UPLOADS.fullmatch(self._path) is not None
+
+    def give_time(self, seconds: float) -> None:
+        """Let the request that is arriving take so long from now."""
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.reset(seconds)
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None and self._deadline.active():

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -20,6 +21,8 @@ class Problem(APIException):
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an exception of a view into a problem; None for what is no answer to the client's request."""
+    if isinstance(error, RequestDataTooBig):
+        error = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large.")
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -1,21 +1,19 @@
 """Messages over the public API: send, list, follow one."""
 
-from collections.abc import Iterable
-from functools import reduce
-from operator import or_
 from typing import Any
 
-from django.db.models import Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import NotFound
+from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from marketplace.api import sending
 from marketplace.api.base import ApiView, NewestFirst
+from marketplace.api.queries import visible_messages
 from marketplace.api.schema import PAGE, page_of, problems
-from marketplace.api.serializers import MessageOut, MessageQuery, NewMessage
-from marketplace.models import ApiKey, Company
+from marketplace.api.serializers import MessageOut, MessageQuery, NewMessage, NewMessageWithFile
+from marketplace.models import ApiKey
 from whatsapp.models import Message
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -26,22 +24,11 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-def visible_messages(companies: Iterable[Company]) -> QuerySet[Message]:
-    """What was sent for these salons and what clients wrote to their numbers.
-
-    Branches may share a number: of what went out only the messages that name one of the salons count.
-    """
-    salons = list(companies)
-    sessions = [company.session_id for company in salons if company.session_id]
-    own = reduce(or_, (Q(external_id__startswith=f"{company.salon_id}:") for company in salons))
-    mine = Q(direction=Message.Direction.IN) | (Q(direction=Message.Direction.OUT) & own)
-    return Message.objects.filter(mine, session_id__in=sessions).defer("callback_url")
-
-
 class MessagesView(ApiView):
     """All messages of the key's salons."""
 
     scopes = {"GET": ApiKey.Scope.MESSAGES_READ, "POST": ApiKey.Scope.MESSAGES_SEND}
+    parser_classes = (JSONParser, MultiPartParser)
 
     @extend_schema(
         operation_id="list_messages",
@@ -57,12 +44,19 @@ class MessagesView(ApiView):
     @extend_schema(
         operation_id="send_message",
         parameters=[IDEMPOTENCY_KEY],
-        request=NewMessage,
-        responses={200: MessageOut, 202: MessageOut, **problems(400, 401, 402, 403, 404, 409, 422, 429)},
+        request={"application/json": NewMessage, "multipart/form-data": NewMessageWithFile},
+        responses={
+            200: MessageOut,
+            202: MessageOut,
+            **problems(400, 401, 402, 403, 404, 409, 413, 422, 429, 503, 507),
+        },
     )
     def post(self, request: Request) -> Response:
-        """Queue a message: 202 when it is taken, 200 when it was taken before under the same key."""
-        body = NewMessage(data=request.data)
+        """Queue a message: 202 when it is taken, 200 when it was taken before under the same key.
+
+        As a form it may bring a `file`: a JPEG or PNG goes as a picture, everything else as a document.
+        """
+        body = NewMessageWithFile(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = dict(body.validated_data)
         message, is_new = sending.send(

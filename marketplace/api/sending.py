@@ -3,15 +3,19 @@
 import uuid
 from datetime import datetime
 from http import HTTPStatus
+from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
 
 from config.shared.storable import storable
 from marketplace.api.errors import Problem
+from marketplace.api.media import stored
 from marketplace.inbound import opt_outs
 from marketplace.models import Company, Forwarding
 from marketplace.salons import phone_numbers
+from whatsapp.media import files
 from whatsapp.messages import limits, message_queue
 from whatsapp.models import Message, SendingLimits, Session
 
@@ -28,6 +32,7 @@ def send(
     send_at: datetime | None,
     expires_at: datetime,
     idempotency_key: str,
+    file: "UploadedFile[Any] | None" = None,
 ) -> tuple[Message, bool]:
     """Queue the message; return its row and whether it is new. A repeat of the key returns the first row.
 
@@ -39,13 +44,16 @@ def send(
             HTTPStatus.BAD_REQUEST, "bad_idempotency_key", "Idempotency-Key: 1 to 100 printable characters."
         )
     name = f"{company.salon_id}:{idempotency_key or uuid.uuid4().hex}"
-    with transaction.atomic():
+    _session_of(company)  # before a file is stored for nothing
+    with stored(company, file) as media, transaction.atomic():
         # Locked against a freeze or an opt-out of this very moment.
         company = Company.objects.select_for_update(of=("self",), no_key=True).get(pk=company.pk)
         session = _session_of(company)
         sent = Message.objects.filter(session=session, source=Message.Source.API, external_id=name).first()
         if sent is not None:
-            return _same(sent, phone=phone, text=text), False
+            if media is not None:
+                files.drop(media.stored_name)
+            return _same(sent, phone=phone, text=text, size=media.size if media else 0), False
         if category == Message.Category.ADDS:
             send_at = _when_advertising_may_go(company, session, phone, send_at)
         new = message_queue.NewMessage(
@@ -58,7 +66,9 @@ def send(
             expires_at=max(expires_at, send_at) if send_at else expires_at,
             reports=Forwarding.objects.filter(company=company, enabled=True, sends_statuses=True).exists(),
         )
-        return message_queue.queue_message(session=session, message=new), True
+        if media is None:
+            return message_queue.queue_message(session=session, message=new), True
+        return message_queue.queue_with_file(session=session, message=new, file=media), True
 
 
 def digits_of(written: str, company: Company) -> str:
@@ -77,9 +87,10 @@ def _session_of(company: Company) -> Session:
     return company.session
 
 
-def _same(sent: Message, *, phone: str, text: str) -> Message:
+def _same(sent: Message, *, phone: str, text: str, size: int) -> Message:
     pruned = sent.pruned_at is not None
-    if not pruned and (sent.phone, sent.text) != (phone, storable(text)):
+    kept = sent.media.size if sent.media else 0
+    if not pruned and (sent.phone, sent.text, kept) != (phone, storable(text), size):
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "idempotency_key_reused",

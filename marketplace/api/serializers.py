@@ -4,10 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from marketplace.models import Company, OptOut
-from whatsapp.models import Message
+from whatsapp.media.outgoing import LONGEST_CAPTION
+from whatsapp.models import MediaFile, Message, MessageLocation
 
 LONGEST_TEXT = 4096  # characters, as WhatsApp takes them
 FURTHEST = timedelta(days=30)
@@ -36,6 +38,25 @@ class MessageQuery(SalonQuery):
     since = serializers.DateTimeField(required=False, help_text="made at this moment or later")
 
 
+class MediaOut(serializers.ModelSerializer[MediaFile]):
+    """A file of a message; `mime`, `file_name` and, until it is kept, `size` are its sender's words."""
+
+    file_name = serializers.CharField(source="name")
+    error = serializers.CharField(source="error_code", help_text="why it is not kept: a machine word")
+
+    class Meta:
+        model = MediaFile
+        fields = ("kind", "mime", "file_name", "size", "state", "error")
+
+
+class LocationOut(serializers.ModelSerializer[MessageLocation]):
+    """A place that a client sent; degrees."""
+
+    class Meta:
+        model = MessageLocation
+        fields = ("latitude", "longitude", "name", "address")
+
+
 class NewMessage(serializers.Serializer[dict[str, Any]]):
     """A text to send."""
 
@@ -61,6 +82,24 @@ class NewMessage(serializers.Serializer[dict[str, Any]]):
         return attrs
 
 
+class NewMessageWithFile(NewMessage):
+    """A text to send, a file, or a file with its caption."""
+
+    text = serializers.CharField(max_length=LONGEST_TEXT, required=False, default="", allow_blank=True)
+    file = serializers.FileField(
+        required=False, allow_empty_file=True, max_length=1000, help_text="as a form only; see `media`"
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs["text"] and "file" not in attrs:
+            raise serializers.ValidationError({"text": ["This field is required."]})
+        if "file" in attrs and len(attrs["text"]) > LONGEST_CAPTION:
+            raise serializers.ValidationError(
+                {"text": [f"A caption has at most {LONGEST_CAPTION} characters."]}
+            )
+        return super().validate(attrs)
+
+
 class MessageOut(serializers.ModelSerializer[Message]):
     """One message, from the client or to him."""
 
@@ -69,12 +108,17 @@ class MessageOut(serializers.ModelSerializer[Message]):
     error = serializers.SerializerMethodField(help_text="machine word, empty without an error")
     send_at = serializers.DateTimeField(source="not_before")
     failed_at = serializers.DateTimeField(source="finished_at", allow_null=True)
+    media = MediaOut(
+        allow_null=True, help_text="its file, at the message's own address with /media behind it"
+    )
+    location = serializers.SerializerMethodField(help_text="a place that the client sent, or null")
 
     class Meta:
         model = Message
         fields = (
             "id", "salon_id", "direction", "phone", "text", "note", "category", "source", "status", "error",
-            "created_at", "send_at", "expires_at", "sent_at", "delivered_at", "read_at", "failed_at",
+            "media", "location", "created_at", "send_at", "expires_at", "sent_at", "delivered_at", "read_at",
+            "failed_at",
         )  # fmt: skip
 
     def get_salon_id(self, row: Message) -> int | None:
@@ -83,6 +127,11 @@ class MessageOut(serializers.ModelSerializer[Message]):
 
     def get_error(self, row: Message) -> str:
         return row.error_code
+
+    @extend_schema_field(LocationOut(allow_null=True))
+    def get_location(self, row: Message) -> dict[str, Any] | None:
+        place = getattr(row, "location", None)
+        return LocationOut(place).data if place else None
 
 
 class SessionOut(serializers.ModelSerializer[Company]):

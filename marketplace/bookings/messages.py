@@ -82,10 +82,12 @@ def queue(
     if company.session is None:
         raise ValueError(f"salon {company.salon_id} has no session")
     kind, visit = notice.kind, notice.visit
+    text = wording.text_of(company, kind=kind, visit=visit, language=language, now=now)
     row.messages_made += 1
     new = message_queue.NewMessage(
         phone=notice.phone,
-        text=wording.text_of(company, kind=kind, visit=visit, language=language, now=now),
+        text=text,
+        media_id=wording.media_of(company, kind=kind, caption=text),
         source=Message.Source.REMINDER if kind == Kind.REMINDER else Message.Source.BOOKING,
         # The count makes every change of a booking one message, also when it is changed back.
         external_id=f"{company.salon_id}:{row.record_id}:{row.messages_made}:{kind}",
@@ -104,9 +106,11 @@ def send_test(*, company: Company, kind: Kind, phone: str, name: str, now: datet
         raise NotServed(f"salon {company.salon_id}")
     language = wording.settings_of(company).language
     visit = wording.sample(company, language=language, now=now)
+    text = wording.text_of(company, kind=kind, visit=visit, language=language, now=now)
     new = message_queue.NewMessage(
         phone=digits_for_salon(phone, company),
-        text=wording.text_of(company, kind=kind, visit=visit, language=language, now=now),
+        text=text,
+        media_id=wording.media_of(company, kind=kind, caption=text),
         source=Message.Source.TEST,
         external_id=f"{company.salon_id}:{name}:{kind}",
         expires_at=now + WORTH_TRYING,

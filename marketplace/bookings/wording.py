@@ -14,7 +14,9 @@ from marketplace.models.booking_kinds import Language
 from marketplace.models.bookings import BookingSettings, MessageTemplate
 from marketplace.salons.language import default_language
 from marketplace.salons.phone_numbers import NotAPhone, digits_for_salon
+from whatsapp.media.outgoing import LONGEST_CAPTION
 from whatsapp.messages import limits
+from whatsapp.models import MediaFile
 
 log = structlog.get_logger("bookings")
 
@@ -34,6 +36,12 @@ def template_of(company: Company, *, kind: str, language: str) -> str:
     """The salon's own words for this kind, else the default ones."""
     own = MessageTemplate.objects.filter(company=company, kind=kind).values_list("text", flat=True).first()
     return own or texts.DEFAULTS[language][kind]
+
+
+def media_of(company: Company, *, kind: str, caption: str) -> int | None:
+    """The file that goes with this text; none with words that are too long for a caption."""
+    kept = MediaFile.objects.filter(templates__company=company, templates__kind=kind, state="kept")
+    return kept.values_list("pk", flat=True).first() if len(caption) <= LONGEST_CAPTION else None
 
 
 def text_of(company: Company, *, kind: str, visit: Visit, language: str, now: datetime) -> str:

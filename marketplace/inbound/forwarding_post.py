@@ -11,6 +11,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+from django.urls import reverse
+
 from marketplace.models import Company
 from marketplace.models.forwarding import ForwardedMessage, Forwarding
 from marketplace.yclients import safe_http
@@ -85,8 +88,8 @@ def _payload(row: ForwardedMessage, company: Company) -> dict[str, Any]:
 def _received_message(message_id: int | None) -> dict[str, Any]:
     """What a client wrote; `from.phone` is null while WhatsApp hides it."""
     message = (
-        Message.objects.select_related("session")
-        .defer("callback_url", "session__qr", "session__pairing_code")
+        Message.objects.select_related("session", "media", "location")
+        .defer("callback_url", "session__qr", "session__pairing_code", "media__key", "media__reference")
         .get(pk=message_id or 0)
     )
     return {
@@ -95,6 +98,29 @@ def _received_message(message_id: int | None) -> dict[str, Any]:
         "to": message.session.phone or None,
         "text": message.text,
         "note": message.note or None,
+        "media": _media(message),
+        "location": _location(message),
         "sent_at": message.sent_at.isoformat() if message.sent_at else None,
         "received_at": message.created_at.isoformat(),
     }
+
+
+def _media(message: Message) -> dict[str, Any] | None:
+    """What the file is, in its sender's words, and where an API key of the salon fetches it."""
+    file = message.media
+    if file is None:
+        return None
+    address = f"{settings.BASE_URL}{reverse('api-message-media', args=[message.pk])}"
+    return {
+        "kind": file.kind,
+        "mime": file.mime,
+        "file_name": file.name,
+        "size": file.size,
+        "url": address,
+    }
+
+
+def _location(message: Message) -> dict[str, Any] | None:
+    place = getattr(message, "location", None)
+    fields = ("latitude", "longitude", "name", "address")
+    return {name: getattr(place, name) for name in fields} if place else None

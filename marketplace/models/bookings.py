@@ -85,6 +85,11 @@ class MessageTemplate(models.Model):
         max_length=rendering.LONGEST_TEMPLATE, blank=True, default="", db_default=""
     )
 
+    # Goes with the words, the default ones too.
+    media = models.ForeignKey(
+        "whatsapp.MediaFile", on_delete=models.SET_NULL, null=True, blank=True, related_name="templates"
+    )
+
     class Meta:
         verbose_name = _("message template")
         verbose_name_plural = _("message templates")

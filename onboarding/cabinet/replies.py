@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from marketplace.inbound import answering, opt_outs
 from marketplace.models import Company, OptOut
 from marketplace.salons import access
-from onboarding.cabinet import condition, sessions
+from onboarding.cabinet import condition, files, sessions
 from onboarding.cabinet.views import (
     BY,
     LARGEST_NUMBER,
@@ -22,7 +22,8 @@ from onboarding.cabinet.views import (
     row_number,
 )
 from onboarding.rendering import phones
-from whatsapp.messages import conversations
+from whatsapp.media import outgoing
+from whatsapp.messages import conversations, story
 from whatsapp.models import Conversation, Message
 
 PAGE, MESSAGES = 30, 60
@@ -42,7 +43,10 @@ def replies(request: HttpRequest, salon: Company) -> HttpResponse:
         before = row_number(request.GET.get("before", ""))
         found = conversations.newest_first(session=salon.session, before=before, limit=PAGE + 1)
     context = {
-        "conversations": [(row, _name(row), _is_ours(row.last_message)) for row in found[:PAGE]],
+        "conversations": [
+            (row, _name(row), _is_ours(row.last_message), story.note_words(row.last_message.note))
+            for row in found[:PAGE]
+        ],
         "older": found[PAGE - 1].last_message_id if len(found) > PAGE else None,
     }
     return render_cabinet(request, salon, "cabinet/replies.html", context)
@@ -62,12 +66,19 @@ def _render(request: HttpRequest, salon: Company, row: Conversation, *, draft: s
     context: dict[str, Any] = {
         "conversation": row,
         "name": _name(row),
-        "messages": [(each, _is_ours(each)) for each in reversed(shown) if not _is_access_link(each)],
+        "messages": [
+            (each, _is_ours(each), _map(each), story.note_words(each.note))
+            for each in reversed(shown)
+            if not _is_access_link(each)
+        ],
         "older": shown[-1].pk if len(found) > MESSAGES else None,
         "latest": shown[0].pk if shown and before is None else None,
         "nonce": uuid.uuid4(),
         "draft": draft,
         "longest": answering.LONGEST_ANSWER,
+        "largest": outgoing.largest(),
+        "largest_words": files.largest_words(),
+        "caption": outgoing.LONGEST_CAPTION,
         "problem": _problem(salon, row),
         "waits": _why_it_waits(salon),
         "opted_out": _opted_out(salon, row),
@@ -78,15 +89,24 @@ def _render(request: HttpRequest, salon: Company, row: Conversation, *, draft: s
 @require_POST
 @cabinet_view
 def answer(request: HttpRequest, salon: Company, conversation_id: int) -> HttpResponse:
-    """Send `text`; `nonce` makes a form that is sent twice one message."""
+    """Send `text`, or `file` with it; `nonce` makes a form that is sent twice one message."""
     row = _conversation(salon, conversation_id)
     text = request.POST.get("text", "").strip()
-    if not text or len(text) > answering.LONGEST_ANSWER:
-        text = _("Write an answer of at most %(longest)d characters.") % {"longest": answering.LONGEST_ANSWER}
-        sessions.flash(request, text, tone="bad")
-        return back_to("cabinet-replies-conversation", salon, conversation_id=row.pk)
+    upload = files.uploaded(request)
+    longest = outgoing.LONGEST_CAPTION if upload else answering.LONGEST_ANSWER
+    if len(text) > longest or not (text or upload):
+        words = _("Write an answer of at most %(longest)d characters.") % {"longest": longest}
+        sessions.flash(request, words, tone="bad")
+        return _render(request, salon, row, draft=text)
+    problem = _problem(salon, row)
     try:
-        answering.answer(company=salon, conversation=row, text=text, name=form_nonce(request), by=BY)
+        file = files.store(salon, upload) if upload and not problem else None
+        answering.answer(
+            company=salon, conversation=row, text=text, name=form_nonce(request), by=BY, file=file
+        )
+    except files.NotTaken as error:
+        sessions.flash(request, str(error), tone="bad")
+        return _render(request, salon, row, draft=text)
     except answering.NotPossible as error:
         sessions.flash(request, str(PROBLEMS[error.code]), tone="bad")
     except answering.AnsweredAlready:
@@ -149,6 +169,12 @@ def _name(row: Conversation) -> str:
 
 def _is_ours(message: Message) -> bool:
     return message.direction == Message.Direction.OUT
+
+
+def _map(message: Message) -> str:
+    """Where the place that the client sent is shown; empty without one."""
+    place = getattr(message, "location", None) if message.note == "location" else None
+    return files.map_address(place) if place else ""
 
 
 def _is_access_link(message: Message) -> bool:

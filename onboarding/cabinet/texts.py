@@ -17,9 +17,10 @@ from marketplace.bookings import messages, quiet_hours, settings_changes, texts,
 from marketplace.models import Company, MarketplaceEvent, rendering
 from marketplace.models.booking_kinds import Kind
 from marketplace.models.bookings import MessageTemplate, check_template
-from onboarding.cabinet import sessions, text_times
+from onboarding.cabinet import files, sessions, text_times
 from onboarding.cabinet.views import BY, back_to, cabinet_view, render_cabinet
 from onboarding.rendering import phones
+from whatsapp.media import outgoing
 
 LONGEST_IN_EVENT = 500  # characters of a text that support sees in the history
 Samples = tuple[str, Mapping[str, str]]  # the language, and what the names stand for
@@ -119,6 +120,9 @@ def _editor(
         "has_previous": bool(own and (own.previous_text or own.text)),
         "phone_example": phones.formatted(salon.session.phone) if salon.session else "",
         "nonce": uuid.uuid4(),
+        "file": own.media if own and own.media and own.media.state == "kept" else None,
+        "largest_words": files.largest_words(),
+        "caption": outgoing.LONGEST_CAPTION,
     }
     return render_cabinet(request, salon, "cabinet/text_editor.html", context, status=status)
 

@@ -9,6 +9,7 @@ from django.urls.resolvers import URLPattern
 from onboarding.cabinet import (
     alert_links,
     entry,
+    files,
     forwarding,
     home,
     links,
@@ -17,6 +18,7 @@ from onboarding.cabinet import (
     outage_email,
     replies,
     settings,
+    text_pictures,
     text_tests,
     texts,
 )
@@ -54,7 +56,11 @@ urlpatterns: list[URLPattern] = [
     path("cabinet/<int:salon_id>/texts/<str:kind>", texts.edit, name="cabinet-texts-edit"),
     path("cabinet/<int:salon_id>/texts/<str:kind>/switch", texts.switch, name="cabinet-texts-switch"),
     path("cabinet/<int:salon_id>/texts/<str:kind>/preview", texts.preview, name="cabinet-texts-preview"),
+    path(
+        "cabinet/<int:salon_id>/texts/<str:kind>/picture", text_pictures.change, name="cabinet-texts-picture"
+    ),
     path("cabinet/<int:salon_id>/texts/<str:kind>/test", text_tests.send, name="cabinet-texts-test"),
+    path("cabinet/<int:salon_id>/files/<int:file_id>", files.show, name="cabinet-file"),
     path("cabinet/<int:salon_id>/replies", replies.replies, name="cabinet-replies"),
     path("cabinet/<int:salon_id>/replies/forwarding", forwarding.show, name="cabinet-replies-forwarding"),
     path(

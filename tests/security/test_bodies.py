@@ -18,6 +18,7 @@ import sys
 from daphne.cli import CommandLineInterface
 from config import daphne_server
 daphne_server.REQUEST_SECONDS = 1.0
+daphne_server.UPLOAD_SECONDS = 2.5
 CommandLineInterface().run(["config.asgi:application", "-b", "127.0.0.1", "-p", sys.argv[1]])
 """
 UVICORN = """
@@ -132,6 +133,35 @@ def test_a_little_more_than_allowed_is_refused_in_words(server: Server) -> None:
         piece = b"x" * (1024 * 1024 + 1)
         connection.sendall(WEBHOOK + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(piece) + piece)
         assert reply(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def upload(path: bytes, length: int, method: bytes = b"POST") -> bytes:
+    """The head of a request that brings so many bytes; without a key or a session."""
+    return (
+        method + b" " + path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        b"X-Forwarded-Proto: https\r\nContent-Length: %d\r\n\r\n" % length
+    )
+
+
+@pytest.mark.parametrize(
+    "path", [b"/api/v1/messages", b"/cabinet/307626/replies/1/answer", b"/cabinet/1/texts/created/picture"]
+)
+def test_only_where_files_are_uploaded_a_body_may_be_a_file_long(daphne: Server, path: bytes) -> None:
+    body = b"x" * (15 * 1024 * 1024)
+    with daphne.connect() as connection:
+        connection.sendall(upload(path, len(body)) + body)
+        answer = reply(connection)
+    assert answer[9:12] not in (b"413", b"408"), answer[:200]
+    for other in (upload(path + b"/x", len(body)), upload(path, len(body), b"PUT"), upload(path, 18 << 20)):
+        with daphne.connect() as connection:
+            connection.sendall(other)
+            assert reply(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def test_an_upload_that_trickles_is_cut_off_too(daphne: Server) -> None:
+    with daphne.connect() as connection:
+        answer = trickle(connection, upload(b"/api/v1/messages", 1_000_000))
+        assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 def trickle(connection: socket.socket, beginning: bytes) -> bytes:

@@ -73,7 +73,8 @@ def newest_first(*, session: Session, before: int | None = None, limit: int) -> 
 
 def messages_of(conversation: Conversation, *, before: int | None = None, limit: int) -> list[Message]:
     """The newest messages to and from the client, the newest first; `before` is a message's number."""
-    rows = _messages(conversation).defer("callback_url").order_by("-pk")
+    rows = _messages(conversation).select_related("media", "location").order_by("-pk")
+    rows = rows.defer("callback_url", "media__key", "media__reference")
     return list((rows if before is None else rows.filter(pk__lt=before))[:limit])
 
 

@@ -29,6 +29,27 @@ CAUSES = {
 }
 
 
+# What `Message.note` says of a client's message that is not plain text.
+NOTES = {
+    "image": gettext_lazy("a picture"),
+    "video": gettext_lazy("a video"),
+    "audio": gettext_lazy("a sound"),
+    "voice": gettext_lazy("a voice message"),
+    "document": gettext_lazy("a document"),
+    "sticker": gettext_lazy("a sticker"),
+    "location": gettext_lazy("a place on the map"),
+    "liveLocation": gettext_lazy("a place that moves on the map"),
+    "contact": gettext_lazy("a contact"),
+    "contactsArray": gettext_lazy("contacts"),
+    "reaction": gettext_lazy("a reaction"),
+}
+
+
+def note_words(note: str) -> str:
+    """What a client sent instead of a text, in words; a kind that has none is named as WhatsApp names it."""
+    return str(NOTES.get(note, note))
+
+
 def cause(message: Message) -> str:
     """Why the message did not arrive, or what went wrong on the way; empty when nothing did."""
     if not message.error_code:

@@ -49,3 +49,11 @@ if (chat.dataset.latest) {
   setTimeout(poll, POLL);
   document.addEventListener("visibilitychange", () => { pause = POLL; });
 }
+
+// A file that is too large is said at once, not after its upload.
+const file = document.getElementById("file");
+file?.addEventListener("change", () => {
+  const tooLarge = file.files[0] && file.files[0].size > Number(file.dataset.largest);
+  file.setCustomValidity(tooLarge ? file.dataset.tooLarge : "");
+  file.reportValidity();
+});
