@@ -4,7 +4,7 @@ from django.contrib.auth.models import Group, Permission
 
 NAME = "Support"
 SEES = {
-    "whatsapp": ("session", "sessionevent", "pool", "message"),
+    "whatsapp": ("session", "sessionevent", "pool", "message", "mediafile"),
     "marketplace": (
         "accessrequest",
         "company",
@@ -29,6 +29,7 @@ OPERATES = {
     "company",
     "inboundwebhook",
     "message",
+    "mediafile",
     "optout",
     "clientdatarequest",
     "forwarding",

@@ -17,6 +17,7 @@ from marketplace.salons import access, activation, activation_attempt, registrat
 from marketplace.sync import channels, connections, listing, reconciliation, uninstalls
 from marketplace.webhooks import processing as webhooks
 from marketplace.worker import message_counts, retention
+from whatsapp.media import incoming
 
 # Seconds between two looks that hints lead to. A hint is for all jobs, and while messages are sent there are
 # dozens a second; a row that has ended makes room for the next one at once.
@@ -42,6 +43,7 @@ QUEUES: tuple[Queue[Any], ...] = (
     outgoing_events.STATUSES,
     forwarding.ADDRESSES,
     forwarding.FORWARDED,
+    incoming.FETCHES,  # the session pools work it
     retention.ROUNDS,
     message_counts.ROUNDS,
 )

@@ -51,7 +51,7 @@ class Row:
         return cls(
             id=message.pk,
             phone=phones.formatted(message.phone),
-            text=message.text,
+            text=message.text or (message.media.get_kind_display() if message.media else ""),
             kind=message.get_source_display(),
             outcome=OUTCOME_OF[message.status],
             state=message.get_status_display(),
@@ -112,7 +112,8 @@ def messages_of(salon: Company) -> "QuerySet[Message]":
         return Message.objects.none()
     out = Message.objects.filter(session=salon.session_id, direction=Message.Direction.OUT)
     # One-time links to the salon itself are for who holds the phone alone.
-    return out.exclude(external_id__startswith=access.LINK_MESSAGE).defer("callback_url")
+    out = out.exclude(external_id__startswith=access.LINK_MESSAGE).select_related("media")
+    return out.defer("callback_url", "media__key", "media__reference", "media__name")
 
 
 def export(salon: Company, *, since: datetime, language: str) -> AsyncIterator[bytes]:

@@ -42,6 +42,7 @@ def message_story(request: HttpRequest, salon: Company, message_id: int) -> Http
     message = _message(salon, message_id)
     context: dict[str, Any] = {
         "message": message_lists.Row.of(message),
+        "stored": message,
         "steps": list(story.steps(message)),
         "waits_for": story.waits_for(message),
         "why_not": resending.why_not(message),

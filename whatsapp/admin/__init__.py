@@ -1,5 +1,5 @@
-"""Sessions, messages and pools for support staff; importing this package registers them."""
+"""Sessions, messages with their files, and pools for support staff; importing this package registers them."""
 
-from whatsapp.admin import messages, overview, pools, sessions
+from whatsapp.admin import media, messages, overview, pools, sessions
 
-__all__ = ["messages", "overview", "pools", "sessions"]
+__all__ = ["media", "messages", "overview", "pools", "sessions"]

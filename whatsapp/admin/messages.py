@@ -63,11 +63,15 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
     list_select_related = ("session",)
     search_fields = ("=id",)
     search_help_text = _("A phone or its last digits, a message's number, the beginning of a session's id")
-    private: Mapping[str, str] = {"phone_full": "phone_masked", "text_full": "text_masked"}
+    private: Mapping[str, str] = {
+        "phone_full": "phone_masked",
+        "text_full": "text_masked",
+        "place_full": "place_masked",
+    }
     fieldsets = [
         (None, {"fields": [
             "number", "session_link", "status_word", "waiting", "cause", "phone_full", "sort", "sort_of_text",
-            "text_full"]}),
+            "text_full", "file", "place_full"]}),
         (_("What happened"), {"fields": ["story"]}),
         (_("Attempts"), {"fields": ["tries", "refusals", "doubts", "engine_words"]}),
         (_("Telling who asked"), {"fields": [
@@ -121,6 +125,23 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
     @admin.display(description=_("text"))
     def text_masked(self, message: Message) -> str:
         return support.block(_text_of(message))
+
+    @admin.display(description=_("file"))
+    def file(self, message: Message) -> str:
+        found = message.media
+        return support.link(found, found.get_kind_display()) if found else support.NOTHING
+
+    @admin.display(description=_("place"))
+    def place_full(self, message: Message) -> str:
+        place = getattr(message, "location", None)
+        if place is None:
+            return support.NOTHING
+        named = ", ".join(part for part in (place.name, place.address) if part)
+        return f"{place.latitude:.6f}, {place.longitude:.6f} {named}".strip()
+
+    @admin.display(description=_("place"))
+    def place_masked(self, message: Message) -> str:
+        return "…" if hasattr(message, "location") else support.NOTHING
 
     @admin.display(description=_("waits for"))
     def waiting(self, message: Message) -> str:
@@ -227,4 +248,5 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
 def _text_of(message: Message) -> str:
     if message.pruned_at is not None:
         return str(_("[removed, as its time was over]"))
-    return message.text or (f"[{message.note}]" if message.note else "")
+    note = story.note_words(message.note)
+    return message.text or (f"[{note}]" if note else "")

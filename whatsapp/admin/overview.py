@@ -8,14 +8,15 @@ from django.utils.translation import gettext_lazy
 
 from config.shared import support
 from config.shared.overview import Bar, Panel, bars_of, panel_of_all, register_panel
+from whatsapp.admin.media import TONES as FILE_TONES
 from whatsapp.admin.messages import CALLBACK_TONES
 from whatsapp.admin.messages import STATUS_TONES as MESSAGE_TONES
 from whatsapp.admin.pools import MIB
 from whatsapp.admin.sessions import STATUS_TONES
-from whatsapp.models import Message, Pool, Session
+from whatsapp.models import MediaFile, Message, Pool, Session
 from whatsapp.sessions.services import POOL_SILENCE
 
-Status = Message.Status
+Status, State = Message.Status, MediaFile.State
 WATCHED = (Status.QUEUED, Status.FAILED, Status.EXPIRED, Status.UNKNOWN)
 MOST_POOLS = 10
 
@@ -31,6 +32,15 @@ def _messages() -> Panel:
     bars = bars_of(Message, "status", words, MESSAGE_TONES)
     bars += bars_of(Message, "callback_state", dead, CALLBACK_TONES)
     return Panel(gettext_lazy("messages: what waits or went wrong"), bars)
+
+
+def _files() -> Panel:
+    """Files of clients that wait or were given up."""
+    words = [(state.value, state.label) for state in (State.WAITING, State.FAILED, State.DEAD)]
+    return Panel(
+        gettext_lazy("files of clients: what waits or went wrong"),
+        bars_of(MediaFile, "state", words, FILE_TONES),
+    )
 
 
 def _pools() -> Panel:
@@ -61,4 +71,5 @@ def _mib(size: int) -> str:
 
 register_panel(Session, _sessions)
 register_panel(Message, _messages)
+register_panel(MediaFile, _files)
 register_panel(Pool, _pools)
