@@ -262,7 +262,7 @@ def resend(*, message: Message) -> Message:
         )
         if message.status not in ENDED or copies.exclude(status__in=ENDED).exists():
             raise NotResendable(f"message {message.pk}")
-        if not message.text and not message.media_id:
+        if message.pruned_at is not None or not (message.text or message.media_id):
             raise NotResendable(f"message {message.pk}")
         name = f"resend:{message.pk}:{copies.count() + 1}"
         new = NewMessage(

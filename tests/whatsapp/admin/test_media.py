@@ -37,7 +37,7 @@ def content(message: Message) -> str:
 
 def operate(client: Client, name: str, message: Message) -> Any:
     address = reverse("admin:whatsapp_mediafile_operate", args=[name])
-    return client.post(f"{address}?id={message.media_id}", {"cause": "asked by the salon", "confirmed": "1"})
+    return client.post(address, {"id": message.media_id, "reason": "asked by the salon"})
 
 
 def test_a_message_leads_to_its_file_and_opening_it_is_written_down(

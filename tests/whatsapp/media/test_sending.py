@@ -131,6 +131,9 @@ def test_a_message_whose_file_is_gone_is_not_sent_again() -> None:
     assert message.status == Status.FAILED
     copy = message_queue.resend(message=message)
     assert copy.media_id == message.media_id
+    Message.objects.filter(pk=copy.pk).update(text="", phone="", pruned_at=timezone.now())
+    with pytest.raises(message_queue.NotResendable):
+        message_queue.resend(message=copy)
     files.remove(MediaFile.objects.all())
     with pytest.raises(message_queue.NotResendable):
         message_queue.resend(message=message)
