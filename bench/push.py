@@ -67,14 +67,13 @@ class Page:
         """Write the next code as a pool does."""
         from django.utils import timezone
 
-        from config.shared.database import in_thread
-        from whatsapp.sessions import leases
+        from whatsapp.sessions import code_writes
 
         number = len(self.written)
         self.written.append(time.perf_counter())
         expires = timezone.now() + timedelta(seconds=60)
         code = QR.format(number=number)
-        await in_thread(leases.write, self.lease, status="qr", qr=code, qr_expires_at=expires)
+        await code_writes.write_qr(self.lease, status="qr", qr=code, qr_expires_at=expires)
         self.committed[number] = time.perf_counter()
 
 

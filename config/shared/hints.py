@@ -49,6 +49,14 @@ def pages_changed(session_id: uuid.UUID | str) -> None:
     transaction.on_commit(lambda: _push(session_id), robust=True)
 
 
+def push(session_id: uuid.UUID | str, *, news: str) -> None:
+    """Push what was committed to the pages of this session, from code of an event loop; nobody waits for it.
+
+    `news` is sealed by whoever wrote the row, for others may read Redis and write to it.
+    """
+    _start_push(asyncio.get_running_loop(), session_id, news)
+
+
 def wake_pools() -> None:
     """After the commit: wake the pools, which look at the rows now."""
     _wake(POOLS)
@@ -74,18 +82,18 @@ def _push(session_id: uuid.UUID | str) -> None:
         PUSHES_LOST.labels(reason="stopped").inc()
 
 
-def _start_push(loop: asyncio.AbstractEventLoop, session_id: uuid.UUID | str) -> None:
+def _start_push(loop: asyncio.AbstractEventLoop, session_id: uuid.UUID | str, news: str = "") -> None:
     under_way = _pushes.setdefault(loop, set())
     if len(under_way) >= PUSHES_MOST:
         PUSHES_LOST.labels(reason="too many").inc()
         return
-    task = loop.create_task(_send(session_id), name="push")
+    task = loop.create_task(_send(session_id, news), name="push")
     under_way.add(task)
     task.add_done_callback(under_way.discard)
 
 
-async def _send(session_id: uuid.UUID | str) -> None:
-    message = {"type": "session.changed", "session_id": str(session_id)}
+async def _send(session_id: uuid.UUID | str, news: str = "") -> None:
+    message = {"type": "session.changed", "session_id": str(session_id), "news": news}
     try:
         async with asyncio.timeout(PUSH_TIMEOUT):
             await get_channel_layer().group_send(group_of(session_id), message)

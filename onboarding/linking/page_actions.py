@@ -1,7 +1,7 @@
 """Reading a token's rows for a page: one snapshot, and what may be started by showing it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils import translation
@@ -11,7 +11,9 @@ from marketplace.models import Company
 from onboarding.linking import snapshots, token_scope
 from onboarding.linking.token_scope import TokenScope
 from onboarding.linking.tokens import Registrant
+from whatsapp.models import Session
 from whatsapp.sessions import services
+from whatsapp.sessions.code_hints import CodeHint
 
 PHONE_MOST = 40  # characters
 # A salon that has no use for a linked phone now gets no codes by merely opening the page.
@@ -23,7 +25,7 @@ def read_snapshot(registrant: Registrant, *, viewed: bool = True) -> dict[str, A
 
     Raises TokenRevoked.
     """
-    return read_snapshots([SnapshotRequest(registrant, viewed, get_language() or "ru")])[0]
+    return read_states([SnapshotRequest(registrant, viewed, get_language() or "ru")])[0].picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,41 @@ class SnapshotRequest:
     language: str
 
 
-def read_snapshots(requests: Sequence[SnapshotRequest]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """The rows that a page shows, and the snapshot made of them."""
+
+    request: SnapshotRequest
+    scope: TokenScope
+    session: Session
+    pool_running: bool
+    picture: dict[str, Any]
+    was_read: bool = True  # False: a hint told it
+
+    def with_code(self, hint: CodeHint) -> "PageState":
+        """Return the state after a write that follows `session`."""
+        session = hint.applied_to(self.session)
+        state = _state(self.request, self.scope, session, pool_running=self.pool_running)
+        return replace(state, was_read=False)
+
+
+def _state(request: SnapshotRequest, scope: TokenScope, session: Session, *, pool_running: bool) -> PageState:
+    with translation.override(request.language):
+        picture = snapshots.build(request.registrant, scope, session, pool_running=pool_running)
+    return PageState(request, scope, session, pool_running, picture)
+
+
+def read_states(requests: Sequence[SnapshotRequest]) -> list[PageState]:
     """As `read_snapshot`, for many pages with one query for their rows; raises when it would for any one."""
     scopes = token_scope.load_all([each.registrant for each in requests])
     pool_running = services.pool_is_running()
-    pictures = []
     for each, scope in zip(requests, scopes, strict=True):
-        with translation.override(each.language):
-            if each.viewed:
-                note_view(scope)
-            pictures.append(snapshots.build(each.registrant, scope, pool_running=pool_running))
-    return pictures
+        if each.viewed:
+            note_view(scope)
+    return [
+        _state(each, scope, scope.session, pool_running=pool_running)
+        for each, scope in zip(requests, scopes, strict=True)
+    ]
 
 
 def note_view(scope: TokenScope) -> None:

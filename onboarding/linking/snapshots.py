@@ -7,6 +7,7 @@ from onboarding.linking import words
 from onboarding.linking.token_scope import TokenScope
 from onboarding.linking.tokens import Registrant
 from onboarding.rendering import addresses, phones
+from whatsapp.models import Session
 from whatsapp.sessions import services
 from whatsapp.sessions.services import Snapshot
 
@@ -21,12 +22,15 @@ LEAST_FINISHED_FIRST = [
 ]
 
 
-def build(registrant: Registrant, scope: TokenScope, *, pool_running: bool) -> dict[str, Any]:
+def build(
+    registrant: Registrant, scope: TokenScope, session: Session, *, pool_running: bool
+) -> dict[str, Any]:
     """Return the snapshot as JSON-ready data, in words of the active language; reads nothing.
 
-    Times are whole seconds left, never more than is true.
+    `session` is the scope's, or what is known to have become of it since. Times are whole seconds left,
+    never more than is true.
     """
-    shown = services.snapshot(session=scope.session)
+    shown = services.snapshot(session=session)
     status = company_status(scope)
     activation = _activation(scope, shown, status)
     return {

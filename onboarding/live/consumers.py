@@ -15,11 +15,12 @@ from django.utils import translation
 from config.shared.batches import Batches, Overloaded
 from config.shared.database import in_thread, on_live_connection, with_kept_connection
 from onboarding.linking import page_actions, token_scope, words
-from onboarding.linking.page_actions import SnapshotRequest
+from onboarding.linking.page_actions import PageState, SnapshotRequest
 from onboarding.linking.token_scope import TokenRevoked
 from onboarding.linking.tokens import Registrant
 from onboarding.live import admission, events
 from onboarding.live.feed import Feed, end
+from whatsapp.sessions import code_hints
 
 log = structlog.get_logger("onboarding")
 
@@ -30,13 +31,13 @@ MESSAGES_MOST, MESSAGES_SECONDS = 20, 10.0
 FLOOD = 100  # messages in the same time end the connection
 
 
-def _read_snapshots(requests: list[SnapshotRequest]) -> list[dict[str, Any]]:
-    return on_live_connection(page_actions.read_snapshots, requests)
+def _read_states(requests: list[SnapshotRequest]) -> list[PageState]:
+    return on_live_connection(page_actions.read_states, requests)
 
 
 # Hints come in bursts, after a restart of a pool for all pages at once: their rows are read together.
-_snapshots: Batches[SnapshotRequest, dict[str, Any]] = Batches(
-    with_kept_connection(_read_snapshots), name="snapshots", threads=1, largest=64
+_states: Batches[SnapshotRequest, PageState] = Batches(
+    with_kept_connection(_read_states), name="snapshots", threads=1, largest=64
 )
 
 
@@ -52,7 +53,8 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         super().__init__(*args, **kwargs)
         self._following: asyncio.Task[None] | None = None
         self._feed: Feed | None = None
-        self._sent: dict[str, Any] | None = None
+        self._shown: PageState | None = None
+        self._showing = asyncio.Lock()  # one picture's events after the other's
         self._viewed_at = 0.0
         self._in_trouble = False
         self._arrivals: deque[float] = deque(maxlen=FLOOD)
@@ -99,10 +101,10 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
 
     async def _follow_session(self, session_id: uuid.UUID) -> None:
         """Follow one session: until the token expires, or a new registration gave the salon another one."""
-        async with Feed(session_id).listening() as self._feed:
+        async with Feed(session_id, self._hear).listening() as self._feed:
             while (left := token_scope.seconds_until(self.registrant.expires_at)) > 0:
                 await self._refresh()
-                if self._sent and self._sent["generation"] != str(session_id):
+                if self._shown and self._shown.session.pk != session_id:
                     return
                 await asyncio.sleep(GAP)
                 await self._feed.wait(left)
@@ -117,23 +119,45 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
 
     async def _refresh(self) -> None:
         """Read the rows; send the picture and its events when it changed. An older picture is not sent."""
-        viewed = time.monotonic() - self._viewed_at > VIEW_INTERVAL
+        viewed, before = time.monotonic() - self._viewed_at > VIEW_INTERVAL, self._shown
         try:
-            picture = await _snapshots.submit(SnapshotRequest(self.registrant, viewed, self.language))
+            state = await _states.submit(SnapshotRequest(self.registrant, viewed, self.language))
         except (django.db.Error, Overloaded) as error:
             await self._send_unavailable(error)
             return
         self._in_trouble = False
         if viewed:
             self._viewed_at = time.monotonic()
-        before = self._sent
-        if before and (events.is_older(picture, than=before) or not events.differ(before, picture)):
-            return
-        self._sent = picture
-        for event in events.derive(before, picture):
-            await self.send_json(event)
-        if picture["companyStatus"] == "uninstalled":
+        await self._show(state, after=before)
+        if state.picture["companyStatus"] == "uninstalled":
             raise TokenRevoked("the salon has removed the application")
+
+    async def _hear(self, news: str) -> bool:
+        """Show the code that a hint tells of; False when the rows must be read to know what to show."""
+        hint, shown = code_hints.unseal(news), self._shown
+        if hint is None or shown is None or hint.session_id != shown.session.pk:
+            return False
+        if hint.version > shown.session.version:
+            if not hint.follows(shown.session):
+                return False
+            await self._show(shown.with_code(hint))
+        return True
+
+    async def _show(self, state: PageState, *, after: PageState | None = None) -> None:
+        """Send what is new, unless something newer is shown.
+
+        A reading that began `after` a hint was shown, and finds less than the hint said, is right.
+        """
+        async with self._showing:
+            before = self._shown
+            contradicted = before is not None and before is after and not before.was_read
+            if before and not contradicted and events.is_older(state.picture, than=before.picture):
+                return
+            self._shown = state
+            if before and not events.differ(before.picture, state.picture):
+                return
+            for event in events.derive(before.picture if before else None, state.picture):
+                await self.send_json(event)
 
     async def _send_unavailable(self, error: Exception) -> None:
         log.warning("database does not answer", error=repr(error))

@@ -7,7 +7,7 @@ answer ends the connection. Here it costs speed only, for whoever waits for a hi
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -32,9 +32,13 @@ async def end(task: "asyncio.Task[None]") -> None:
 
 
 class Feed:
-    """Wakes `wait` when the session is hinted at; `listening` runs it."""
+    """Wakes `wait` when the session is hinted at; `listening` runs it.
 
-    def __init__(self, session_id: uuid.UUID) -> None:
+    `hear` gets what a hint says, and returns True when nothing is left to wait for.
+    """
+
+    def __init__(self, session_id: uuid.UUID, hear: Callable[[str], Awaitable[bool]]) -> None:
+        self._hear = hear
         self._group = hints.group_of(session_id)
         self._hinted = asyncio.Event()
         self._subscribed = False
@@ -91,7 +95,8 @@ class Feed:
             self._hinted.set()  # whatever changed while nobody listened
             tried.set()
             while True:
-                await layer.receive(channel)
-                self._hinted.set()
+                news = (await layer.receive(channel)).get("news")
+                if not news or not await self._hear(news):
+                    self._hinted.set()
         finally:
             await layer.group_discard(self._group, channel)

@@ -246,11 +246,12 @@ async def test_a_change_without_a_hint_arrives_by_polling(moscow: Visitor) -> No
 
 async def test_an_older_picture_is_not_shown_again(moscow: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     await in_database(moscow.shows_qr)()
-    late = await in_database(page_actions.read_snapshot)(tokens.verify(moscow.token), viewed=False)
+    request = page_actions.SnapshotRequest(tokens.verify(moscow.token), viewed=False, language="ru")
+    (late,) = await in_database(page_actions.read_states)([request])
     async with Tab(moscow.token) as tab:
         await in_database(moscow.phone_scans)()
         await tab.receive_until("activation")
-        monkeypatch.setattr(page_actions, "read_snapshots", lambda looks: [late] * len(looks))
+        monkeypatch.setattr(page_actions, "read_states", lambda looks: [late] * len(looks))
         await in_database(moscow.pool_writes)()
         assert await tab.socket.receive_nothing(timeout=1.5)
 
@@ -395,7 +396,7 @@ async def test_a_silent_database_is_told_once_and_survived(
     async with Tab(moscow.token) as tab:
         await tab.receive_until("status")
         with monkeypatch.context() as broken:
-            broken.setattr(page_actions, "read_snapshots", fail)
+            broken.setattr(page_actions, "read_states", fail)
             broken.setattr(page_actions, "request_qr", fail)
             assert (await tab.receive_until("error"))[-1]["code"] == "unavailable"
             await tab.say({"event": "request-qr"})

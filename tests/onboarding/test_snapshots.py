@@ -18,9 +18,9 @@ def test_many_pages_are_read_by_as_many_queries_as_one(moscow: Visitor, kazan: V
     texts = [moscow.shows_qr(1), kazan.shows_qr(2)]
     requests = [snapshot_request_of(moscow), snapshot_request_of(kazan, "en")]
     with queries() as of_one:
-        page_actions.read_snapshots(requests[:1])
+        page_actions.read_states(requests[:1])
     with queries() as of_both:
-        pictures = page_actions.read_snapshots(requests)
+        pictures = [state.picture for state in page_actions.read_states(requests)]
     assert len(of_both) == len(of_one)
     assert [picture["qr"] for picture in pictures] == texts
     assert pictures[0]["message"] != pictures[1]["message"]
@@ -31,8 +31,8 @@ def test_a_page_whose_salon_is_gone_is_refused(moscow: Visitor, kazan: Visitor) 
     requests = [snapshot_request_of(moscow), snapshot_request_of(kazan)]
     kazan.company.delete()
     with pytest.raises(TokenRevoked):
-        page_actions.read_snapshots(requests)
-    assert page_actions.read_snapshots(requests[:1])[0]["salonId"] == moscow.company.salon_id
+        page_actions.read_states(requests)
+    assert page_actions.read_states(requests[:1])[0].picture["salonId"] == moscow.company.salon_id
 
 
 def queries() -> CaptureQueriesContext:

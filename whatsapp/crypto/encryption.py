@@ -4,6 +4,7 @@ Keys come from FIELD_ENCRYPTION_KEYS: the first writes, all of them read, and th
 `rotate_encryption_keys` rewrites every row with the first.
 """
 
+import base64
 import hashlib
 import hmac
 from functools import lru_cache
@@ -43,6 +44,33 @@ def decrypt(token: bytes) -> bytes:
         return _fernet(tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(token)
     except InvalidToken as error:
         raise UndecryptableError("no key in FIELD_ENCRYPTION_KEYS opens this value") from error
+
+
+@lru_cache(maxsize=8)
+def _fernet_of(purpose: str, keys: tuple[str, ...]) -> MultiFernet:
+    def derive(key: str) -> Fernet:
+        derived = hmac.new(key.encode(), f"seal:{purpose}".encode(), hashlib.sha256).digest()
+        return Fernet(base64.urlsafe_b64encode(derived))
+
+    if not keys:
+        raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS is missing")
+    return MultiFernet([derive(key) for key in keys])
+
+
+def seal(plain: bytes, *, purpose: str) -> bytes:
+    """Return `plain` encrypted and signed for a message that is not kept.
+
+    The keys are made from FIELD_ENCRYPTION_KEYS and `purpose`, so that no stored value passes for a message.
+    """
+    return _fernet_of(purpose, tuple(settings.FIELD_ENCRYPTION_KEYS)).encrypt(plain)
+
+
+def unseal(token: bytes | str, *, purpose: str, seconds: int) -> bytes | None:
+    """Return what was sealed for `purpose` within the last `seconds`; None for everything else."""
+    try:
+        return _fernet_of(purpose, tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(token, ttl=seconds)
+    except (InvalidToken, ValueError):  # ValueError: text outside of ASCII
+        return None
 
 
 def lookup_digest(value: str) -> str:

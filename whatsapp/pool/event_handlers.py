@@ -36,7 +36,7 @@ async def on_qr(context: SessionContext, link: Link, event: events.QrCode) -> No
     if not row.qr:
         metrics.FIRST_QR_SECONDS.observe(time.monotonic() - link.pairing_started)
     code_is_shown = row.status == Status.PAIRING_CODE and row.pairing_code
-    await context.write(
+    await context.write_qr(
         status=Status.PAIRING_CODE if code_is_shown else Status.QR,
         qr=event.text,
         qr_expires_at=timezone.now() + timedelta(seconds=event.lifetime),

@@ -6,6 +6,7 @@ not know each other's owner.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 import structlog
@@ -17,7 +18,7 @@ from whatsapp import metrics
 from whatsapp.engine import Engine
 from whatsapp.engine.events import SessionEvent
 from whatsapp.models import Session
-from whatsapp.sessions import leases
+from whatsapp.sessions import code_writes, leases
 from whatsapp.sessions.leases import Lease, LeaseLost
 
 log = structlog.get_logger("pool")
@@ -90,14 +91,24 @@ class SessionContext:
             leases.write, self.lease, note=note, detail=detail, only_if=only_if, **changes
         )
         if written:
-            self.seen_version += 1  # a version beyond that is somebody else's
-            for name, value in changes.items():
-                setattr(self.row, name, value)
+            self._written(changes)
             if trouble := changes.get("trouble"):
                 metrics.DISCONNECTS.labels(reason=str(trouble)).inc()
             if note:
                 self.log.info(note, detail=detail)
         return written
+
+    async def write_qr(self, *, status: str, qr: str, qr_expires_at: datetime) -> None:
+        """Write a QR code under the lease and push it to the pages."""
+        await self.retried(
+            lambda: code_writes.write_qr(self.lease, status=status, qr=qr, qr_expires_at=qr_expires_at)
+        )
+        self._written({"status": status, "qr": qr, "qr_expires_at": qr_expires_at})
+
+    def _written(self, changes: dict[str, Any]) -> None:
+        self.seen_version += 1  # a version beyond that is somebody else's
+        for name, value in changes.items():
+            setattr(self.row, name, value)
 
     async def release(self) -> None:
         """Release the lease; the work on the session is done."""

@@ -1,0 +1,199 @@
+"""Codes that a hint brings to the page before the row is read: the pool's own, and nobody else's."""
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from channels.layers import channel_layers, get_channel_layer
+from cryptography.fernet import Fernet
+from django.utils import timezone
+
+from config.shared import hints
+from onboarding.linking import page_actions
+from onboarding.live import throttle
+from tests.onboarding.test_live_channel import Tab, in_database
+from tests.onboarding.visitors import Visitor, after
+from whatsapp.crypto import encryption
+from whatsapp.models import Session
+from whatsapp.sessions import code_hints, code_writes, leases
+from whatsapp.sessions.code_hints import CodeHint
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+FORGED = "https://wa.me/settings/linked_devices#2@forged"
+
+
+@pytest.fixture(autouse=True)
+def _a_channel_layer_of_this_loop(settings: Any) -> Iterator[None]:
+    channel_layers.backends.clear()
+    settings.WS_CONNECTS_PER_MINUTE = 1000
+    throttle.forget()
+    yield
+    channel_layers.backends.clear()
+
+
+@contextmanager
+def no_readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The database answers no page before the block ends."""
+    go_on, real = threading.Event(), page_actions.read_states
+
+    def wait(requests: list[page_actions.SnapshotRequest]) -> list[page_actions.PageState]:
+        go_on.wait(30)
+        return real(requests)
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(page_actions, "read_states", wait)
+        try:
+            yield
+        finally:
+            go_on.set()
+
+
+def claimed(visitor: Visitor) -> leases.Lease:
+    found = leases.claim(owner="pool-a", limit=10, seconds=600)
+    return next(lease for lease in found if lease.session_id == visitor.session.pk)
+
+
+def code(n: int) -> str:
+    return f"https://wa.me/settings/linked_devices#2@ref{n}"
+
+
+async def settled(visitor: Visitor, tab: Tab) -> Session:
+    """The row as the page shows it; opening the page has changed it."""
+    shown = (await tab.receive_until("status"))[-1]
+    row = await in_database(lambda: visitor.session)()
+    assert row.version == shown["version"]
+    return row
+
+
+async def publish(visitor: Visitor, news: str) -> None:
+    session_id = (await in_database(lambda: visitor.session)()).pk
+    message = {"type": "session.changed", "session_id": str(session_id), "news": news}
+    await get_channel_layer().group_send(hints.group_of(session_id), message)
+
+
+def next_of(row: Session, **changes: Any) -> CodeHint:
+    """What a pool that writes FORGED into this row now would say."""
+    hint = CodeHint(row.pk, row.version + 1, Session.Status.QR, FORGED, after(60))
+    return dataclasses.replace(hint, **changes)
+
+
+async def test_a_pools_codes_are_shown_while_no_row_can_be_read(
+    moscow: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Tab(moscow.token) as tab:
+        await settled(moscow, tab)
+        lease = await in_database(claimed)(moscow)
+        with no_readings(monkeypatch):
+            for n in range(3):
+                await code_writes.write_qr(lease, status="qr", qr=code(n), qr_expires_at=after(60))
+                status, qr = await tab.receive_event(), await tab.receive_event()
+                row = await in_database(lambda: moscow.session)()
+                assert (status["event"], status["qr"], status["version"]) == ("status", code(n), row.version)
+                assert (qr["event"], qr["qr"]) == ("qr-update", code(n))
+                assert 55 <= qr["expiresIn"] <= 60
+
+
+async def test_a_code_reaches_its_own_pages_only(
+    moscow: Visitor, kazan: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Tab(moscow.token) as tab, Tab(kazan.token) as other:
+        await settled(moscow, tab)
+        await settled(kazan, other)
+        lease = await in_database(claimed)(moscow)
+        await code_writes.write_qr(lease, status="qr", qr=code(1), qr_expires_at=after(60))
+        await tab.receive_until("qr-update", qr=code(1))
+        theirs = await in_database(kazan.shows_qr)(7)
+        assert code(1) not in json.dumps(await other.receive_until("qr-update", qr=theirs))
+
+
+def _plain(row: Session, _other: Session) -> str:
+    return json.dumps([str(row.pk), row.version + 1, "qr", FORGED, after(60).isoformat()])
+
+
+def _stored(row: Session, other: Session) -> str:
+    """Text of ours with the field's own encryption: who copies it from the database has made no hint."""
+    return encryption.encrypt(_plain(row, other).encode()).decode()
+
+
+def _foreign_key(row: Session, other: Session) -> str:
+    return Fernet(Fernet.generate_key()).encrypt(_plain(row, other).encode()).decode()
+
+
+def _old(row: Session, other: Session) -> str:
+    keys = encryption._fernet_of(code_hints.PURPOSE, tuple(_keys()))
+    written = int(time.time()) - code_hints.LASTS - 5
+    return keys.encrypt_at_time(_plain(row, other).encode(), written).decode()
+
+
+def _keys() -> list[str]:
+    from django.conf import settings
+
+    return list(settings.FIELD_ENCRYPTION_KEYS)
+
+
+FORGERIES: dict[str, Callable[[Session, Session], str]] = {
+    "not sealed": _plain,
+    "a stored value": _stored,
+    "another key": _foreign_key,
+    "kept for long": _old,
+    "damaged": lambda row, _other: next_of(row).seal()[:-5] + "AAAA=",
+    "no text of ours": lambda _row, _other: "\u0000код",
+    "of another session": lambda row, other: next_of(row, session_id=other.pk).seal(),
+    "another session's next": lambda _row, other: next_of(other).seal(),
+    "replayed": lambda row, _other: next_of(row, version=row.version).seal(),
+    "older": lambda row, _other: next_of(row, version=row.version - 1).seal(),
+    "with a change missed": lambda row, _other: next_of(row, version=row.version + 2).seal(),
+    "run out": lambda row, _other: next_of(row, qr_expires_at=after(-1)).seal(),
+}
+
+
+async def test_hints_that_no_write_has_sent_show_nothing(moscow: Visitor, kazan: Visitor) -> None:
+    other = await in_database(lambda: kazan.session)()
+    async with Tab(moscow.token) as tab:
+        row = await settled(moscow, tab)
+        for forge in FORGERIES.values():
+            await publish(moscow, forge(row, other))
+        text = await in_database(moscow.shows_qr)(3)
+        received = await tab.receive_until("qr-update", qr=text)
+        assert "forged" not in json.dumps(received)
+
+
+async def test_what_was_pushed_and_is_in_no_row_is_taken_back(moscow: Visitor) -> None:
+    """A server that was the database has said so, and another one that knows nothing of it has taken over."""
+    async with Tab(moscow.token) as tab:
+        row = await settled(moscow, tab)
+        await publish(moscow, next_of(row).seal())
+        await tab.receive_until("qr-update", qr=FORGED)
+        taken_back = (await tab.receive_until("status", version=row.version))[-1]
+        assert (taken_back["hasQR"], taken_back["qr"]) == (False, None)
+
+
+async def test_a_disputed_salon_is_shown_no_pushed_code(moscow: Visitor) -> None:
+    await in_database(moscow.becomes)("pending_whatsapp", disputed_at=timezone.now())
+    async with Tab(moscow.token) as tab:
+        row = await settled(moscow, tab)
+        await publish(moscow, next_of(row).seal())
+        heard = await tab.receive_until("status", version=row.version + 1)
+        assert "forged" not in json.dumps(heard)
+        assert heard[-1]["disputed"]
+
+
+async def test_a_lost_lease_writes_and_pushes_nothing(
+    moscow: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed: list[Any] = []
+    monkeypatch.setattr(hints, "push", lambda *said, **named: pushed.append((said, named)))
+    await in_database(moscow.pool_writes)(wanted="linked")
+    lease = await in_database(claimed)(moscow)
+    await in_database(moscow.pool_writes)(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    await in_database(claimed)(moscow)
+    with pytest.raises(leases.LeaseLost):
+        await code_writes.write_qr(lease, status="qr", qr=code(1), qr_expires_at=after(60))
+    assert pushed == []
+    assert (await in_database(lambda: moscow.session)()).qr == ""
