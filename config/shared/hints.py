@@ -1,7 +1,7 @@
 """Hints that a row changed. They may be lost: whoever waits for one also polls.
 
-To pages: a channel layer message to the session's group. To pools and workers: PostgreSQL's NOTIFY
-between processes, a plain callback within one process (the embedded default).
+To pages: a channel layer message to the session's group, which may say in sealed form what changed. To pools
+and workers: PostgreSQL's NOTIFY between processes, a plain callback within one process (the default).
 """
 
 import asyncio
