@@ -3,11 +3,12 @@
     .venv/bin/python -m bench.push --baseline FOLDER [--clients 100] [--messages 1500] [--gap 2] [--rounds 2]
 
 FOLDER holds that service (`server.js`, `push_bench.js`, `schema.sql`) after `npm install`. Its process gets
-the message through Redis and passes it on; ours gets a hint, reads the row and sends what it says. Writer and
-clients share one process on both sides, which is this one on ours: it writes QR codes with the pool's own
-function under leases of its own. The Node service writes no row for a code: its time compares with ours after
-the commit. Prints one JSON object: medians of the rounds in ms, the ratios, and our time before and after the
-commit. A frame with a later code counts for the codes before it, which a page never needs.
+the message through Redis and passes it on; ours gets a sealed hint and sends what the pool has written. This
+process writes QR codes with the pool's own function under leases of its own, and the pages are a process of
+their own (`bench.push_pages`); on the other side one Node process is both. The Node service writes no row for
+a code: its time compares with ours after the commit. Prints one JSON object: medians of the rounds in ms, the
+ratios, and our time before and after the commit. A frame with a later code counts for the codes before it,
+which a page never needs.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import time
 import uuid
 from contextlib import ExitStack
@@ -24,15 +26,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from bench.ingest import start_baseline
 from tests.deployments import production_deployment
 from tests.server import temporary_folder
 from tests.servers import start_postgres, start_redis
 
 QR = "https://wa.me/settings/linked_devices#2@ref{number}," + "b" * 200 + ",1"
-ALL_SENT = 5.0  # seconds until the last frames have come, or are lost
+LAST_SHOWN = 3.0  # seconds; a page whose hint was lost reads its row meanwhile
+LONGEST_LINE = 64 * 1024 * 1024  # bytes
 
 
 @dataclass
@@ -46,22 +47,11 @@ class Page:
     committed: dict[int, float] = field(default_factory=dict)
     shown: dict[int, float] = field(default_factory=dict)
 
-    async def follow(self, url: str, opened: asyncio.Event) -> None:
-        """Read frames for ever, and note which code each shows."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        async with (
-            aiohttp.ClientSession() as http,
-            http.ws_connect(f"{url}/ws/marketplace/", headers=headers) as channel,
-        ):
-            async for frame in channel:
-                opened.set()
-                self._note(json.loads(frame.data))
-
-    def _note(self, event: dict[str, Any]) -> None:
-        if event["event"] == "qr-update" and "#2@ref" in (event.get("qr") or ""):
-            newest = int(event["qr"].partition("#2@ref")[2].partition(",")[0])
+    def note(self, shown: list[tuple[int, float]]) -> None:
+        """Take over when codes were shown; a later code counts for those before it, too."""
+        for newest, came in shown:
             for number in range(len(self.shown), newest + 1):
-                self.shown[number] = time.perf_counter()
+                self.shown[number] = came
 
     async def write(self) -> None:
         """Write the next code as a pool does."""
@@ -101,29 +91,29 @@ def make_pages(count: int, *, first_salon: int) -> list[Page]:
 
 async def measure(url: str, pages: list[Page], *, messages: int, gap: float) -> dict[str, float]:
     """Write so many codes, one page after the other; latencies in ms."""
-    opened = [asyncio.Event() for _ in pages]
-    following = [
-        asyncio.create_task(page.follow(url, event)) for page, event in zip(pages, opened, strict=True)
-    ]
-    await asyncio.wait_for(asyncio.gather(*(event.wait() for event in opened)), 60)
+    browsers = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.push_pages"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=LONGEST_LINE,
+    )
+    assert browsers.stdin is not None
+    assert browsers.stdout is not None
+    wanted = {"url": url, "tokens": [page.token for page in pages]}
+    browsers.stdin.write(f"{json.dumps(wanted)}\n".encode())
+    assert await browsers.stdout.readline() == b"open\n"
     await asyncio.sleep(1)
     writes = []
     for number in range(messages):
         writes.append(asyncio.create_task(pages[number % len(pages)].write()))
         await asyncio.sleep(gap)
     await asyncio.gather(*writes)
-    deadline = time.perf_counter() + ALL_SENT
-    while time.perf_counter() < deadline and not all_shown(pages):  # noqa: ASYNC110  a hundred to wait for
-        await asyncio.sleep(0.02)
-    for task in following:
-        task.cancel()
-    await asyncio.gather(*following, return_exceptions=True)
+    await asyncio.sleep(LAST_SHOWN)
+    browsers.stdin.close()
+    for page, shown in zip(pages, json.loads(await browsers.stdout.readline()), strict=True):
+        page.note(shown)
+    await browsers.wait()
     return figures(pages)
-
-
-def all_shown(pages: list[Page]) -> bool:
-    """Whether every page shows its last code."""
-    return all(len(page.shown) == len(page.written) for page in pages)
 
 
 def figures(pages: list[Page]) -> dict[str, float]:
