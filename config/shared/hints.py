@@ -49,7 +49,7 @@ def pages_changed(session_id: uuid.UUID | str) -> None:
     transaction.on_commit(lambda: _push(session_id), robust=True)
 
 
-def push(session_id: uuid.UUID | str, *, news: str) -> None:
+def push(session_id: uuid.UUID | str, *, news: bytes) -> None:
     """Push what was committed to the pages of this session, from code of an event loop; nobody waits for it.
 
     `news` is sealed by whoever wrote the row, for others may read Redis and write to it.
@@ -82,7 +82,7 @@ def _push(session_id: uuid.UUID | str) -> None:
         PUSHES_LOST.labels(reason="stopped").inc()
 
 
-def _start_push(loop: asyncio.AbstractEventLoop, session_id: uuid.UUID | str, news: str = "") -> None:
+def _start_push(loop: asyncio.AbstractEventLoop, session_id: uuid.UUID | str, news: bytes = b"") -> None:
     under_way = _pushes.setdefault(loop, set())
     if len(under_way) >= PUSHES_MOST:
         PUSHES_LOST.labels(reason="too many").inc()
@@ -92,7 +92,7 @@ def _start_push(loop: asyncio.AbstractEventLoop, session_id: uuid.UUID | str, ne
     task.add_done_callback(under_way.discard)
 
 
-async def _send(session_id: uuid.UUID | str, news: str = "") -> None:
+async def _send(session_id: uuid.UUID | str, news: bytes = b"") -> None:
     message = {"type": "session.changed", "session_id": str(session_id), "news": news}
     try:
         async with asyncio.timeout(PUSH_TIMEOUT):

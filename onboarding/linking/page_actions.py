@@ -76,8 +76,8 @@ def read_states(requests: Sequence[SnapshotRequest]) -> list[PageState]:
 
 def note_view(scope: TokenScope) -> None:
     """Somebody looks at these salons' page; call it when it opens and at least every 45 s."""
-    if snapshots.company_status(scope) not in NOT_SERVED and not scope.is_disputed:
-        services.view(session=scope.session)
+    served = snapshots.company_status(scope) not in NOT_SERVED and not scope.is_disputed
+    if served and services.view(session=scope.session):
         scope.session.refresh_from_db()
 
 

@@ -132,7 +132,7 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         if state.picture["companyStatus"] == "uninstalled":
             raise TokenRevoked("the salon has removed the application")
 
-    async def _hear(self, news: str) -> bool:
+    async def _hear(self, news: object) -> bool:
         """Show the code that a hint tells of; False when the rows must be read to know what to show."""
         hint, shown = code_hints.unseal(news), self._shown
         if hint is None or shown is None or hint.session_id != shown.session.pk:

@@ -37,7 +37,7 @@ class Feed:
     `hear` gets what a hint says, and returns True when nothing is left to wait for.
     """
 
-    def __init__(self, session_id: uuid.UUID, hear: Callable[[str], Awaitable[bool]]) -> None:
+    def __init__(self, session_id: uuid.UUID, hear: Callable[[object], Awaitable[bool]]) -> None:
         self._hear = hear
         self._group = hints.group_of(session_id)
         self._hinted = asyncio.Event()

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 from channels.layers import channel_layers, get_channel_layer
-from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.utils import timezone
 
 from config.shared import hints
@@ -21,7 +20,7 @@ from tests.onboarding.test_live_channel import Tab, in_database
 from tests.onboarding.visitors import Visitor, after
 from whatsapp.crypto import encryption
 from whatsapp.models import Session
-from whatsapp.sessions import code_hints, code_writes, leases
+from whatsapp.sessions import code_writes, leases
 from whatsapp.sessions.code_hints import CodeHint
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -71,7 +70,7 @@ async def settled(visitor: Visitor, tab: Tab) -> Session:
     return row
 
 
-async def publish(visitor: Visitor, news: str) -> None:
+async def publish(visitor: Visitor, news: object) -> None:
     session_id = (await in_database(lambda: visitor.session)()).pk
     message = {"type": "session.changed", "session_id": str(session_id), "news": news}
     await get_channel_layer().group_send(hints.group_of(session_id), message)
@@ -112,38 +111,37 @@ async def test_a_code_reaches_its_own_pages_only(
         assert code(1) not in json.dumps(await other.receive_until("qr-update", qr=theirs))
 
 
-def _plain(row: Session, _other: Session) -> str:
-    return json.dumps([str(row.pk), row.version + 1, "qr", FORGED, after(60).isoformat()])
+def _plain(row: Session, _other: Session) -> bytes:
+    return json.dumps([str(row.pk), row.version + 1, "qr", FORGED, after(60).isoformat()]).encode()
 
 
-def _stored(row: Session, other: Session) -> str:
+def _stored(row: Session, other: Session) -> bytes:
     """Text of ours with the field's own encryption: who copies it from the database has made no hint."""
-    return encryption.encrypt(_plain(row, other).encode()).decode()
+    return encryption.encrypt(_plain(row, other))
 
 
-def _foreign_key(row: Session, other: Session) -> str:
-    return Fernet(Fernet.generate_key()).encrypt(_plain(row, other).encode()).decode()
+def _foreign_key(row: Session, other: Session) -> bytes:
+    nonce = bytes(encryption.NONCE)
+    return nonce + AESGCM(AESGCM.generate_key(256)).encrypt(nonce, _plain(row, other), None)
 
 
-def _old(row: Session, other: Session) -> str:
-    keys = encryption._fernet_of(code_hints.PURPOSE, tuple(_keys()))
-    written = int(time.time()) - code_hints.LASTS - 5
-    return keys.encrypt_at_time(_plain(row, other).encode(), written).decode()
+def _other_purpose(row: Session, other: Session) -> bytes:
+    return encryption.seal(_plain(row, other), purpose="something else")
 
 
-def _keys() -> list[str]:
-    from django.conf import settings
-
-    return list(settings.FIELD_ENCRYPTION_KEYS)
+def _damaged(sealed: bytes) -> bytes:
+    return sealed[:-1] + bytes([sealed[-1] ^ 1])
 
 
-FORGERIES: dict[str, Callable[[Session, Session], str]] = {
+FORGERIES: dict[str, Callable[[Session, Session], object]] = {
     "not sealed": _plain,
     "a stored value": _stored,
     "another key": _foreign_key,
-    "kept for long": _old,
-    "damaged": lambda row, _other: next_of(row).seal()[:-5] + "AAAA=",
-    "no text of ours": lambda _row, _other: "\u0000код",
+    "another purpose": _other_purpose,
+    "damaged": lambda row, _other: _damaged(next_of(row).seal()),
+    "cut off": lambda row, _other: next_of(row).seal()[:5],
+    "text": lambda _row, _other: "\u0000код",
+    "a number": lambda _row, _other: 7,
     "of another session": lambda row, other: next_of(row, session_id=other.pk).seal(),
     "another session's next": lambda _row, other: next_of(other).seal(),
     "replayed": lambda row, _other: next_of(row, version=row.version).seal(),

@@ -4,13 +4,15 @@ Keys come from FIELD_ENCRYPTION_KEYS: the first writes, all of them read, and th
 `rotate_encryption_keys` rewrites every row with the first.
 """
 
-import base64
 import hashlib
 import hmac
+import secrets
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
@@ -20,6 +22,9 @@ if TYPE_CHECKING:  # the stubs' fields are generic, Django's are not
     BinaryField = models.BinaryField[bytes, bytes]
 else:
     TextField, BinaryField = models.TextField, models.BinaryField
+
+
+NONCE = 12  # bytes
 
 
 class UndecryptableError(Exception):
@@ -47,30 +52,30 @@ def decrypt(token: bytes) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _fernet_of(purpose: str, keys: tuple[str, ...]) -> MultiFernet:
-    def derive(key: str) -> Fernet:
-        derived = hmac.new(key.encode(), f"seal:{purpose}".encode(), hashlib.sha256).digest()
-        return Fernet(base64.urlsafe_b64encode(derived))
-
+def _ciphers(purpose: str, keys: tuple[str, ...]) -> list[AESGCM]:
     if not keys:
         raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS is missing")
-    return MultiFernet([derive(key) for key in keys])
+    salted = f"seal:{purpose}".encode()
+    return [AESGCM(hmac.new(key.encode(), salted, hashlib.sha256).digest()) for key in keys]
 
 
 def seal(plain: bytes, *, purpose: str) -> bytes:
-    """Return `plain` encrypted and signed for a message that is not kept.
+    """Return `plain` encrypted and signed for a message that is not kept: a nonce and AES-256-GCM.
 
     The keys are made from FIELD_ENCRYPTION_KEYS and `purpose`, so that no stored value passes for a message.
     """
-    return _fernet_of(purpose, tuple(settings.FIELD_ENCRYPTION_KEYS)).encrypt(plain)
+    nonce = secrets.token_bytes(NONCE)
+    return nonce + _ciphers(purpose, tuple(settings.FIELD_ENCRYPTION_KEYS))[0].encrypt(nonce, plain, None)
 
 
-def unseal(token: bytes | str, *, purpose: str, seconds: int) -> bytes | None:
-    """Return what was sealed for `purpose` within the last `seconds`; None for everything else."""
-    try:
-        return _fernet_of(purpose, tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(token, ttl=seconds)
-    except (InvalidToken, ValueError):  # ValueError: text outside of ASCII
-        return None
+def unseal(sealed: bytes, *, purpose: str) -> bytes | None:
+    """Return what was sealed for `purpose` with any of the keys; None for everything else."""
+    for cipher in _ciphers(purpose, tuple(settings.FIELD_ENCRYPTION_KEYS)):
+        try:
+            return cipher.decrypt(sealed[:NONCE], sealed[NONCE:], None)
+        except (InvalidTag, ValueError):  # ValueError: too short for a nonce
+            continue
+    return None
 
 
 def lookup_digest(value: str) -> str:

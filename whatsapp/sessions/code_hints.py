@@ -1,8 +1,9 @@
 """What a hint says of a new QR code, so that a page can show it before it has read the row.
 
 The code is a secret, and whoever scans another's code links a phone to a stranger's session. The hint is
-therefore encrypted and signed, and names its session, version and time; a page takes it only onto a row that
-it has read and that it follows by one version: then nothing else that the page shows has changed since.
+therefore encrypted and signed, and names its session and version; a page takes it only onto a row that it has
+read and that it follows by one version: then nothing else that the page shows has changed since. A hint that
+is kept and sent later brings a code of the past, which is shown no longer than it is good for.
 """
 
 import copy
@@ -15,7 +16,6 @@ from whatsapp.crypto import encryption
 from whatsapp.models import Session
 
 PURPOSE = "code hint"
-LASTS = 30  # seconds; what is older than that is read from the row
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class CodeHint:
     qr: str
     qr_expires_at: datetime
 
-    def seal(self) -> str:
-        """Return the hint as text that nobody without our keys can read or make."""
+    def seal(self) -> bytes:
+        """Return the hint as bytes that nobody without our keys can read or make."""
         said = [str(self.session_id), self.version, self.status, self.qr, self.qr_expires_at.isoformat()]
-        return encryption.seal(json.dumps(said).encode(), purpose=PURPOSE).decode()
+        return encryption.seal(json.dumps(said).encode(), purpose=PURPOSE)
 
     def follows(self, row: Session) -> bool:
         """The write came right after the one that left `row` as it is."""
@@ -45,9 +45,9 @@ class CodeHint:
         return changed
 
 
-def unseal(sealed: str) -> CodeHint | None:
-    """Return a hint of the last LASTS seconds; None for any other text."""
-    plain = encryption.unseal(sealed, purpose=PURPOSE, seconds=LASTS)
+def unseal(sealed: object) -> CodeHint | None:
+    """Return a hint of ours; None for anything else."""
+    plain = encryption.unseal(sealed, purpose=PURPOSE) if isinstance(sealed, bytes) else None
     if plain is None:
         return None
     session_id, version, status, qr, qr_expires_at = json.loads(plain)

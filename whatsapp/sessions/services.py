@@ -118,12 +118,15 @@ def is_viewed(*, session: Session) -> bool:
     return bool(session.viewed_at and session.viewed_at > timezone.now() - VIEW_LASTS)
 
 
-def view(*, session: Session) -> None:
+def view(*, session: Session) -> bool:
     """Note that a page shows this session; starts a pairing attempt when no device is linked and none runs.
 
-    Cheap when nothing is to do: pages call it on connecting and every 10 s.
+    Returns True when it has started one. Cheap when nothing is to do: pages call it on connecting and every
+    10 s.
     """
     now = timezone.now()
+    if Session.objects.filter(pk=session.pk, wanted=Session.Wanted.LINKED).update(viewed_at=now):
+        return False
     asleep = Session.objects.filter(pk=session.pk, jid="").filter(~Q(wanted=Session.Wanted.LINKED))
     # What was given up as failed under a page's eyes waits for its button, or for another visit.
     given_up = Q(status=Session.Status.FAILED, viewed_at__gt=now - VIEW_LASTS)
@@ -142,8 +145,9 @@ def view(*, session: Session) -> None:
     if woken:
         hints.session_changed(session.pk)
         hints.wake_pools()
-        return
+        return True
     Session.objects.filter(pk=session.pk).update(viewed_at=now)
+    return False
 
 
 def request_qr(*, session: Session) -> None:
