@@ -313,6 +313,7 @@ async def test_a_fresh_qr_can_be_asked_for(moscow: Visitor, name: str) -> None:
     async with Tab(moscow.token) as tab:
         await tab.receive_until("status")
         await in_database(moscow.pool_writes)(pairing_requested_at=timezone.now() - timedelta(minutes=1))
+        await tab.receive_until("status", version=(await in_database(lambda: moscow.session)()).version)
         await tab.say({name: "request-qr"})
         await tab.receive_until("status")
         session = await in_database(lambda: moscow.session)()
