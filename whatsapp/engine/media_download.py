@@ -126,7 +126,8 @@ def _get(address: str, route: Route, limit: int, seconds: float) -> bytes:
     with requests.Session() as session:
         session.trust_env = False
         if route.proxy_url:
-            session.proxies = {"https": route.proxy_url}
+            # With socks5h the proxy looks the name up, as Go lets it with socks5.
+            session.proxies = {"https": re.sub(r"^socks5:", "socks5h:", route.proxy_url)}
         try:
             with session.get(
                 address,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.whatsapp import SandboxWhatsApp
+from tests.socks_proxy import SocksProxy
 from whatsapp.engine.events import Incoming, MediaReference
 from whatsapp.engine.media_download import MediaError, Route, download, fetch
 
@@ -83,6 +84,20 @@ async def get(
 ) -> bytes:
     route = Route(sandbox.proxy_url, sandbox.ca_file)
     return await download(reference, route, max_bytes=max_bytes, seconds=seconds)
+
+
+async def test_a_file_comes_through_a_socks_proxy_that_looks_the_name_up(sandbox: SandboxWhatsApp) -> None:
+    reference = put(sandbox)
+    async with SocksProxy(sandbox.proxy_url, user="salon", password="pa55-w0rd") as proxy:
+        route = Route(f"socks5://salon:pa55-w0rd@{proxy.host}", sandbox.ca_file)
+        assert await download(reference, route, max_bytes=LIMIT, seconds=20) == PICTURE
+        assert proxy.tunnels == 1
+        with pytest.raises(MediaError, match="unreachable") as failure:
+            await download(
+                reference, Route(f"socks5://salon:wrong@{proxy.host}"), max_bytes=LIMIT, seconds=20
+            )
+    assert not failure.value.permanent
+    assert "wrong" not in str(failure.value) and proxy.host not in str(failure.value)
 
 
 @pytest.mark.parametrize(
