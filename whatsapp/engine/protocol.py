@@ -12,6 +12,7 @@ are not on the line: see `file_passing`.
 from __future__ import annotations
 
 import json
+from dataclasses import MISSING, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -39,10 +40,12 @@ def encode(message: Message) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def decode(line: bytes) -> Message:
+def decode(line: bytes, *, of_any_version: bool = False) -> Message:
     """The message in a line. Raises ProtocolError on anything that `encode` would not write.
 
-    The error never repeats a value: lines carry secrets.
+    With `of_any_version`, for lines that another version of the product has kept, fields that this one does
+    not know are left out, and those with a default that are missing or not understood get it. The error
+    never repeats a value: lines carry secrets.
     """
     try:
         body = json.loads(line)
@@ -54,6 +57,8 @@ def decode(line: bytes) -> Message:
     if cls is None:
         raise ProtocolError("unknown type")
     hints = _HINTS[cls]
+    if of_any_version:
+        body = _understood(body, cls)
     if body.keys() != hints.keys():
         raise ProtocolError(f"{cls.__name__}: wrong fields")
     for name, hint in hints.items():
@@ -61,6 +66,25 @@ def decode(line: bytes) -> Message:
             raise ProtocolError(f"{cls.__name__}.{name}: wrong type")
     message: Message = cls(**body)
     return message
+
+
+def _understood(body: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
+    """The fields of another version's message as far as this one knows them."""
+    hints = _HINTS[cls]
+    known = {f.name: f.default for f in fields(cls) if f.default is not MISSING and f.name in hints}
+    for name, hint in hints.items():
+        if name in body:
+            value = _without_unknown(body[name], hint)
+            if name not in known or _fits(value, hint):
+                known[name] = value
+    return known
+
+
+def _without_unknown(value: object, hint: Any) -> object:
+    for option in (hint, *get_args(hint)):
+        if is_typeddict(option) and isinstance(value, dict):
+            return {name: item for name, item in value.items() if name in _HINTS[option]}
+    return value
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -1,16 +1,32 @@
 """What a killed process had received of messages is said again by the next one."""
 
+import json
 import stat
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from whatsapp.engine.events import Disconnected, Event, Incoming, Receipt, Sent
+from whatsapp.engine.events import Disconnected, Event, Incoming, MediaReference, Receipt, Sent
 from whatsapp.engine.host.spool import Spool
+from whatsapp.engine.protocol import encode
 
 SENT = Sent("s", "7.1", "3EB0")
 TICK = Receipt("s", ["3EB0"], "delivered", 1800000000.0)
 WORDS = Incoming("s", "79990000001", None, "Можно\nперенести? 🙏", None, "ABCD", 1800000001.0)
+
+
+FILE = MediaReference(
+    kind="image", mime="image/png", name="", size=3, path="/v/a", key="a", sha256="b", sealed_sha256="c"
+)
+PICTURE = replace(WORDS, text="Так", note="image", media=FILE)
+
+
+def said(event: Event) -> dict[str, Any]:
+    """The line of an event, to be made another version's."""
+    line: dict[str, Any] = json.loads(encode(event))
+    return line
 
 
 @pytest.fixture
@@ -41,6 +57,18 @@ def test_it_is_kept_before_it_is_on_the_line(store: Path) -> None:
     with pytest.raises(OSError, match="gone"):
         Spool(store).recording(broken)(WORDS)
     assert Spool(store).read_events() == [WORDS]
+
+
+def test_what_another_version_has_kept_is_read_as_far_as_this_one_knows_it(store: Path) -> None:
+    """An older one knew neither files nor places; a newer one may say more, of a file too."""
+    older = {name: value for name, value in said(WORDS).items() if name not in ("media", "location")}
+    newer = said(PICTURE) | {"reply_to": "ABCC"}
+    newer["media"] = newer["media"] | {"width": 640}
+    other_file = said(PICTURE) | {"media": {"url": "…"}}
+    unknown, broken = {"type": "Reaction", "session": "s"}, said(SENT) | {"ref": 1}
+    lines = [json.dumps(line) for line in (older, newer, other_file, unknown, broken, said(TICK))]
+    store.with_name("session.db-said").write_text("\n".join(lines) + "\n")
+    assert Spool(store).read_events() == [WORDS, PICTURE, replace(PICTURE, media=None), TICK]
 
 
 def test_an_orderly_end_leaves_nothing(store: Path) -> None:

@@ -37,13 +37,16 @@ class Spool:
         self._over = False
 
     def read_events(self) -> list[Event]:
-        """The events that an earlier run wrote last, in order; a last line that was cut off is left out."""
+        """The events that an earlier run wrote last, in order; a last line that was cut off is left out.
+
+        The run may have been of another version: the product is upgraded by killing it, too.
+        """
         found: list[Event] = []
         for path in (self._old, self._new):
             lines = path.read_bytes().splitlines() if path.exists() else []
             for line in lines:
                 with suppress(ProtocolError):
-                    event = decode(line)
+                    event = decode(line, of_any_version=True)
                     found += [event] if isinstance(event, RECORDED) else []
         return found
 
