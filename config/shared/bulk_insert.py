@@ -6,6 +6,7 @@ itself, in this process and in the database.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,8 @@ from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models import NOT_PROVIDED, Field, Model
+
+from config.shared import hints
 
 PLAIN_TYPES = frozenset({str, int, bool, type(None)})
 PLAIN_FIELDS = frozenset(
@@ -23,14 +26,30 @@ PLAIN_FIELDS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A SELECT of one truth value, and its parameters; it may lock rows. For PostgreSQL."""
+
+    statement: str
+    parameters: Sequence[Any]
+
+
 def insert_new(
-    model: type[Model], rows: Sequence[Mapping[str, Any]], *, unique: Sequence[str]
+    model: type[Model],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    unique: Sequence[str],
+    only_if: Guard | None = None,
+    wake: Sequence[str] = (),
 ) -> dict[tuple[Any, ...], Any]:
     """Insert rows of a model but those that are there already; return the new ones' keys.
 
     A row maps columns (`session_id`, not `session`) to values, every row the same ones; the other columns
     have their default. `unique` names the columns of a unique constraint; the result maps their values to
     the new primary key, and lacks the rows that were there. Not for JSON and binary fields.
+
+    Nothing is inserted when `only_if` is not true. `wake` names the channels of `hints` that are told at the
+    commit.
     """
     if not rows:
         return {}
@@ -43,14 +62,18 @@ def insert_new(
         if name not in given
     }
     listed = [dict(zip(given, values, strict=True)) for values in zip(*columns, strict=True)]
-    statement = _statement(model, given, tuple(unique), connection.vendor)
+    condition, parameters = (only_if.statement, only_if.parameters) if only_if else ("true", ())
+    statement = _statement(model, given, tuple(unique), tuple(wake), condition, connection.vendor)
     with connection.cursor() as cursor:
-        cursor.execute(statement, [json.dumps(listed), json.dumps(shared)])
+        cursor.execute(statement, [json.dumps(listed), json.dumps(shared), *parameters])
         found = cursor.fetchall()
+    if connection.vendor != "postgresql":
+        for channel in wake:
+            hints.wake(channel)
     keys = [fields[name] for name in unique]
     return {
-        tuple(key.to_python(value) for key, value in zip(keys, values, strict=True)): pk
-        for pk, *values in found
+        tuple(key.to_python(value) for key, value in zip(keys, row[1:], strict=False)): row[0]
+        for row in found
     }
 
 
@@ -80,7 +103,14 @@ def _left_out(model: type[Model], given: Sequence[str]) -> list[str]:
 
 
 @lru_cache(maxsize=16)
-def _statement(model: type[Model], given: tuple[str, ...], unique: tuple[str, ...], vendor: str) -> str:
+def _statement(
+    model: type[Model],
+    given: tuple[str, ...],
+    unique: tuple[str, ...],
+    wake: tuple[str, ...],
+    condition: str,
+    vendor: str,
+) -> str:
     quote = connection.ops.quote_name
     shared = _left_out(model, given)
     if vendor == "postgresql":
@@ -94,9 +124,13 @@ def _statement(model: type[Model], given: tuple[str, ...], unique: tuple[str, ..
             f"shared.value->>'{name}'" for name in shared
         ]
     names, keys = ", ".join(map(quote, (*given, *shared))), ", ".join(map(quote, unique))
+    returned = [quote(str(model._meta.pk.column)), keys]
+    if vendor == "postgresql":
+        # Evaluated once and with the first row: one round trip less than a statement of its own.
+        returned += [f"(SELECT pg_notify('{channel}', ''))" for channel in wake]
     return (
         f"INSERT INTO {quote(model._meta.db_table)} ({names}) SELECT {', '.join(values)} FROM {source} "  # noqa: S608
-        f"WHERE true ON CONFLICT ({keys}) DO NOTHING RETURNING {quote(str(model._meta.pk.column))}, {keys}"
+        f"WHERE ({condition}) ON CONFLICT ({keys}) DO NOTHING RETURNING {', '.join(returned)}"
     )
 
 

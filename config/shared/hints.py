@@ -41,7 +41,7 @@ def group_of(session_id: uuid.UUID | str) -> str:
 def session_changed(session_id: uuid.UUID | str) -> None:
     """After the commit: push to the pages of this session, which read it again, and wake the workers."""
     pages_changed(session_id)
-    _wake(WORKERS)
+    wake(WORKERS)
 
 
 def pages_changed(session_id: uuid.UUID | str) -> None:
@@ -59,12 +59,12 @@ def push(session_id: uuid.UUID | str, *, news: bytes) -> None:
 
 def wake_pools() -> None:
     """After the commit: wake the pools, which look at the rows now."""
-    _wake(POOLS)
+    wake(POOLS)
 
 
 def wake_workers() -> None:
     """After the commit: wake the workers, which look at the rows now."""
-    _wake(WORKERS)
+    wake(WORKERS)
 
 
 def _push(session_id: uuid.UUID | str) -> None:
@@ -102,7 +102,9 @@ async def _send(session_id: uuid.UUID | str, news: bytes = b"") -> None:
         log.warning("push lost", session=str(session_id), error=repr(error))
 
 
-def _wake(channel: str) -> None:
+def wake(channel: str) -> None:
+    """After the commit: wake those who listen to POOLS or WORKERS."""
+
     def local() -> None:
         for listener in list(_listeners[channel]):
             listener()

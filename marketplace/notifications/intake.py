@@ -12,8 +12,9 @@ from config.shared.endpoints import Answer, IngestRequest, json_answer
 from marketplace.notifications import format, store
 from marketplace.notifications.format import Code, Refusal
 from marketplace.notifications.metrics import OPERATOR_MESSAGES, OPERATOR_REQUESTS, OPERATOR_SECONDS
+from marketplace.notifications.quota import QuotaExceeded
 from marketplace.notifications.senders import Sender, senders_of
-from marketplace.notifications.store import NotificationRequest, QuotaExceeded
+from marketplace.notifications.store import NotificationRequest
 
 log = structlog.get_logger("operator")
 

@@ -6,16 +6,23 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from marketplace.models import Company
+from marketplace.notifications import salons
+from marketplace.notifications.salons import Salon
 from marketplace.yclients.signing import is_placeholder_token
 from whatsapp.crypto.encryption import lookup_digests
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who speaks: one salon by its key, or YClients itself by the partner token, with `salon_id` None."""
+    """Who speaks: one salon by its key, as it was read with it, or YClients itself by the partner token,
+    with `salon` None."""
 
-    salon_id: int | None
+    salon: Salon | None
+
+    @property
+    def salon_id(self) -> int | None:
+        """YClients' number of the salon."""
+        return self.salon.salon_id if self.salon else None
 
 
 def senders_of(keys: Iterable[str]) -> dict[str, Sender]:
@@ -30,11 +37,10 @@ def senders_of(keys: Iterable[str]) -> dict[str, Sender]:
         if not key or not key.isascii():
             continue
         if _is_partner_token(key):
-            found[key] = Sender(salon_id=None)
+            found[key] = Sender(salon=None)
         else:
             digests |= dict.fromkeys(lookup_digests(key), key)
-    rows = Company.objects.filter(api_key_digest__in=digests).values_list("api_key_digest", "salon_id")
-    return found | {digests[digest]: Sender(salon_id) for digest, salon_id in rows if digest in digests}
+    return found | {digests[digest]: Sender(salon) for digest, salon in salons.by_key_digest(digests).items()}
 
 
 def _is_partner_token(key: str) -> bool:

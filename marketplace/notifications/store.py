@@ -2,33 +2,30 @@
 
 A message's `ext_id` is its row's number. A repeat is recognised for as long as the salon keeps its session,
 which an uninstall ends.
+
+Usually one statement does it all: it locks the salons, sees that they are as they were when their keys were
+looked up, inserts, wakes pools and workers, and commits. Advertising, queues that are rather full, salons
+that have changed meanwhile, and SQLite take a transaction.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from marketplace.inbound import opt_outs
 from marketplace.models import Company
+from marketplace.notifications import quota, salons
 from marketplace.notifications.format import Accepted, Notification, Refusal
-from marketplace.notifications.planning import Planned, Planner
+from marketplace.notifications.planning import Plan, Planned, Planner
+from marketplace.notifications.quota import QuotaExceeded
+from marketplace.notifications.salons import Salon
 from marketplace.notifications.senders import Sender
 from whatsapp.messages import message_queue
 from whatsapp.models import Message
 
 Result = Accepted | Refusal
-Plan = list[Planned | Refusal]
-FIELDS = (
-    *("id", "salon_id", "status", "phone", "timezone_name"),
-    *("session__jid", "session__paired_at"),
-)
-
-
-class QuotaExceeded(Exception):
-    """SALON_QUEUE_LIMIT messages of one salon wait already; nothing of the request was stored."""
+ADDS = Message.Category.ADDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,56 +44,63 @@ class NotificationRequest:
 
 
 def store_all(requests: Sequence[NotificationRequest]) -> list[list[Result] | QuotaExceeded]:
-    """Store all that can be in one transaction; return each request's results in the order of its messages.
+    """Store all that can be by one commit; return each request's results in the order of its messages.
 
     A repeat of a salon's id has the `ext_id` of the first time and stores nothing. Raises DatabaseError, and
     then nothing is stored.
     """
+    if not requests:
+        return []
+    found = _by_one_statement(requests) if connection.vendor == "postgresql" else None
+    if found is not None:
+        return found
     with transaction.atomic():
-        salons = _locked({salon_id for request in requests for salon_id in request.salon_ids()})
-        planner = Planner(salons)
-        plans = _within_quota([_plan(planner, request) for request in requests], salons.values())
-        planned = [
-            one for plan in plans if isinstance(plan, list) for one in plan if isinstance(one, Planned)
-        ]
-        numbers = message_queue.queue_for_sessions([(one.session, one.message) for one in planned])
+        locked = salons.by_number(_salon_ids(requests), locked=True)
+        plans = quota.within(_plans(requests, locked), locked)
+        planned = _planned(plans)
+        numbers = message_queue.queue_for_sessions([(one.sending, one.message) for one in planned])
         _end_unwanted(planned, numbers)
-    ext_ids = iter(numbers)
-    return [_results(plan, ext_ids) if isinstance(plan, list) else plan for plan in plans]
+    return _results(plans, numbers)
 
 
-def _locked(salon_ids: Iterable[int]) -> dict[int, Company]:
-    """Lock the salons, in one order: two requests with the same ids cannot block each other then, and none
-    slips past a freeze."""
-    rows = Company.objects.select_for_update(of=("self",), no_key=True).filter(salon_id__in=list(salon_ids))
-    return {row.salon_id: row for row in rows.select_related("session").only(*FIELDS).order_by("pk")}
+def _by_one_statement(
+    requests: Sequence[NotificationRequest],
+) -> list[list[Result] | QuotaExceeded] | None:
+    """As `store_all` without a transaction; None, and nothing is stored, when it takes one."""
+    if any(isinstance(one, Notification) and one.category == ADDS for each in requests
+           for one in each.notifications):  # fmt: skip
+        return None
+    seen = {each.sender.salon.salon_id: each.sender.salon for each in requests if each.sender.salon}
+    seen |= salons.by_number(_salon_ids(requests) - set(seen))
+    plans = _plans(requests, seen)
+    planned = _planned(plans)
+    if not quota.fits_easily(planned):
+        return None
+    numbers: list[int] | None = []
+    if planned:
+        unchanged = salons.unchanged({one.salon.id: one.salon for one in planned}.values())
+        messages = [(one.sending, one.message) for one in planned]
+        numbers = message_queue.queue_for_sessions_if(unchanged, messages)
+    return None if numbers is None else _results(plans, numbers)
 
 
-def _plan(planner: Planner, request: NotificationRequest) -> Plan:
+def _salon_ids(requests: Sequence[NotificationRequest]) -> set[int]:
+    return {salon_id for request in requests for salon_id in request.salon_ids()}
+
+
+def _plans(requests: Sequence[NotificationRequest], known: Mapping[int, Salon]) -> list[Plan]:
+    planner = Planner(known)
     return [
-        planner.plan(request.sender, one) if isinstance(one, Notification) else one
-        for one in request.notifications
+        [
+            planner.plan(request.sender, one) if isinstance(one, Notification) else one
+            for one in request.notifications
+        ]
+        for request in requests
     ]
 
 
-def _within_quota(plans: list[Plan], companies: Iterable[Company]) -> list[Plan | QuotaExceeded]:
-    """Return the plans, without those whose messages a salon's queue has no room for."""
-    limit = settings.SALON_QUEUE_LIMIT
-    if not limit:
-        return [*plans]
-    sessions = {company.session_id for company in companies if company.session_id is not None}
-    queued = message_queue.queued_by_session(sessions)
-    kept: list[Plan | QuotaExceeded] = []
-    for plan in plans:
-        names = {(one.session.pk, one.message.external_id) for one in plan if isinstance(one, Planned)}
-        added = Counter(session for session, _name in names)
-        if any(queued.get(session, 0) + number > limit for session, number in added.items()):
-            kept.append(QuotaExceeded())
-            continue
-        for session, number in added.items():
-            queued[session] = queued.get(session, 0) + number
-        kept.append(plan)
-    return kept
+def _planned(plans: Sequence[Plan | QuotaExceeded]) -> list[Planned]:
+    return [one for plan in plans if isinstance(plan, list) for one in plan if isinstance(one, Planned)]
 
 
 def _end_unwanted(planned: Sequence[Planned], numbers: Sequence[int]) -> None:
@@ -104,8 +108,8 @@ def _end_unwanted(planned: Sequence[Planned], numbers: Sequence[int]) -> None:
     "rejected" as of any other message, and a repeat finds the row."""
     adds: dict[int, list[tuple[str, int]]] = {}
     for one, number in zip(planned, numbers, strict=True):
-        if one.message.category == Message.Category.ADDS:
-            adds.setdefault(one.company.pk, []).append((one.message.phone, number))
+        if one.message.category == ADDS:
+            adds.setdefault(one.salon.id, []).append((one.message.phone, number))
     for company_id, messages in adds.items():
         sharing = Company.objects.filter(session__companies=company_id).values_list("pk", flat=True)
         phones = {phone for phone, _number in messages}
@@ -117,5 +121,12 @@ def _end_unwanted(planned: Sequence[Planned], numbers: Sequence[int]) -> None:
             )
 
 
-def _results(plan: Plan, ext_ids: Iterator[int]) -> list[Result]:
+def _results(
+    plans: Sequence[Plan | QuotaExceeded], numbers: Sequence[int]
+) -> list[list[Result] | QuotaExceeded]:
+    ext_ids = iter(numbers)
+    return [_of_plan(plan, ext_ids) if isinstance(plan, list) else plan for plan in plans]
+
+
+def _of_plan(plan: Plan, ext_ids: Iterator[int]) -> list[Result]:
     return [Accepted(one.id, str(next(ext_ids))) if isinstance(one, Planned) else one for one in plan]

@@ -15,7 +15,7 @@ from django.db.models import Case, Count, F, Min, QuerySet, Value, When
 from django.utils import timezone
 
 from config.shared import hints
-from config.shared.bulk_insert import insert_new
+from config.shared.bulk_insert import Guard, insert_new
 from config.shared.storable import storable
 from whatsapp import metrics
 from whatsapp.media import files
@@ -59,6 +59,14 @@ class NewMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class SendingSession:
+    """A session as its sender has read it; `is_linked`: with a linked device."""
+
+    id: UUID
+    is_linked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How the messages stand; `oldest_due_at` is when the longest waiting one could have been sent."""
 
@@ -99,7 +107,7 @@ def queue_messages(*, session: Session, messages: list[NewMessage]) -> list[Mess
     with transaction.atomic():
         Message.objects.bulk_create(
             [
-                Message(media_id=new.media_id, **_row(session=session, new=new, linked=linked, now=now))
+                Message(media_id=new.media_id, **_row(session_id=session.pk, new=new, linked=linked, now=now))
                 for new in messages
             ],
             ignore_conflicts=True,
@@ -111,31 +119,59 @@ def queue_messages(*, session: Session, messages: list[NewMessage]) -> list[Mess
     return [rows[str(new.source), new.external_id] for new in messages]
 
 
-def queue_for_sessions(messages: Sequence[tuple[Session, NewMessage]]) -> list[int]:
-    """Take messages of several sessions by two statements; return their rows' numbers in the order given.
+def queue_for_sessions(messages: Sequence[tuple[SendingSession, NewMessage]]) -> list[int]:
+    """Take messages of several sessions by few statements; return their rows' numbers in the order given.
 
     As `queue_messages`, inside the caller's transaction, in which the sessions were read.
     """
-    if not messages:
-        return []
+    rows = _rows(messages)
+    return _numbered(messages, rows, _insert(rows))
+
+
+def queue_for_sessions_if(
+    condition: Guard, messages: Sequence[tuple[SendingSession, NewMessage]]
+) -> list[int] | None:
+    """As `queue_for_sessions` by one statement without a transaction, when `condition` holds; None otherwise.
+
+    None, too, when every one of them was taken before.
+    """
+    rows = _rows(messages)
+    named = _insert(rows, condition)
+    return _numbered(messages, rows, named) if named else None
+
+
+def _rows(messages: Sequence[tuple[SendingSession, NewMessage]]) -> "dict[Name, dict[str, Any]]":
     now = timezone.now()
     rows: dict[Name, dict[str, Any]] = {}
     for session, new in messages:
-        if _name(session, new) not in rows:
-            rows[_name(session, new)] = _row(session=session, new=new, linked=session.is_linked, now=now)
-    named = insert_new(Message, [*rows.values()], unique=("session_id", "source", "external_id"))
+        name = _name(session, new)
+        if name not in rows:
+            rows[name] = _row(session_id=session.id, new=new, linked=session.is_linked, now=now)
+    return rows
+
+
+def _insert(rows: "dict[Name, dict[str, Any]]", condition: Guard | None = None) -> "dict[Name, int]":
+    unique = ("session_id", "source", "external_id")
+    wake = (hints.POOLS, hints.WORKERS)
+    named: dict[Any, int] = insert_new(Message, [*rows.values()], unique=unique, only_if=condition, wake=wake)
+    return named
+
+
+def _numbered(
+    messages: Sequence[tuple[SendingSession, NewMessage]],
+    rows: "dict[Name, dict[str, Any]]",
+    named: "dict[Name, int]",
+) -> list[int]:
     if missing := [name for name in rows if name not in named]:
-        named |= _numbers_of(missing)
-    hints.wake_pools()
-    hints.wake_workers()
+        named = named | _numbers_of(missing)
     return [named[_name(session, new)] for session, new in messages]
 
 
 Name = tuple[UUID, str, str]  # session, source and external id
 
 
-def _name(session: Session, new: NewMessage) -> Name:
-    return session.pk, str(new.source), new.external_id
+def _name(session: SendingSession, new: NewMessage) -> Name:
+    return session.id, str(new.source), new.external_id
 
 
 def _numbers_of(names: Sequence[Name]) -> dict[Name, int]:
@@ -146,11 +182,11 @@ def _numbers_of(names: Sequence[Name]) -> dict[Name, int]:
     return {(session, source, external_id or ""): pk for session, source, external_id, pk in rows}
 
 
-def _row(*, session: Session, new: NewMessage, linked: bool, now: datetime) -> dict[str, Any]:
+def _row(*, session_id: UUID, new: NewMessage, linked: bool, now: datetime) -> dict[str, Any]:
     if not (new.phone.isascii() and new.phone.isdigit()):
         raise ValueError("the phone of a message must be digits")
     return {
-        "session_id": session.pk,
+        "session_id": session_id,
         "source": new.source,
         "external_id": new.external_id,
         "category": new.category,

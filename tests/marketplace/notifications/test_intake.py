@@ -7,25 +7,29 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from config.shared import hints
 from config.shared.endpoints import IngestRequest
 from marketplace.models import Company
-from marketplace.notifications import format, intake, store
+from marketplace.notifications import format, intake, quota, store
 from tests import ingest_client
 from tests.environment import PARTNER_TOKEN
 from tests.ingest_client import Reply
 from tests.marketplace.salons_data import ALMATY, EKATERINBURG, MOSCOW, make_active
+from tests.processes import wait_until
 from whatsapp.messages import message_queue
-from whatsapp.models import Message, SendingLimits
+from whatsapp.models import Message, SendingLimits, Session
 
 pytestmark = pytest.mark.django_db(transaction=True)
+on_postgresql = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite takes a transaction")
 OPERATOR_URL = "/yclients/messages/"
 KEY = f"api_key-of-{MOSCOW}"
 CALLBACK = "http://127.0.0.1:9/api/v1/sms/delivery/secret-token"
@@ -218,9 +222,98 @@ def test_a_thousand_messages_are_taken_in_one_transaction(django_assert_max_num_
 
 def test_one_message_takes_few_queries(django_assert_max_num_queries: Any) -> None:
     make_active()
-    with django_assert_max_num_queries(13):
+    # PostgreSQL: the keys, the queue, the insertion.
+    with django_assert_max_num_queries(3 if connection.vendor == "postgresql" else 10):
         intake.handle([ingest_request(request())])
     assert len(kept()) == 1
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "frozen"},
+        {"status": "uninstalled", "api_key": "", "api_key_digest": None, "session": None},
+    ],
+)
+def test_a_salon_that_changes_after_its_key_was_found_is_looked_at_again(
+    change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_active()
+
+    def meanwhile(_planned: Any) -> bool:
+        Company.objects.filter(salon_id=MOSCOW).update(**change)
+        return True
+
+    monkeypatch.setattr(quota, "fits_easily", meanwhile)
+    [answer] = intake.handle([ingest_request(request())])
+    assert [row.get("error_code") for row in json.loads(answer.content)] == [
+        32 if change["status"] == "frozen" else 30
+    ]
+    assert kept() == []
+
+
+@on_postgresql
+def test_a_device_that_is_lost_after_the_key_was_found_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    company = make_active()
+
+    def meanwhile(_planned: Any) -> bool:
+        Session.objects.filter(pk=company.session_id).update(jid="", status="logged_out")
+        return True
+
+    monkeypatch.setattr(quota, "fits_easily", meanwhile)
+    intake.handle([ingest_request(request())])
+    assert [(message.status, message.error_code) for message in kept()] == [("failed", "session_unlinked")]
+
+
+@on_postgresql
+def test_a_freeze_that_is_not_committed_yet_is_waited_for() -> None:
+    make_active()
+
+    def send() -> list[int | None]:
+        try:
+            [answer] = intake.handle([ingest_request(request())])
+            return [row.get("error_code") for row in json.loads(answer.content)]
+        finally:
+            connection.close()
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            Company.objects.filter(salon_id=MOSCOW).update(status="frozen")
+            answer = threads.submit(send)
+            wait_until(waits, "the insertion waits for the freeze")
+        assert answer.result(30) == [32]
+    assert kept() == []
+
+
+@on_postgresql
+def test_a_repeat_among_new_ones_has_its_number_and_all_of_them_alone_too() -> None:
+    make_active()
+    [first] = json.loads(intake.handle([ingest_request(request())])[0].content)
+    both = request({"id": "n2", "phone": "79990000000"}, {"id": "n1", "phone": "79990000000"})
+    for _again in range(2):
+        new, repeat = json.loads(intake.handle([ingest_request(both)])[0].content)
+        assert repeat == first
+        assert new["ext_id"] == str(kept()[1].pk)
+    assert len(kept()) == 2
+
+
+@on_postgresql
+def test_pools_and_workers_are_woken_by_the_insertion() -> None:
+    make_active()
+    parameters = connection.get_connection_params()
+    known = {name: parameters[name] for name in hints.LIBPQ if parameters.get(name) is not None}
+    with psycopg.connect(**known, autocommit=True) as listening:
+        for channel in (hints.POOLS, hints.WORKERS):
+            listening.execute(f"LISTEN {channel}")
+        intake.handle([ingest_request(request())])
+        heard = {one.channel for one in listening.notifies(timeout=10, stop_after=2)}
+    assert heard == {hints.POOLS, hints.WORKERS}
 
 
 def test_nothing_is_kept_when_one_salon_of_the_request_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +328,7 @@ def test_nothing_is_kept_when_one_salon_of_the_request_cannot_be(monkeypatch: py
     monkeypatch.setattr(message_queue, "queue_for_sessions", fails_afterwards)
     targets = [{"id": 1, "phone": "79990000001", "salon_id": MOSCOW}]
     targets += [{"id": 2, "phone": "79990000002", "salon_id": ALMATY}]
-    response = post(request(*targets), key=PARTNER_TOKEN)
+    response = post(request(*targets, dispatch_type="adds"), key=PARTNER_TOKEN)
     assert (response.status_code, response.headers["retry-after"], kept()) == (503, "5", [])
 
 
