@@ -1,18 +1,24 @@
 """Runs the benches one after the other and writes one table into docs/performance.md, under "Last run".
 
-    .venv/bin/python -m bench [--baseline FOLDER] [--only webhooks,push]
+    .venv/bin/python -m bench [--baseline FOLDER] [--only webhooks,push] [--limit SECONDS]
 
 FOLDER holds the Node service that this project replaces, after `npm install`; without it the benches that
 need it are left out, and no row has a ratio. Figures of different machines cannot be compared; ratios can.
+
+The table is written anew after each bench. One that fails, or takes longer than the limit, is killed with
+what it started, and has a row that says so below the figures that it printed.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,9 +36,13 @@ BENCHES: dict[str, list[str]] = {
     "pool_messages": ["--messages", "1000"],
     "chain": ["--messages", "500", "--salons", "5"],
     "sessions": ["20", "--restart", "--codes", "10"],
+    "overview": ["--messages", "200000"],
     "support": ["--messages", "200000"],
 }
+LIMIT = 600.0  # seconds for one bench, everything that it starts included
 PEERS = ("baseline", "theirs")
+FAILED = "failed"
+OBJECT = re.compile(r"^\{", re.MULTILINE)
 LINE = re.compile(r"^\s*(?P<name>\S.*?)\s{2,}(?P<value>[\d.]+.*?)\s*$")
 
 
@@ -46,27 +56,55 @@ class Row:
     ratio: str = ""
 
 
-def run(bench: str, baseline: Path | None) -> list[Row]:
+def run(bench: str, baseline: Path | None, limit: float) -> list[Row]:
     """Run one bench in a process of its own and read what it prints; a failure is a row, too."""
     arguments = BENCHES[bench]
     if BASELINE in arguments:
+        if baseline is None:
+            return [Row(bench, "left out", "it needs --baseline")]
         arguments = ["--baseline", str(baseline), *arguments[1:]]
     print(f"--- bench.{bench}", flush=True)
-    done = subprocess.run(
-        [sys.executable, "-m", f"bench.{bench}", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    print(done.stdout, flush=True)
-    if done.returncode:
-        return [Row(bench, "failed", f"exit code {done.returncode}")]
-    return rows_of(bench, done.stdout)
+    printed, failure = run_limited([sys.executable, "-m", f"bench.{bench}", *arguments], limit)
+    print(printed, flush=True)
+    rows = rows_of(bench, printed)
+    if not rows and not failure:
+        failure = "no figures"
+    return [*rows, Row(bench, FAILED, failure)] if failure else rows
+
+
+def run_limited(command: list[str], limit: float) -> tuple[str, str]:
+    """Run a command for at most `limit` seconds; return what it printed and why it failed, if it did."""
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, start_new_session=True)
+        try:
+            code = process.wait(limit)
+            failure = f"exit code {code}" if code else ""
+        except subprocess.TimeoutExpired:
+            failure = f"stopped after {limit:g} s"
+        finally:
+            _end(process)
+        output.seek(0)
+        return output.read(), failure
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill the process and its group; servers in groups of their own are ended by `tests.reaper`."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def rows_of(bench: str, printed: str) -> list[Row]:
-    """The figures of a JSON object, or of lines that end with numbers."""
-    start = printed.find("{")
-    if start >= 0:
-        found, _end = json.JSONDecoder().raw_decode(printed[start:])
-        return _rows_of_object(bench, found)
+    """The figures of the JSON objects that begin a line, or of lines that end with numbers."""
+    rows, at = [], 0
+    while found := OBJECT.search(printed, at):
+        try:
+            value, at = json.JSONDecoder().raw_decode(printed, found.start())
+        except ValueError:  # the bench was stopped as it printed
+            break
+        rows += _rows_of_object(bench, value)
+    if rows:
+        return rows
     lines = (LINE.match(line) for line in printed.splitlines())
     return [Row(bench, line["name"], line["value"]) for line in lines if line]
 
@@ -120,15 +158,13 @@ def main() -> None:
     )
     parser.add_argument("--baseline", type=Path)
     parser.add_argument("--only", default=",".join(BENCHES), help="names, separated by commas")
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for one bench")
     options = parser.parse_args()
     where, rows = machine(), []
     for bench in options.only.split(","):
-        if BASELINE in BENCHES[bench] and not options.baseline:
-            print(f"--- bench.{bench} is left out: it needs --baseline", flush=True)
-            continue
-        rows += run(bench, options.baseline)
-    write(PAGE, where, rows)
-    sys.exit(any(row.figure == "failed" for row in rows))
+        rows += run(bench, options.baseline, options.limit)
+        write(PAGE, where, rows)
+    sys.exit(any(row.figure == FAILED for row in rows))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 """The table of the benches: figures are read from what each prints, and only the last section is replaced."""
 
+import sys
 from pathlib import Path
 
-from bench.__main__ import HEADING, Row, rows_of, write
+import pytest
+
+from bench import __main__ as benches
+from bench.__main__ import HEADING, Row, rows_of, run, run_limited, write
+from tests.processes import wait_until
 
 
 def test_figures_beside_a_peer_have_a_ratio() -> None:
@@ -50,3 +55,80 @@ def test_only_the_last_section_is_replaced(tmp_path: Path) -> None:
     assert text.startswith("# Performance\n\nHow it scales.\n")
     assert "old" not in text
     assert "| push | ours.p99 | 3.1 | 1.20 |" in text
+
+
+def test_every_object_that_is_printed_has_its_figures() -> None:
+    printed = '{"of 1": {"p99": 4.0}}\n{\n  "of 20": {"p99": 6.0}\n}\n{"of 40": {"p'
+    assert rows_of("operator", printed) == [
+        Row("operator", "of 1.p99", "4.0"),
+        Row("operator", "of 20.p99", "6.0"),
+    ]
+
+
+def test_an_object_within_a_line_is_none_of_the_figures() -> None:
+    printed = 'the list      12 ms\npruned {"messages": 3}\n'
+    assert rows_of("support", printed) == [Row("support", "the list", "12 ms")]
+
+
+def test_a_command_that_fails_keeps_what_it_printed() -> None:
+    code = "print('a  1', flush=True); raise SystemExit(3)"
+    assert run_limited([sys.executable, "-c", code], 60.0) == ("a  1\n", "exit code 3")
+
+
+def test_a_command_that_takes_too_long_is_killed_with_what_it_started(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, pathlib\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid))\n"
+        "print('a  1', flush=True)\n"
+        "child.wait()\n"
+    )
+    printed, failure = run_limited([sys.executable, "-c", code], 5.0)
+    assert (printed, failure) == ("a  1\n", "stopped after 5 s")
+    child = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not _runs(child), "the child is gone")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("printed", "failure", "rows"),
+    [
+        ("a  1\n", "exit code 1", [Row("chain", "a", "1"), Row("chain", "failed", "exit code 1")]),
+        ("", "", [Row("chain", "failed", "no figures")]),
+    ],
+)
+def test_a_bench_that_fails_has_a_row_that_says_so(
+    printed: str, failure: str, rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benches, "run_limited", lambda _command, _limit: (printed, failure))
+    assert run("chain", None, 1.0) == rows
+
+
+def test_a_bench_without_its_peer_is_left_out_and_says_so() -> None:
+    assert run("push", None, 1.0) == [Row("push", "left out", "it needs --baseline")]
+
+
+def test_the_table_is_written_after_each_bench_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "performance.md"
+    seen: list[str] = []
+
+    def one(bench: str, _baseline: Path | None, _limit: float) -> list[Row]:
+        seen.append(page.read_text() if page.exists() else "")
+        return [Row(bench, "failed", "exit code 1")]
+
+    monkeypatch.setattr(benches, "PAGE", page)
+    monkeypatch.setattr(benches, "run", one)
+    monkeypatch.setattr(sys, "argv", ["bench", "--only", "chain,support"])
+    with pytest.raises(SystemExit) as ended:
+        benches.main()
+    assert ended.value.code == 1
+    assert "| chain | failed | exit code 1 |" in seen[1]
+    assert "| support | failed | exit code 1 |" in page.read_text()
