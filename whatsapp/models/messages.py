@@ -52,7 +52,10 @@ class Message(models.Model):
         DONE = "done", _("told")
         DEAD = "dead", _("given up")
 
-    session = models.ForeignKey("whatsapp.Session", on_delete=models.CASCADE, related_name="messages")
+    # Every index below that begins with the session serves it; one of its own would only cost.
+    session = models.ForeignKey(
+        "whatsapp.Session", on_delete=models.CASCADE, related_name="messages", db_index=False
+    )
     direction = models.CharField(max_length=3, choices=Direction.choices, default=Direction.OUT)
     source = models.CharField(max_length=16, choices=Source.choices)
     # The sender's own name of the message: the same one is never taken twice.
@@ -156,8 +159,12 @@ class Message(models.Model):
             models.Index(fields=["callback_next_at"], condition=Q(callback_state="due"), name="message_due"),
             # Receipts name the message by this alone.
             models.Index(fields=["wa_message_id"], condition=~Q(wa_message_id=""), name="message_by_wa_id"),
-            # The day's count for the daily cap, and a session's story.
-            models.Index(fields=["session", "sending_at"], name="message_sending"),
+            # The day's count for the daily cap; without what waits, so that a new row costs nothing here.
+            models.Index(
+                fields=["session", "sending_at"],
+                condition=Q(sending_at__isnull=False),
+                name="message_sending_at",
+            ),
             models.Index(fields=["phone", "-id"], name="message_by_phone"),
             # What a client wrote whose phone is hidden; few rows.
             models.Index(fields=["lid", "-id"], condition=Q(phone="") & ~Q(lid=""), name="message_by_lid"),
