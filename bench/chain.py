@@ -57,7 +57,7 @@ def product(salons: list[int]) -> Iterator[tuple[Deployment, Postgres]]:
         # Their start is known from what they say.
         system.processes["worker"].environment["LOG_LEVEL"] = "INFO"
         try:
-            system.manage("migrate")
+            system.manage("migrate", seconds=300.0)
             system.start(*PRODUCT)
             with ThreadPoolExecutor(4) as owners:
 

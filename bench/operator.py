@@ -68,7 +68,7 @@ def main() -> None:
             SALON_QUEUE_LIMIT="0",  # nobody sends here, and the other side has no limit
         )
         stack.callback(system.close)
-        system.manage("migrate")
+        system.manage("migrate", seconds=300.0)
         system.shell(NEW_SALONS)
         theirs = postgres.create_database("theirs")
         folder = baseline_with_operator(options.baseline)

@@ -184,7 +184,7 @@ def main() -> None:
             LOG_LEVEL="WARNING",
         )
         stack.callback(system.close)
-        system.manage("migrate")
+        system.manage("migrate", seconds=300.0)
         system.start("web")
         load_django(system.environment)
         if options.baseline:

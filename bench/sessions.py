@@ -49,7 +49,7 @@ def prepared(**settings: str) -> Iterator[Pools]:
         )
         pools = closing.enter_context(Pools(system))
         closing.callback(system.close)
-        system.manage("migrate")
+        system.manage("migrate", seconds=300.0)
         pools.add(POOL)
         yield pools
 

@@ -82,7 +82,7 @@ def product(salons: list[int]) -> Iterator[tuple[Deployment, Postgres, Redis]]:
             **SETTINGS,
         )
         try:
-            system.manage("migrate")
+            system.manage("migrate", seconds=300.0)
             system.start(*PRODUCT)
             with ThreadPoolExecutor(4) as owners:
                 list(

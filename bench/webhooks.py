@@ -39,7 +39,7 @@ def main() -> None:
             LOG_LEVEL="WARNING",
         )
         stack.callback(system.close)
-        system.manage("migrate")
+        system.manage("migrate", seconds=300.0)
         theirs = postgres.create_database("theirs")
         urls = {"baseline": ingest.start_baseline(system, options.baseline, theirs, redis.url)}
         urls |= {name: ingest.start_server(system, name) for name in options.servers.split(",")}

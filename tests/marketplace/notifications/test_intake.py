@@ -258,7 +258,7 @@ def test_a_device_that_is_lost_after_the_key_was_found_is_seen(monkeypatch: pyte
     company = make_active()
 
     def meanwhile(_planned: Any) -> bool:
-        Session.objects.filter(pk=company.session_id).update(jid="", status="logged_out")
+        Session.objects.filter(companies=company).update(jid="", status="logged_out")
         return True
 
     monkeypatch.setattr(quota, "fits_easily", meanwhile)
