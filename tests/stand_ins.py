@@ -25,6 +25,13 @@ class Control:
             raise OutsideError(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json()
 
+    def call_with_file(self, path: str, data: bytes, **query: str) -> Any:
+        """POST bytes; what is said of them is in the query."""
+        answer = self._http.post(f"{self.url}{path}", params=query, data=data, timeout=ANSWER_SECONDS)
+        if not answer.ok:
+            raise OutsideError(f"POST {path}: {answer.status_code} {answer.text}")
+        return answer.json()
+
     def get(self, path: str) -> Any:
         """GET."""
         return self.call("GET", path)
@@ -116,6 +123,17 @@ class WhatsApp(Control):
     def send(self, phone: str, to: str, text: str) -> Any:
         """The person writes a text to another number."""
         return self.post(f"/phones/{phone}/send", to=to, text=text)
+
+    def send_file(self, phone: str, to: str, kind: str, data: bytes, **about: str) -> Any:
+        """The person sends a file to another number; `about` is mime, name, caption."""
+        return self.call_with_file(f"/phones/{phone}/send-file", data, to=to, kind=kind, **about)
+
+    def file(self, phone: str, message: str) -> bytes:
+        """The file of a message, as the phone has opened it."""
+        answer = self._http.get(f"{self.url}/phones/{phone}/files/{message}", timeout=ANSWER_SECONDS)
+        if not answer.ok:
+            raise OutsideError(f"{phone}: {answer.status_code} {answer.text}")
+        return answer.content
 
     def read(self, phone: str) -> int:
         """The person opens every chat; how many messages were unread."""

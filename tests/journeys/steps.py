@@ -103,6 +103,19 @@ def wait_until_active(system: Deployment, salon: Salon, *, seconds: float = 60.0
     )
 
 
+def open_cabinet(page: Page, system: Deployment, salon: Salon) -> Page:
+    """The owner links the phone and presses "Open the cabinet"; the new tab."""
+    press_connect(page, system, salon)
+    scan(page, system, salon)
+    expect_done(page)
+    wait_until_active(system, salon)
+    with page.context.expect_page() as opened:
+        page.locator("#panel-done").get_by_role("button", name="Открыть кабинет").click()
+    cabinet = opened.value
+    expect(cabinet).to_have_url(f"{system.url}/cabinet/{salon.id}/")
+    return cabinet
+
+
 def assert_activated_once(system: Deployment, salon: Salon) -> None:
     """One API key at YClients, one event here, one linked device on the phone."""
     there = system.yclients.salon(salon.id)

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Response, expect
 
 from tests.accessibility import grave_findings, sideways_scroll
 from tests.deployments import Deployment
-from tests.journeys.steps import Salon, add_salon, expect_done, press_connect, scan, wait_until_active
+from tests.journeys.steps import Salon, add_salon, open_cabinet
 from tests.processes import wait_until
 
 # Every screen, below /cabinet/<salon>/: add yours here, and it is walked with the others.
@@ -20,19 +20,6 @@ SCREENS = [
 SIZES = [(375, 740), (1280, 860)]
 LANGUAGES = ["ru", "en"]
 FIRST_LOAD = 100_000  # bytes, over the network
-
-
-def open_cabinet(page: Page, system: Deployment, salon: Salon) -> Page:
-    """The owner links the phone and presses "Open the cabinet"; the new tab."""
-    press_connect(page, system, salon)
-    scan(page, system, salon)
-    expect_done(page)
-    wait_until_active(system, salon)
-    with page.context.expect_page() as opened:
-        page.locator("#panel-done").get_by_role("button", name="Открыть кабинет").click()
-    cabinet = opened.value
-    expect(cabinet).to_have_url(f"{system.url}/cabinet/{salon.id}/")
-    return cabinet
 
 
 def transferred(page: Page, address: str) -> int:
