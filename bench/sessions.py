@@ -44,6 +44,7 @@ def prepared(**settings: str) -> Iterator[Pools]:
             folder=temporary_folder("bench-sessions"),
             database_url=postgres.create_database("bench"),
             redis_url=redis.url,
+            forked=False,
             LOG_LEVEL="WARNING",
             **settings,
         )

@@ -79,6 +79,7 @@ def product(salons: list[int]) -> Iterator[tuple[Deployment, Postgres, Redis]]:
             folder=temporary_folder("bench-storm"),
             database_url=postgres.create_database("storm"),
             redis_url=redis.url,
+            forked=False,
             **SETTINGS,
         )
         try:

@@ -25,12 +25,16 @@ class Deployment(Stack):
     redis: Redis
 
 
-def production_deployment(*, folder: Path, database_url: str, redis_url: str, **settings: str) -> Deployment:
+def production_deployment(
+    *, folder: Path, database_url: str, redis_url: str, forked: bool = False, **settings: str
+) -> Deployment:
     """Stand-ins are running, the product is not: `migrate` (unless the database is a migrated copy), then
     `start("web", "pool", "worker")`. `settings` are further environment variables of the product."""
     port = free_port()
     system = Deployment(
-        folder=folder, environment={**clean_environment(), "BASE_URL": f"http://127.0.0.1:{port}"}
+        folder=folder,
+        environment={**clean_environment(), "BASE_URL": f"http://127.0.0.1:{port}"},
+        forked=forked,
     )
     outside = _start_stand_ins(system)
     system.environment |= {

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import pytest
 
 from config.shared.error_reports import prepare_report
-from tests.environment import ROOT, SECRETS, clean_environment
+from tests.environment import SECRETS, clean_environment
+from tests.forked_processes import run_forked
 from tests.marketplace.listener import Listener
 
 CODE = """
@@ -50,7 +50,8 @@ def test_a_report_arrives_with_a_sentence_and_tags_and_nothing_secret(sentry: Li
         "SENTRY_DSN": f"http://key@127.0.0.1:{sentry.port}/1",
     }  # fmt: skip
     command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", CODE]
-    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    done = run_forked(command, environment=environment)
+    assert done.returncode == 0, done.stderr
     [event] = reported(sentry)
     assert event["logentry"]["message"] == "webhook not applied"
     assert (event["tags"]["salon_id"], event["tags"]["webhook"]) == ("307626", "17")

@@ -1,9 +1,9 @@
 """Nothing secret reaches a log line, whoever wrote it; what is not secret stays readable."""
 
 import json
+import os
 import re
 import string
-import subprocess
 import sys
 import uuid
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from config.shared.masking import (
     mask_traceback,
     mask_value,
 )
-from tests.environment import ROOT
+from tests.forked_processes import run_forked
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJjb21wYW55X2lkIjoxfQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 API_KEY = "3f9a" * 16
@@ -265,7 +265,8 @@ def lines_of(code: str) -> list[dict[str, Any]]:
         "ours, theirs = structlog.get_logger('ours'), logging.getLogger('theirs')\n"
     )
     command = [sys.executable, "-c", start + code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = run_forked(command, environment=os.environ)
+    assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from typing import Any
 
@@ -11,7 +10,8 @@ import pytest
 from config.platforms import PLATFORMS
 from marketplace.yclients.api import YClients
 from marketplace.yclients.call_errors import YClientsError
-from tests.environment import ROOT, clean_environment
+from tests.environment import clean_environment
+from tests.forked_processes import run_forked
 from tests.marketplace.local_yclients import local_yclients
 from tests.marketplace.salons_data import MOSCOW
 
@@ -33,7 +33,8 @@ def shown(**environment: str) -> dict[str, str]:
     """What a process with these variables says of itself."""
     command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", SHOW]
     given = {**clean_environment(), "DEBUG": "true", "DATABASE_URL": "sqlite://:memory:", **environment}
-    done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=True)
+    done = run_forked(command, environment=given)
+    assert done.returncode == 0, done.stderr
     said: dict[str, str] = json.loads(done.stdout)
     return said
 
@@ -63,7 +64,7 @@ def test_an_unknown_brand_does_not_start() -> None:
         "DATABASE_URL": "sqlite://:memory:",
         "YCLIENTS_BRAND": "x",
     }
-    done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
+    done = run_forked(command, environment=given)
     assert done.returncode != 0
     assert "YCLIENTS_BRAND" in done.stderr
 

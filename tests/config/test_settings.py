@@ -14,6 +14,8 @@ from pytest_django import Settings
 from config import checks
 from config.checks import TAG
 from tests.environment import ROOT, SECRETS, clean_environment
+from tests.forked_processes import run_forked
+from tests.processes import run_executed
 
 PRODUCTION = {
     **SECRETS,
@@ -31,9 +33,7 @@ ROOT_KEY = "ab" * 32
 def start(command: list[str], data_dir: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     """Run Python with these variables and nothing of the shell's own that would change the product."""
     environment = {**clean_environment(), "DATA_DIR": str(data_dir), **variables}
-    return subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
-    )
+    return run_forked([sys.executable, *command], environment=environment)
 
 
 def check(data_dir: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -48,7 +48,8 @@ def test_with_nothing_set_the_embedded_default_starts(tmp_path: Path) -> None:
 
 
 def test_a_complete_production_starts_without_a_word(tmp_path: Path) -> None:
-    done = check(tmp_path, **PRODUCTION)
+    environment = {**clean_environment(), "DATA_DIR": str(tmp_path), **PRODUCTION}
+    done = run_executed([sys.executable, "manage.py", "check"], environment=environment, seconds=110)
     assert (done.returncode, done.stderr) == (0, "")
     assert not (tmp_path / "embedded-secrets.json").exists()
 

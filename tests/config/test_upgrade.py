@@ -5,14 +5,13 @@ uses any more goes a release later. docs/deploy.md tells operators the order.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.databases import rows_of
-from tests.environment import ROOT
+from tests.forked_processes import run_forked
 from tests.servers import Postgres, start_postgres
 
 # Where the last release's migrations end.
@@ -50,7 +49,7 @@ def migrate(url: str, *targets: str) -> None:
     environment["DJANGO_SETTINGS_MODULE"] = "config.settings"
     code = f"import django; django.setup(){MIGRATE}"
     command = [sys.executable, "-c", code, *targets]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = run_forked(command, environment=environment)
     assert done.returncode == 0, done.stderr
 
 

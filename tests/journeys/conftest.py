@@ -78,6 +78,8 @@ def deployment(make_database: Callable[[], str]) -> Iterator[Deployment]:
         )
         system.redis = redis
         closing.callback(system.close)
+        system.start()  # as in production
+        system.forked = True  # what is started again comes quicker
         yield system
 
 

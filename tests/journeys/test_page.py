@@ -28,6 +28,7 @@ def web(make_database: Callable[[], str]) -> Iterator[Deployment]:
             folder=temporary_folder("yclients-whatsapp-journey"),
             database_url=make_database(),
             redis_url=stack.enter_context(start_redis()).url,
+            forked=True,
             WS_CONNECTS_PER_MINUTE="1000",
         )
         stack.callback(system.close)

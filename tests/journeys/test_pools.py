@@ -28,6 +28,7 @@ def pools(make_database: Callable[[], str]) -> Iterator[Pools]:
             folder=temporary_folder("yclients-whatsapp-pools"),
             database_url=make_database(),
             redis_url=redis.url,
+            forked=True,
             POOL_LEASE_SECONDS=str(LEASE),
             POOL_SHARD_SIZE="2",
         )

@@ -32,6 +32,7 @@ def system(make_database: Callable[[], str], own_redis: Redis) -> Iterator[Deplo
         folder=temporary_folder("yclients-whatsapp-abandoned"),
         database_url=make_database(),
         redis_url=own_redis.url,
+        forked=True,
         ARRIVALS_PER_MINUTE="100000",
     )
     try:

@@ -1,6 +1,5 @@
 """Secrets are replaced while everything runs: nobody is cut off, and the old ones end."""
 
-import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
@@ -14,7 +13,8 @@ from pytest_django import Settings
 from marketplace.models import Company, InboundWebhook, MarketplaceEvent
 from onboarding.linking import tokens
 from tests.config.test_settings import PRODUCTION
-from tests.environment import ROOT, clean_environment
+from tests.environment import clean_environment
+from tests.forked_processes import run_forked
 from tests.marketplace.notifications.test_intake import post as post_notification
 from tests.marketplace.notifications.test_intake import request
 from tests.marketplace.salons_data import EKATERINBURG, MOSCOW, make_active
@@ -66,14 +66,7 @@ def test_an_open_page_outlives_a_new_secret_of_its_tokens(settings: Settings) ->
 def test_the_old_key_of_tokens_follows_that_of_the_service(tmp_path: Path) -> None:
     code = "from config import settings as s; print(s.JWT_SECRET_FALLBACKS)"
     environment = {**clean_environment(), "DATA_DIR": str(tmp_path), **PRODUCTION}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**environment, "SECRET_KEY_FALLBACKS": OLD},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_forked([sys.executable, "-c", code], environment={**environment, "SECRET_KEY_FALLBACKS": OLD})
     assert done.stdout.strip() == f"['onboarding-token:{OLD}']"
 
 

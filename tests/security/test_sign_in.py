@@ -1,7 +1,6 @@
 """Staff's sign-in under attack: guessed passwords, guessed and stolen codes, left-open browsers."""
 
 import re
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,8 @@ from pytest_django import Settings
 from config import sessions, sign_in
 from config.shared import rate_limits
 from tests.config.test_settings import PRODUCTION
-from tests.environment import ROOT, clean_environment
+from tests.environment import clean_environment
+from tests.forked_processes import run_forked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PASSWORD = "long words of anna 7"
@@ -310,9 +310,7 @@ def test_cookies_on_https_are_of_this_host_alone(tmp_path: Path) -> None:
         "print(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_SECURE, s.STAFF_TOTP_REQUIRED)"
     )
     environment = {**clean_environment(), "DATA_DIR": str(tmp_path), **PRODUCTION}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
+    done = run_forked([sys.executable, "-c", code], environment=environment)
     assert done.stdout.split() == ["__Host-sessionid", "__Host-csrftoken", "True", "True"]
 
 
