@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.databases import rows_of
+from tests.conftest import SERVER_URL
+from tests.databases import create_database, drop_database, rows_of
 from tests.forked_processes import run_forked
-from tests.servers import Postgres, start_postgres
 
 # Where the last release's migrations end.
 PREVIOUS_RELEASE = {"whatsapp": "0005_list_indexes", "marketplace": "0006_who_is_taken_to_know"}
@@ -30,9 +30,11 @@ pytestmark = pytest.mark.journey
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with start_postgres() as server:
-        yield server
+def empty_database() -> Iterator[str]:
+    """The address of a database without tables."""
+    name = f"upgrade_{os.getpid()}"
+    yield create_database(os.environ[SERVER_URL], name)
+    drop_database(os.environ[SERVER_URL], name)
 
 
 MIGRATE = """
@@ -54,9 +56,9 @@ def migrate(url: str, *targets: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def upgraded(postgres: Postgres) -> tuple[str, dict[tuple[str, str], bool]]:
+def upgraded(empty_database: str) -> tuple[str, dict[tuple[str, str], bool]]:
     """A database of the last release with rows in it, migrated; and the columns that it had before."""
-    url = postgres.create_database("upgrade")
+    url = empty_database
     migrate(url, *(f"{app}:{name}" for app, name in PREVIOUS_RELEASE.items()))
     for statement in OLD_ROWS:
         rows_of(url, statement)
