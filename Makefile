@@ -18,8 +18,7 @@ demo: ## The whole story on this machine: open the printed address (port: PORT, 
 	@$(MANAGE) demo
 
 test: setup ## All tests; needs nothing running
-	$(PYTEST) $(PARALLEL)
-	$(PYTEST) $(PARALLEL) --db sqlite @tests/on_sqlite.txt
+	@scripts/test $(PARALLEL)
 
 fast: setup ## The fast tests, on PostgreSQL with Redis
 	$(PYTEST) $(PARALLEL) -m "not journey"
