@@ -23,6 +23,7 @@ from typing import Literal, Protocol
 from whatsapp.engine.commands import SendMedia
 from whatsapp.engine.events import Event, MediaReference
 
+UPLOAD_TIMEOUT = 60.0  # seconds
 RECYCLED = "recycled"  # why a host ended: it was replaced for its age, its memory or the number of its starts
 
 
@@ -80,7 +81,7 @@ class EngineSettings:
     stop_timeout: float = 8.0
     answer_timeout: float = 15.0
     logout_timeout: float = 20.0
-    upload_timeout: float = 60.0  # of a picture or document; sending its message takes as long as a text
+    upload_timeout: float = UPLOAD_TIMEOUT  # of a file; sending its message takes as long as a text
     reconnect_grace: float = 30.0
     # A line that breaks so often in a row, each time before it has stood for `stable_after`, is given up:
     # the library would come back at once for ever.

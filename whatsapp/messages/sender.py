@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from config.shared.database import in_threads
 from whatsapp import metrics
-from whatsapp.engine import EngineError, events
+from whatsapp.engine import UPLOAD_TIMEOUT, EngineError, events
 from whatsapp.media import outgoing
 from whatsapp.media.files import FileUnavailable
 from whatsapp.messages import numbers, outbox
@@ -43,12 +43,19 @@ class InFlight:
     pk: int
     attempt: int
     due_at: datetime
+    with_file: bool
     since: float = field(default_factory=time.monotonic)
 
     @property
     def ref(self) -> str:
         """Its name at the engine."""
         return f"{self.pk}.{self.attempt}"
+
+    @property
+    def answered_by(self) -> float:
+        """When the engine must have answered, by the monotonic clock."""
+        file = policy.FILE_WAIT + UPLOAD_TIMEOUT if self.with_file else 0.0
+        return self.since + file + policy.ANSWER_WAIT
 
 
 class Sender:
@@ -91,7 +98,7 @@ class Sender:
     def due_at(self) -> float | None:
         """When there is something to do, by the monotonic clock."""
         if self._in_flight:
-            return self._in_flight.since + policy.ANSWER_WAIT
+            return self._in_flight.answered_by
         if not self._wanted or not self._context.line_is_up:
             return None
         if self._checking:
@@ -208,17 +215,18 @@ class Sender:
 
     async def _send(self, message: Message, address: str) -> None:
         context = self._context
-        self._in_flight = flight = InFlight(message.pk, message.attempts, message.not_before)
+        with_file = message.media_id is not None
+        self._in_flight = flight = InFlight(message.pk, message.attempts, message.not_before, with_file)
         if self._limits and self._limits.paced:
             self._bucket.take(jitter=self._limits.jitter)
         self._sent_today += 1
         if context.lease.is_over:
             raise LeaseLost(context.session)
         try:
-            if message.media_id is None:
-                await context.engine.send(context.session, flight.ref, address, message.text)
-            else:
+            if with_file:
                 await self._send_file(message, address, flight.ref)
+            else:
+                await context.engine.send(context.session, flight.ref, address, message.text)
         except EngineError as error:
             words = f"not_connected: {error}"
             await self._on_failed(events.SendFailed(context.session, flight.ref, words, permanent=False))

@@ -11,9 +11,11 @@ from config.shared.database import in_thread
 from tests.whatsapp.media.received import JPEG
 from tests.whatsapp.outgoing import new, until_message, until_status
 from tests.whatsapp.pools import linked_session, running_pool
+from whatsapp.engine import UPLOAD_TIMEOUT
 from whatsapp.engine.simulated.core import SentFile
 from whatsapp.media import files, outgoing
 from whatsapp.messages import message_queue
+from whatsapp.messages.sender import InFlight
 from whatsapp.models import MediaFile, Message, Session
 from whatsapp.sessions import services
 
@@ -89,6 +91,13 @@ async def test_a_pool_killed_with_a_file_in_flight_leaves_one_message_in_doubt()
             await asyncio.sleep(0.02)
         await running.crash()
     assert running.engine.sent == []
+
+
+def test_the_engine_is_not_restarted_while_it_may_still_upload() -> None:
+    text, file = (
+        InFlight(1, 1, timezone.now(), with_file=with_file, since=0.0) for with_file in (False, True)
+    )
+    assert file.answered_by - text.answered_by >= UPLOAD_TIMEOUT
 
 
 def test_a_repeat_keeps_the_first_message_and_no_second_file(
