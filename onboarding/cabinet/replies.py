@@ -4,10 +4,13 @@ import uuid
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
+from limits import RateLimitItemPerMinute
 
+from config.shared import rate_limits
 from marketplace.inbound import answering, opt_outs
 from marketplace.models import Company, OptOut
 from marketplace.salons import access
@@ -19,6 +22,7 @@ from onboarding.cabinet.views import (
     cabinet_view,
     form_nonce,
     render_cabinet,
+    render_part,
     row_number,
 )
 from onboarding.rendering import phones
@@ -27,6 +31,8 @@ from whatsapp.messages import conversations, story
 from whatsapp.models import Conversation, Message
 
 PAGE, MESSAGES = 30, 60
+NEWEST = 20  # messages that a page which is open asks for from time to time
+FRAGMENTS = RateLimitItemPerMinute(120)  # of one session: a page asks twelve times a minute at most
 PROBLEMS = {
     "frozen": gettext_lazy("The application is suspended until it is paid for; answers cannot be sent."),
     "not_connected": gettext_lazy("WhatsApp is not linked; answers cannot be sent."),
@@ -38,18 +44,20 @@ PROBLEMS = {
 @cabinet_view
 def replies(request: HttpRequest, salon: Company) -> HttpResponse:
     """The conversations, the latest first; `before` goes on."""
-    found: list[Conversation] = []
-    if salon.session is not None:
-        before = row_number(request.GET.get("before", ""))
-        found = conversations.newest_first(session=salon.session, before=before, limit=PAGE + 1)
-    context = {
-        "conversations": [
-            (row, _name(row), _is_ours(row.last_message), story.note_words(row.last_message.note))
-            for row in found[:PAGE]
-        ],
-        "older": found[PAGE - 1].last_message_id if len(found) > PAGE else None,
-    }
+    before = row_number(request.GET.get("before", ""))
+    context = _listed(salon, before)
+    if before is None:
+        context["fragment"] = reverse("cabinet-replies-new", args=[salon.salon_id])
     return render_cabinet(request, salon, "cabinet/replies.html", context)
+
+
+@require_safe
+@cabinet_view
+def list_fragment(request: HttpRequest, salon: Company) -> HttpResponse:
+    """The list alone, for the page's script."""
+    return _refuse_flood(request) or render_part(
+        request, salon, "cabinet/_conversations.html", _listed(salon, None)
+    )
 
 
 @require_safe
@@ -59,20 +67,24 @@ def conversation(request: HttpRequest, salon: Company, conversation_id: int) -> 
     return _render(request, salon, _conversation(salon, conversation_id))
 
 
+@require_safe
+@cabinet_view
+def conversation_fragment(request: HttpRequest, salon: Company, conversation_id: int) -> HttpResponse:
+    """The newest messages, with `list` the list too, for the page's script."""
+    if refused := _refuse_flood(request):
+        return refused
+    row = _conversation(salon, conversation_id)
+    context = _messages(row, before=None, limit=NEWEST)
+    if "list" in request.GET:
+        context |= _listed(salon, None)
+    return render_part(request, salon, "cabinet/conversation.html", context)
+
+
 def _render(request: HttpRequest, salon: Company, row: Conversation, *, draft: str = "") -> HttpResponse:
-    before = row_number(request.GET.get("before", ""))
-    found = conversations.messages_of(row, before=before, limit=MESSAGES + 1)
-    shown = found[:MESSAGES]
-    context: dict[str, Any] = {
-        "conversation": row,
-        "name": _name(row),
-        "messages": [
-            (each, _is_ours(each), _map(each), story.note_words(each.note))
-            for each in reversed(shown)
-            if not _is_access_link(each)
-        ],
-        "older": shown[-1].pk if len(found) > MESSAGES else None,
-        "latest": shown[0].pk if shown and before is None else None,
+    context = {
+        **_listed(salon, None),
+        **_messages(row, before=row_number(request.GET.get("before", "")), limit=MESSAGES),
+        "fragment": reverse("cabinet-replies-conversation-new", args=[salon.salon_id, row.pk]),
         "nonce": uuid.uuid4(),
         "draft": draft,
         "longest": answering.LONGEST_ANSWER,
@@ -128,6 +140,44 @@ def read(request: HttpRequest, salon: Company, conversation_id: int) -> HttpResp
     if up_to := row_number(request.POST.get("up_to", "")):
         conversations.mark_read(row, up_to=up_to)
     return back_to("cabinet-replies", salon)
+
+
+def _listed(salon: Company, before: int | None) -> dict[str, Any]:
+    """A page of the list, for `cabinet/_conversations.html`."""
+    found: list[Conversation] = []
+    if salon.session is not None:
+        found = conversations.newest_first(session=salon.session, before=before, limit=PAGE + 1)
+    return {
+        "conversations": [
+            (row, _name(row), _is_ours(row.last_message), story.note_words(row.last_message.note))
+            for row in found[:PAGE]
+        ],
+        "further": found[PAGE - 1].last_message_id if len(found) > PAGE else None,
+    }
+
+
+def _messages(row: Conversation, *, before: int | None, limit: int) -> dict[str, Any]:
+    found = conversations.messages_of(row, before=before, limit=limit + 1)
+    shown = found[:limit]
+    return {
+        "conversation": row,
+        "name": _name(row),
+        "messages": [
+            (each, _is_ours(each), _map(each), story.note_words(each.note))
+            for each in reversed(shown)
+            if not _is_access_link(each)
+        ],
+        "older": shown[-1].pk if len(found) > limit else None,
+        "latest": shown[0].pk if shown and before is None else None,
+    }
+
+
+def _refuse_flood(request: HttpRequest) -> HttpResponse | None:
+    """429 where a session's pages ask for what is new too often."""
+    window = rate_limits.hit(FRAGMENTS, "cabinet-replies", sessions.of(request).session_key or "")
+    return (
+        None if window.allowed else HttpResponse(status=429, headers={"Retry-After": str(window.resets_in)})
+    )
 
 
 def _conversation(salon: Company, conversation_id: int) -> Conversation:

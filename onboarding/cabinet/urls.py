@@ -62,6 +62,7 @@ urlpatterns: list[URLPattern] = [
     path("cabinet/<int:salon_id>/texts/<str:kind>/test", text_tests.send, name="cabinet-texts-test"),
     path("cabinet/<int:salon_id>/files/<int:file_id>", files.show, name="cabinet-file"),
     path("cabinet/<int:salon_id>/replies", replies.replies, name="cabinet-replies"),
+    path("cabinet/<int:salon_id>/replies/new", replies.list_fragment, name="cabinet-replies-new"),
     path("cabinet/<int:salon_id>/replies/forwarding", forwarding.show, name="cabinet-replies-forwarding"),
     path(
         "cabinet/<int:salon_id>/replies/forwarding/change",
@@ -82,6 +83,11 @@ urlpatterns: list[URLPattern] = [
         "cabinet/<int:salon_id>/replies/<int:conversation_id>",
         replies.conversation,
         name="cabinet-replies-conversation",
+    ),
+    path(
+        "cabinet/<int:salon_id>/replies/<int:conversation_id>/new",
+        replies.conversation_fragment,
+        name="cabinet-replies-conversation-new",
     ),
     path(
         "cabinet/<int:salon_id>/replies/<int:conversation_id>/answer",

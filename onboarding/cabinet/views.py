@@ -148,6 +148,13 @@ def render_cabinet(
         return render_page(request, template, {**frame, **context}, status=status)
 
 
+def render_part(request: HttpRequest, salon: Company, template: str, context: dict[str, Any]) -> HttpResponse:
+    """Render a part that a screen's script puts in, without the frame; what is to be shown once waits."""
+    part = {"salon": salon, "base": "cabinet/_bare.html", **context}
+    with timezone.override(clock.zone_of(salon)):
+        return HttpResponse(render_to_string(template, part, request))
+
+
 def form_nonce(request: HttpRequest) -> uuid.UUID:
     """The name that the page put into its form: a form that is sent twice does its work once."""
     try:

@@ -82,6 +82,27 @@ def test_an_owner_signs_in_by_a_link_in_whatsapp_and_out_again(
     expect(phone).to_have_url(f"{system.url}/cabinet/{salon.id}/")
 
 
+def test_what_a_client_writes_appears_in_an_open_conversation(
+    system: Deployment, open_page: Callable[..., Page]
+) -> None:
+    salon = add_salon(system)
+    cabinet = open_cabinet(open_page(), system, salon)
+    client = "79995550011"
+    system.whatsapp.add_phone(client)
+    system.whatsapp.send(client, salon.phone, "Есть время завтра?")
+    cabinet.goto(f"{system.url}/cabinet/{salon.id}/replies")
+    cabinet.locator("#conversations a").click()  # the list is asked for too: the message may be on its way
+    expect(cabinet.locator("#chat li")).to_have_count(1)
+    cabinet.get_by_label("Ответ", exact=True).fill("Есть, в шесть")
+    system.whatsapp.send(client, salon.phone, "Или послезавтра?")
+    expect(cabinet.locator("#chat li").last).to_contain_text("Или послезавтра?", timeout=60_000)
+    expect(cabinet.get_by_label("Ответ", exact=True)).to_have_value("Есть, в шесть")
+    cabinet.get_by_role("button", name="Отправить").click()
+    expect(cabinet.locator("#chat .ours [data-state]")).to_have_text("доставлено", timeout=60_000)
+    assert grave_findings(cabinet) == []
+    assert sideways_scroll(cabinet) <= 0
+
+
 def _link_in_whatsapp(system: Deployment, salon: Salon) -> str:
     def text() -> str:
         inbox = system.whatsapp.phone(salon.phone)["inbox"]

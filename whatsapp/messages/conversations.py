@@ -66,8 +66,11 @@ def newest_first(*, session: Session, before: int | None = None, limit: int) -> 
 
     `before` is the `last_message_id` of the last one of the page before.
     """
-    rows = Conversation.objects.filter(session=session).select_related("last_message")
-    rows = rows.defer("last_message__callback_url").order_by("-last_message")
+    # Between one key and the same: by an equality PostgreSQL may walk the other index on last_message, past
+    # what others have written since this session fell silent. Only `conversation_list` lies in this order.
+    rows = Conversation.objects.filter(session__gte=session.pk, session__lte=session.pk)
+    rows = rows.select_related("last_message").defer("last_message__callback_url")
+    rows = rows.order_by("session_id", "-last_message_id")
     return list((rows if before is None else rows.filter(last_message__lt=before))[:limit])
 
 

@@ -1,11 +1,13 @@
-// A conversation that stays up to date, and is marked as read once it was seen.
+// Conversations that stay up to date: what is new is put in while somebody looks, and marked as read once seen.
 
-const chat = document.getElementById("chat");
 const POLL = 5000, SLOWEST = 60000; // milliseconds
+const chat = document.getElementById("chat");
+const list = document.getElementById("conversations");
+const fragment = document.querySelector("[data-fragment]")?.dataset.fragment; // none on pages of older ones
 let pause = POLL;
 
 function scrollToEnd() {
-  chat.lastElementChild?.scrollIntoView({ block: "end" });
+  chat?.lastElementChild?.scrollIntoView({ block: "end" });
 }
 
 async function markRead() {
@@ -15,20 +17,52 @@ async function markRead() {
   if (answer.type === "opaqueredirect") form.hidden = true;
 }
 
-async function refresh() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const next = page.getElementById("chat");
-  if (!next || next.innerHTML === chat.innerHTML) return false;
-  const isNew = next.dataset.latest !== chat.dataset.latest;
-  chat.replaceChildren(...next.children);
-  chat.dataset.latest = next.dataset.latest;
+// Adds the messages that are not shown yet. Of the others only the state changes: an element that is replaced
+// would be read out once more.
+function putIn(messages) {
+  let added = false;
+  for (const message of messages) {
+    const shown = chat.querySelector(`[data-id="${message.dataset.id}"]`);
+    if (!shown) {
+      chat.append(message);
+      added = true;
+      continue;
+    }
+    const bubble = shown.querySelector(".bubble"), fetched = message.querySelector(".bubble");
+    if (bubble.innerHTML !== fetched.innerHTML) bubble.replaceChildren(...fetched.childNodes); // its file is there
+    const before = shown.querySelector("[data-state]"), now = message.querySelector("[data-state]");
+    if (before && now && before.textContent !== now.textContent) before.textContent = now.textContent;
+  }
+  return added;
+}
+
+function refreshChat(page) {
+  const fresh = page.getElementById("chat");
+  if (!chat?.dataset.latest || !fresh?.dataset.latest) return false;
+  const added = putIn([...fresh.children]);
+  chat.dataset.latest = fresh.dataset.latest;
   document.getElementById("read")?.remove();
   const form = page.getElementById("read");
-  if (form) chat.after(form);
-  if (isNew) scrollToEnd();
+  if (form) document.getElementById("log").after(form);
+  if (added) scrollToEnd();
+  return added;
+}
+
+// Nobody loses the link under the finger.
+function refreshList(page) {
+  const fresh = page.getElementById("conversations");
+  if (!list || !fresh || list.contains(document.activeElement) || list.innerHTML === fresh.innerHTML) return false;
+  list.replaceChildren(...fresh.childNodes);
+  document.querySelector(".talk-empty:not([data-beside])")?.remove(); // there is somebody now
   return true;
+}
+
+async function refresh() {
+  const listed = list?.offsetParent ? "?list=1" : ""; // a phone shows the conversation alone
+  const answer = await fetch(fragment + listed, { headers: { Accept: "text/html" }, redirect: "error" });
+  if (!answer.ok) throw new Error(String(answer.status));
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  return [refreshChat(page), refreshList(page)].includes(true);
 }
 
 async function poll() {
@@ -43,12 +77,10 @@ async function poll() {
   setTimeout(poll, pause);
 }
 
-if (chat.dataset.latest) {
-  scrollToEnd();
-  markRead();
-  setTimeout(poll, POLL);
-  document.addEventListener("visibilitychange", () => { pause = POLL; });
-}
+if (chat?.dataset.latest) scrollToEnd();
+markRead();
+if (fragment) setTimeout(poll, POLL);
+document.addEventListener("visibilitychange", () => { pause = POLL; });
 
 // A file that is too large is said at once, not after its upload.
 const file = document.getElementById("file");

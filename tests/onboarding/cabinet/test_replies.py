@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from limits import RateLimitItemPerMinute
 
 from marketplace.models import (
     Company,
@@ -19,6 +20,7 @@ from marketplace.models import (
     OptOut,
 )
 from marketplace.salons import lifecycle
+from onboarding.cabinet import replies
 from tests.marketplace.clients import IVAN, writes
 from tests.onboarding.cabinet.owners import owned_salon, signed_in
 from whatsapp.models import Conversation, Message
@@ -66,7 +68,7 @@ def test_what_clients_wrote_is_listed_and_unread_until_it_was_seen(owner: Client
     assert "New: 2" in shown
     row = conversation()
     opened = page(owner, address(row))
-    assert opened.index("Can I come later?") < opened.index("At six?")
+    assert opened.index("Can I come later?") < opened.rindex("At six?")
     assert "New: 2" in page(owner)  # opening changes nothing: programs open addresses too
     latest = re.search(r'name="up_to" value="(\d+)"', opened)
     assert latest
@@ -161,9 +163,47 @@ def test_who_answers_while_sending_is_paused_is_told_that_it_waits(owner: Client
     assert Message.objects.get(source="cabinet").status == "queued"
 
 
+def test_an_open_page_is_given_what_is_new_without_its_frame(owner: Client, salon: Company) -> None:
+    for number in range(25):
+        writes(salon, f"number {number:02}", phone=IVAN)
+    row = conversation()
+    opened = page(owner, address(row))
+    assert 'aria-live="polite"' in opened
+    assert f'data-fragment="{address(row, "/new")}"' in opened
+    assert 'aria-current="true"' in opened  # the list beside it
+    writes(salon, "And now?", phone=IVAN)
+    writes(salon, "I too", phone="79990000077")
+    part = page(owner, address(row, "/new"))
+    assert "And now?" in part
+    assert 'name="up_to"' in part
+    assert "I too" not in part
+    assert "number 05" not in part  # the newest alone
+    assert "<html" not in part
+    assert "I too" in page(owner, address(row, "/new?list=1"))
+    assert "I too" in page(owner, f"{LIST}/new")
+    assert "<html" not in page(owner, f"{LIST}/new")
+
+
+def test_what_is_said_once_is_not_used_up_by_an_open_page(owner: Client, salon: Company) -> None:
+    writes(salon, "Hello", phone=IVAN)
+    row = conversation()
+    owner.post(f"{FORWARDING}/change", {"url": "no address"})
+    for part in (address(row, "/new"), f"{LIST}/new"):
+        assert "plain https" not in page(owner, part)
+    assert "plain https" in page(owner, address(row))
+
+
+def test_an_open_page_may_ask_only_so_often(owner: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "FRAGMENTS", RateLimitItemPerMinute(2))
+    answers = [owner.get(f"{LIST}/new") for _time in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert int(answers[-1]["Retry-After"]) > 0
+
+
 def test_what_a_client_writes_is_no_markup(owner: Client, salon: Company) -> None:
     writes(salon, "<img src=x onerror=alert(1)>", phone=IVAN)
-    for shown in (page(owner), page(owner, address(conversation()))):
+    parts = (LIST, f"{LIST}/new", address(conversation()), address(conversation(), "/new?list=1"))
+    for shown in [page(owner, part) for part in parts]:
         assert "<img src=x" not in shown
 
 
@@ -172,6 +212,8 @@ def test_another_salons_conversation_does_not_exist(owner: Client, salon: Compan
     row = conversation()
     assert "secret words" not in page(owner)
     assert owner.get(address(row)).status_code == 404
+    assert owner.get(address(row, "/new")).status_code == 404
+    assert "secret words" not in page(owner, f"{LIST}/new")
     for action in ("/answer", "/read"):
         assert owner.post(address(row, action), {"text": "Hi", "up_to": "9"}).status_code == 404
     assert owner.get(f"{LIST}/{'9' * 30}").status_code == 404

@@ -5,6 +5,8 @@ from itertools import count
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tests.whatsapp import outgoing
 from whatsapp.engine.events import Incoming
@@ -15,6 +17,20 @@ pytestmark = pytest.mark.django_db
 IVAN, OLGA = "79990000000", "79990000001"
 HIDDEN = "171229936301147@lid"
 _ids = count(1)
+# Messages and conversations of all sessions by turns; the first session's lie before all others'.
+MANY_CONVERSATIONS = """
+    WITH sessions AS (SELECT %s::uuid[] AS ids, %s::uuid AS silent), written AS (
+        INSERT INTO whatsapp_message (session_id, direction, source, category, phone, lid, text, note, status,
+            priority, not_before, attempts, failures, unknowns, error_code, error, wa_message_id,
+            callback_url, callback_state, reported, callback_attempts, callback_error, created_at)
+        SELECT CASE WHEN n <= 400 THEN silent ELSE ids[2 + n %% 39] END, 'in', 'inbound', 'service',
+            '7900' || n, '', 'Hello', '', 'received', 0, now(), 0, 0, 0, '', '', 'W' || n, '', 'done', 0, 0,
+            '', now()
+        FROM generate_series(1, 16000) AS n, sessions RETURNING id, session_id, phone, created_at)
+    INSERT INTO whatsapp_conversation
+        (session_id, phone, lid, last_message_id, last_received, last_at, unread)
+    SELECT session_id, phone, '', id, id, created_at, 0 FROM written
+"""
 
 
 @pytest.fixture
@@ -89,6 +105,23 @@ def test_pages_of_conversations_and_messages_follow_each_other(session: Session)
     own = [writes(session, text) for text in "abcde"]
     assert texts(session, limit=2) == ["e", "d"]
     assert texts(session, before=own[3].pk) == ["c", "b", "a"]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="asks PostgreSQL for its plan")
+@pytest.mark.parametrize("before", [None, 2**62])
+def test_the_list_of_a_session_that_is_silent_for_long_reads_none_of_the_others(before: int | None) -> None:
+    sessions = [linked(f"799900009{number:02}") for number in range(40)]
+    silent, *_others = sessions
+    with connection.cursor() as cursor:
+        cursor.execute(MANY_CONVERSATIONS, [[str(each.pk) for each in sessions], str(silent.pk)])
+        cursor.execute("ANALYZE whatsapp_message")
+        cursor.execute("ANALYZE whatsapp_conversation")
+        with CaptureQueriesContext(connection) as captured:
+            assert len(conversations.newest_first(session=silent, before=before, limit=30)) == 30
+        [asked] = captured.captured_queries
+        cursor.execute(f"EXPLAIN {asked['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "conversation_list" in plan, plan
 
 
 def test_what_was_seen_is_read_and_what_came_since_is_not(session: Session) -> None:
