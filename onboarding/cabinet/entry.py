@@ -36,23 +36,49 @@ def choose(request: HttpRequest) -> HttpResponse:
     return render_page(request, "cabinet/salons.html", {"salons": salons})
 
 
-@csrf_exempt  # a framed onboarding page has no cookies; `_is_foreign` stands in for their token
+@csrf_exempt  # a framed onboarding page has no cookies; `_sender` stands in for their token
 @require_POST
 @cabinet_page
 def enter(request: HttpRequest) -> HttpResponse:
-    """Begin a session with the token of the onboarding page."""
-    if _is_foreign(request):
+    """Begin a session with the token of the onboarding page; where the browser does not say whose form it
+    sends, ask first."""
+    sender = _sender(request)
+    if sender == "another":
         log.warning("cabinet entry refused", reason="sent by another site")
         return pages.error("forbidden")
     token = request.POST.get("token", "")
+    arrival = _arrival(token)
+    if arrival is None:
+        return pages.error("invalid_token")
+    if sender == "unknown":
+        name = str(arrival[1].company)
+        return render_page(request, "cabinet/confirm_entry.html", {"token": token, "name": name})
+    return _begin(request, token, *arrival)
+
+
+@require_POST
+@cabinet_page
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Begin the session after all: the form of the page that asked, with its CSRF token."""
+    token = request.POST.get("token", "")
+    arrival = _arrival(token)
+    return pages.error("invalid_token") if arrival is None else _begin(request, token, *arrival)
+
+
+def _arrival(token: str) -> tuple[tokens.Registrant, token_scope.TokenScope] | None:
+    """Whom the token speaks for, and of which salons; None when it is worth nothing."""
     try:
         registrant = tokens.verify(token)
         scope = token_scope.load(registrant)
     except (tokens.InvalidToken, token_scope.TokenRevoked) as error:
         log.warning("cabinet entry refused", reason=str(error))
-        return pages.error("invalid_token")
-    if registrant.holder is None and registrant.access_request is None:
-        return pages.error("invalid_token")
+        return None
+    return None if registrant.holder is None and registrant.access_request is None else (registrant, scope)
+
+
+def _begin(
+    request: HttpRequest, token: str, registrant: tokens.Registrant, scope: token_scope.TokenScope
+) -> HttpResponse:
     salon_ids = [company.salon_id for company in scope.companies]
     if not rate_limits.hit(ENTRIES_OF_A_TOKEN, "cabinet-entry", lookup_digest(token)).allowed:
         if has_session(request) and registrant.salon_id in sessions.of(request)["salons"]:
@@ -84,13 +110,17 @@ def leave(request: HttpRequest) -> HttpResponse:
     return sessions.end(request, HttpResponseRedirect(reverse("cabinet"), status=303))
 
 
-def _is_foreign(request: HttpRequest) -> bool:
-    """Another site's form: it would sign its visitor in as somebody else.
+def _sender(request: HttpRequest) -> str:
+    """Whose form it is, `ours`, `another` or `unknown`: another site's would sign its visitor in as somebody
+    else.
 
-    Browsers say who sends a form in Sec-Fetch-Site; old ones in Origin, which our page, under `no-referrer`,
-    sends as `null`.
+    Browsers say so in Sec-Fetch-Site. Old ones (Safari before 16.4) have but Origin, which is `null` of our
+    page, under `no-referrer`, and of any other page that wishes it to be.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
-        return site != "same-origin"
-    return request.headers.get("Origin", "null") not in ("null", settings.BASE_URL)
+        return "ours" if site == "same-origin" else "another"
+    origin = request.headers.get("Origin", "null")
+    if origin == settings.BASE_URL:
+        return "ours"
+    return "unknown" if origin == "null" else "another"

@@ -26,6 +26,7 @@ from onboarding.cabinet import (
 urlpatterns: list[URLPattern] = [
     path("cabinet/", entry.choose, name="cabinet"),
     path("cabinet/enter", entry.enter, name="cabinet-enter"),
+    path("cabinet/enter/confirm", entry.confirm, name="cabinet-enter-confirm"),
     path("cabinet/link", links.use, name="cabinet-link"),
     path("cabinet/link/ask", links.ask, name="cabinet-link-ask"),
     path("cabinet/alerts/confirm", alert_links.confirm, name="alert-confirm"),
