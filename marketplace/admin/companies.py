@@ -19,7 +19,13 @@ from marketplace.admin.billing_page import BILLING_PAGE, WithBilling
 from marketplace.admin.booking_page import PAGE, WithBookingMessages
 from marketplace.admin.comparison import COMPARE, REPORT_CHANNEL, WithComparison
 from marketplace.admin.messages import SalonMessageAdmin
-from marketplace.admin.operations import REMOVE, REPLAY_WEBHOOK, RETRY_ACTIVATION
+from marketplace.admin.operations import (
+    HOLD_SENDING,
+    RELEASE_SENDING,
+    REMOVE,
+    REPLAY_WEBHOOK,
+    RETRY_ACTIVATION,
+)
 from marketplace.admin.search_page import WithSearch
 from marketplace.admin.sessions import COMPANY_SECRETS, SalonSessionAdmin, salon_name
 from marketplace.admin.waiting import WaitingFilter
@@ -57,7 +63,7 @@ class CompanyAdmin(WithSearch, WithBilling, WithBookingMessages, WithComparison)
     """Salons and how far their integration has come."""
 
     hidden = (*COMPANY_SECRETS, *SESSION_SECRETS)
-    operations = (RETRY_ACTIVATION, COMPARE, REPORT_CHANNEL, REMOVE)
+    operations = (RETRY_ACTIVATION, COMPARE, REPORT_CHANNEL, HOLD_SENDING, RELEASE_SENDING, REMOVE)
     list_display = ("salon", "status_word", "whatsapp", "phone_masked", "error", "registered", "activated")
     list_filter = (
         ("status", support.titled(_("Status"))),

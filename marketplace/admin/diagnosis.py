@@ -44,6 +44,8 @@ def explain(company: Company, *, pool_running: bool) -> tuple[str, str]:
     if not pool_running:
         return "bad", _("No session pool is running: tell the operators.")
     if session.is_connected and session.sending_paused:
+        if company.held_at is not None:
+            return "waiting", _("Support has paused sending.")
         by_owner = company.paused_at is not None
         return "waiting", _("The owner has paused sending.") if by_owner else _("Sending is paused.")
     return _of_session(session)

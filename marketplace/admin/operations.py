@@ -47,6 +47,47 @@ def _why_not_replay(webhook: InboundWebhook) -> Text:
     return ""
 
 
+def _hold(company: Company, cause: str) -> None:
+    if not lifecycle.hold_sending(company, by=cause):
+        raise Refused(gettext("Support has paused sending already."))
+
+
+def _release(company: Company, cause: str) -> None:
+    if not lifecycle.release_sending(company, by=cause):
+        raise Refused(gettext("Support has not paused sending."))
+
+
+def _why_not_hold(company: Company) -> Text:
+    if company.session is None:
+        return _("The salon has no WhatsApp.")
+    return _("Support has paused sending already.") if company.held_at is not None else ""
+
+
+def _why_not_release(company: Company) -> Text:
+    held = company.session is not None and company.session.companies.filter(held_at__isnull=False).exists()
+    return "" if held else _("Support has not paused sending.")
+
+
+HOLD_SENDING = Operation(
+    name="hold-sending",
+    label=_("Pause sending"),
+    consequence=_(
+        "All messages of the salon's number wait; what clients write still arrives. The owner sees that "
+        "support has paused sending, and cannot resume it."
+    ),
+    perform=_hold,
+    refusal=_why_not_hold,
+)
+RELEASE_SENDING = Operation(
+    name="release-sending",
+    label=_("Let sending go on"),
+    consequence=_(
+        "Support's pause ends for all salons on the number. A pause of the owner's stays, and so does that "
+        "of salons that are not paid for."
+    ),
+    perform=_release,
+    refusal=_why_not_release,
+)
 RETRY_ACTIVATION = Operation(
     name="retry-activation",
     label=_("Retry activation"),

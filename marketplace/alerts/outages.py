@@ -8,7 +8,7 @@ An e-mail that the server took while we died before writing it down is sent twic
 from datetime import datetime, timedelta
 
 import structlog
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from config.shared.queue import Queue
@@ -70,12 +70,16 @@ def _unannounced() -> "QuerySet[Company]":
     now = timezone.now()
     confirmed = Q(outage_alert__confirmed_at__isnull=False, status=Company.Status.ACTIVE)
     calm = Q(outage_alert__outage_sent_at__isnull=True)
+    # Who has unlinked the phone himself, and not linked one since, knows it.
+    own_doing = Q(unlinked_at__isnull=False) & (
+        Q(session__connected_at__isnull=True) | Q(session__connected_at__lte=F("unlinked_at"))
+    )
     return (
         Company.objects.defer(*Company.SECRETS)
         .filter(outage_alert__isnull=False)
         .filter(
             Q(outage_alert__confirmed_at__isnull=True, outage_alert__asked_at__isnull=True)
-            | confirmed & calm & channels.is_down(now)
+            | confirmed & calm & channels.is_down(now) & ~own_doing
             | confirmed & ~calm & channels.is_back(now)
         )
     )

@@ -83,6 +83,10 @@ class Company(models.Model):
 
     # Its owner holds messages back. Of several salons on one number, one is enough.
     paused_at = models.DateTimeField(null=True, blank=True, help_text=_("the owner has paused sending"))
+    # Support does; neither its owner nor a payment ends that.
+    held_at = models.DateTimeField(null=True, blank=True, help_text=_("support has paused sending"))
+    # Its owner unlinked the phone in the cabinet, and so knows that WhatsApp is off.
+    unlinked_at = models.DateTimeField(null=True, blank=True, help_text=_("the owner has unlinked the phone"))
 
     registered_at = models.DateTimeField(null=True, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)

@@ -97,7 +97,7 @@ def is_linked(company: Company) -> bool:
 def join(company: Company, session: Session) -> None:
     """Let the salon share `session`; within the caller's transaction, the company locked."""
     old = company.session
-    Company.objects.filter(pk=company.pk).update(session=session)
+    Company.objects.filter(pk=company.pk).update(session=session, unlinked_at=None)
     company.session = session
     if old is not None and old != session:
         # Nobody's any more: a phone that scans its code now must not stay linked.

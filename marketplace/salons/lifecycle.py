@@ -115,6 +115,8 @@ def uninstall(company: Company, *, by: str, **why: str) -> bool:
         owner_confirmed_at=None,
         disputed_at=None,
         paused_at=None,
+        held_at=None,
+        unlinked_at=None,
         **Company.WITHOUT_SECRETS,
     )
     AccessRequest.objects.filter(company=company, closed_at__isnull=True).update(closed_at=timezone.now())
@@ -183,15 +185,17 @@ def record_payment(company: Company, *, by: str) -> bool:
 
 
 def settle_sending(company: Company) -> None:
-    """Hold back what waits to be sent while every salon of the number is frozen, and let it go after that."""
+    """Hold back what waits to be sent while all salons of the number are frozen, or sending is paused by an
+    owner or support, and let it go after that."""
     session = company.session
     if session is None:
         return
     salons = session.companies.exclude(status=Status.UNINSTALLED)
     paused = salons.filter(paused_at__isnull=False).exists()
-    served = not paused and salons.exclude(status=Status.FROZEN).exists()
+    held = salons.filter(held_at__isnull=False).exists()
+    served = not paused and not held and salons.exclude(status=Status.FROZEN).exists()
     change = limits.unpause if served else limits.pause
-    why = "paused by its owner" if paused else company.status
+    why = "paused by support" if held else "paused by its owner" if paused else company.status
     change(session=session, reason=f"salon {company.salon_id} is {why}")
 
 
@@ -214,6 +218,25 @@ def resume_sending(company: Company, *, by: str) -> bool:
     return True
 
 
+def hold_sending(company: Company, *, by: str) -> bool:
+    """As `pause_sending`, by support: what its owner resumes, and a payment, leave it as it is."""
+    if not Company.objects.filter(pk=company.pk, held_at__isnull=True).update(held_at=timezone.now()):
+        return False
+    company.note(MarketplaceEvent.Type.SENDING_PAUSED, by=by)
+    settle_sending(company)
+    return True
+
+
+def release_sending(company: Company, *, by: str) -> bool:
+    """Undo `hold_sending`, for all salons on the number; False when support has paused nothing."""
+    held = Company.objects.filter(session=company.session_id, held_at__isnull=False)
+    if company.session_id is None or not held.update(held_at=None):
+        return False
+    company.note(MarketplaceEvent.Type.SENDING_RESUMED, by=by)
+    settle_sending(company)
+    return True
+
+
 def unlink(company: Company, *, by: str) -> bool:
     """The owner removes our device from the salon's phone; the salon stays, and can link a phone anew.
 
@@ -222,7 +245,9 @@ def unlink(company: Company, *, by: str) -> bool:
     session = company.session
     if session is None or not session.is_linked or session.wanted == Session.Wanted.UNLINKED:
         return False
-    for each in session.companies.all():
+    salons = session.companies.all()
+    salons.filter(marketplace_user_id=company.marketplace_user_id).update(unlinked_at=timezone.now())
+    for each in salons:
         each.note(MarketplaceEvent.Type.WHATSAPP_UNLINKED, by=by, asked_for_salon=company.salon_id)
     services.unlink(session=session, reason=f"salon {company.salon_id}: its owner, {by}")
     return True

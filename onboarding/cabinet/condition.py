@@ -48,6 +48,14 @@ def describe(salon: Company, *, pool_running: bool) -> Condition:
     return _on_line(salon, session, shown, pool_running=pool_running)
 
 
+def is_held_by_support(salon: Company) -> bool:
+    """Support holds messages back, here or at another salon on the number; its owner cannot end that."""
+    session = salon.session
+    if session is None or not session.sending_paused:
+        return False
+    return session.companies.filter(held_at__isnull=False).exists()
+
+
 def is_paused_by_owner(salon: Company) -> bool:
     """The owner holds messages back, here or at another salon on the number."""
     session = salon.session
@@ -72,7 +80,7 @@ def _off_line(shown: Snapshot, *, pool_running: bool) -> Condition:
 
 
 def _on_line(salon: Company, session: Session, shown: Snapshot, *, pool_running: bool) -> Condition:
-    if is_paused_by_owner(salon):
+    if is_paused_by_owner(salon) and not is_held_by_support(salon):
         text = _("Messages wait until you resume sending. What clients write still arrives.")
         return Condition("bad", _("Sending is paused"), text, "resume")
     if session.sending_paused:

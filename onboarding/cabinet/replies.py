@@ -202,7 +202,7 @@ def _why_it_waits(salon: Company) -> str:
     session = salon.session
     if session is None or not session.sending_paused:
         return ""
-    if condition.is_paused_by_owner(salon):
+    if condition.is_paused_by_owner(salon) and not condition.is_held_by_support(salon):
         return _("Sending is paused. An answer waits until you resume it in the settings, for a day at most.")
     return _("Support has paused sending. An answer waits until it goes on, for a day at most.")
 

@@ -17,6 +17,7 @@ def settings(request: HttpRequest, salon: Company) -> HttpResponse:
     """What can be set, and how it is now."""
     session = salon.session
     context = {
+        "held_by_support": condition.is_held_by_support(salon),
         "paused": condition.is_paused_by_owner(salon),
         "held_by_others": bool(session and session.sending_paused),
         "linked": bool(session and session.is_linked),
@@ -41,7 +42,12 @@ def resume(request: HttpRequest, salon: Company) -> HttpResponse:
     """Let the number's messages go again."""
     with transaction.atomic():
         lifecycle.resume_sending(salon, by=BY)
-    sessions.flash(request, _("Sending goes on."))
+    if salon.session is not None:
+        salon.session.refresh_from_db(fields=["sending_paused"])
+    if condition.is_held_by_support(salon):
+        sessions.flash(request, _("Your pause has ended. Support's stays: messages still wait."), tone="bad")
+    else:
+        sessions.flash(request, _("Sending goes on."))
     return back_to("cabinet-settings", salon)
 
 

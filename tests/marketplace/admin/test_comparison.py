@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from config.support_group import make_support_group
+from marketplace.admin.diagnosis import explain
 from marketplace.models import Channel, Company, CompanyCheck, Discrepancy
 from tests.marketplace.salons_data import MOSCOW, make_active
 from whatsapp.models import Session, Trouble
@@ -57,6 +58,18 @@ def test_a_banned_session_is_not_restarted(moscow: Company, support: Client) -> 
     said = operate(support, "whatsapp/session/operate/restart", moscow.session_id)
     assert "удлинится" in said
     assert Session.objects.get().restart_requested_at is None
+
+
+def test_support_pauses_a_salons_sending_and_lets_it_go_on(moscow: Company, support: Client) -> None:
+    Session.objects.update(status="connected", jid="79990000900:1@s.whatsapp.net")
+    operate(support, "marketplace/company/operate/hold-sending", moscow.pk)
+    assert Session.objects.get().sending_paused
+    tone, words = explain(Company.objects.get(), pool_running=True)
+    assert (tone, words) == ("waiting", "Support has paused sending.")
+    assert "уже приостановила" in operate(support, "marketplace/company/operate/hold-sending", moscow.pk)
+    operate(support, "marketplace/company/operate/release-sending", moscow.pk)
+    assert not Session.objects.get().sending_paused
+    assert "не приостанавливала" in operate(support, "marketplace/company/operate/release-sending", moscow.pk)
 
 
 def test_the_salons_page_says_what_yclients_believes(moscow: Company, support: Client) -> None:

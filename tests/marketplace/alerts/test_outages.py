@@ -156,6 +156,30 @@ def test_a_frozen_salon_gets_none_and_an_uninstalled_one_is_forgotten(
     assert not OutageAlert.objects.exists()
 
 
+@pytest.mark.usefixtures("confirmed")
+def test_who_unlinks_the_phone_himself_is_not_written_to(owner: Client, mail: MailServer) -> None:
+    owner.post(f"{SETTINGS}/unlink")
+    work()
+    whatsapp(status="logged_out", jid="", wanted="stopped")  # what the pool makes of it
+    work()
+    assert mail.sent == []
+    whatsapp(status="connected", jid="79990001122:2@s.whatsapp.net", wanted="linked")
+    whatsapp(connected_at=timezone.now() + timedelta(seconds=1))  # linked anew
+    work()
+    whatsapp(status="logged_out", jid="")
+    work()
+    assert ["is disconnected" in str(message["Subject"]) for message in mail.sent] == [True]
+
+
+@pytest.mark.usefixtures("confirmed")
+def test_a_branch_of_another_owner_on_the_number_is_written_to(salon: Company, mail: MailServer) -> None:
+    other = owned_salon(412870, owner="2", session=salon.session)
+    signed_in([other]).post("/cabinet/412870/settings/unlink")
+    whatsapp(status="logged_out", jid="", wanted="stopped")
+    work()
+    assert len(mail.sent) == 1
+
+
 def test_links_are_worth_nothing_forged_old_or_for_an_address_that_was_changed(
     owner: Client, mail: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,43 @@ def test_a_payment_does_not_undo_the_owners_pause_nor_resuming_a_suspension() ->
     assert Session.objects.get().sending_paused
 
 
+def test_the_owners_resume_leaves_a_pause_of_supports_and_the_page_says_so() -> None:
+    salon = owned_salon()
+    client = signed_in([salon])
+    settings = f"/cabinet/{salon.salon_id}/settings"
+    client.post(f"{settings}/pause")
+    with transaction.atomic():
+        lifecycle.hold_sending(Company.objects.get(), by="support: olga")
+    assert "Support has paused sending" in client.get(settings).content.decode()
+    shown = client.post(f"{settings}/resume", follow=True).content.decode()
+    assert "messages still wait" in shown
+    assert "Sending goes on" not in shown
+    assert Session.objects.get().sending_paused
+    shown = client.get(settings).content.decode()
+    assert "Support has paused sending" in shown
+    assert "/settings/resume" not in shown
+    assert "Write to support" in client.get(f"/cabinet/{salon.salon_id}/").content.decode()
+    with transaction.atomic():
+        lifecycle.freeze(Company.objects.get(), by="test")
+    with transaction.atomic():
+        lifecycle.unfreeze(Company.objects.get(), by="test")
+    assert Session.objects.get().sending_paused
+    with transaction.atomic():
+        lifecycle.release_sending(Company.objects.get(), by="support: olga")
+    assert not Session.objects.get().sending_paused
+    assert events("sending_paused") == ["support: olga", "cabinet"]
+
+
+def test_supports_end_of_its_pause_leaves_the_owners() -> None:
+    salon = owned_salon()
+    with transaction.atomic():
+        lifecycle.hold_sending(salon, by="support: olga")
+    signed_in([salon]).post(f"/cabinet/{salon.salon_id}/settings/pause")
+    with transaction.atomic():
+        assert lifecycle.release_sending(Company.objects.get(), by="support: olga")
+    assert Session.objects.get().sending_paused
+
+
 def test_a_branch_on_the_same_number_resumes_what_another_paused() -> None:
     one = owned_salon()
     two = owned_salon(412870, session=one.session)
