@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from django.utils.translation import override
 
 from config.support_group import make_support_group
 from marketplace.admin.diagnosis import explain
@@ -64,8 +65,9 @@ def test_support_pauses_a_salons_sending_and_lets_it_go_on(moscow: Company, supp
     Session.objects.update(status="connected", jid="79990000900:1@s.whatsapp.net")
     operate(support, "marketplace/company/operate/hold-sending", moscow.pk)
     assert Session.objects.get().sending_paused
-    tone, words = explain(Company.objects.get(), pool_running=True)
-    assert (tone, words) == ("waiting", "Support has paused sending.")
+    with override("ru"):
+        tone, words = explain(Company.objects.get(), pool_running=True)
+    assert (tone, words) == ("waiting", "Поддержка приостановила отправку.")
     assert "уже приостановила" in operate(support, "marketplace/company/operate/hold-sending", moscow.pk)
     operate(support, "marketplace/company/operate/release-sending", moscow.pk)
     assert not Session.objects.get().sending_paused
