@@ -15,7 +15,7 @@ from config.shared import rate_limits
 from marketplace.inbound import resending
 from marketplace.models import Company, MarketplaceEvent
 from onboarding.cabinet import message_lists, sessions
-from onboarding.cabinet.message_lists import MessageList
+from onboarding.cabinet.message_lists import Choice, MessageList
 from onboarding.cabinet.views import BY, back_to, cabinet_view, render_cabinet
 from onboarding.rendering import pages
 from whatsapp.messages import story
@@ -29,9 +29,16 @@ EXPORTS = RateLimitItemPerHour(10)
 @require_safe
 @cabinet_view
 def messages(request: HttpRequest, salon: Company) -> HttpResponse:
-    """The list, newest first: `state` and `q` choose, `before` goes on."""
+    """The list, newest first: `state`, `kind` and `q` choose, `before` goes on."""
     listed = MessageList.read(salon, request.GET)
-    context = {"list": listed, "states": message_lists.states(listed), "export_days": EXPORT_DAYS}
+    context = {
+        "list": listed,
+        "choice": listed.choice,
+        "states": message_lists.states(listed.choice),
+        "kinds": message_lists.kinds(listed.choice),
+        "export_days": EXPORT_DAYS,
+        "export_rows": message_lists.EXPORT_ROWS,
+    }
     return render_cabinet(request, salon, "cabinet/messages.html", context)
 
 
@@ -69,12 +76,17 @@ def resend(request: HttpRequest, salon: Company, message_id: int) -> HttpRespons
 @require_POST
 @cabinet_view
 def export(request: HttpRequest, salon: Company) -> HttpResponseBase:
-    """The messages of the last months as a CSV file."""
+    """The messages of the last months as a CSV file: those that `state`, `kind` and `q` choose."""
     if not rate_limits.hit(EXPORTS, "cabinet-export", str(salon.salon_id)).allowed:
         return pages.error("too_many_actions")
-    salon.note(MarketplaceEvent.Type.MESSAGES_EXPORTED, by=BY, days=EXPORT_DAYS)
+    choice = Choice.read(request.POST)
+    if choice.problem:
+        sessions.flash(request, choice.problem, tone="bad")
+        return back_to("cabinet-messages", salon)
+    chosen = {name: value for name, value in choice.fields if name != "q"}  # a phone is not kept in an event
+    salon.note(MarketplaceEvent.Type.MESSAGES_EXPORTED, by=BY, days=EXPORT_DAYS, **chosen)
     since = timezone.now() - timedelta(days=EXPORT_DAYS)
-    lines = message_lists.export(salon, since=since, language=get_language() or "en")
+    lines = message_lists.export(salon, choice=choice, since=since, language=get_language() or "en")
     name = f"messages-{salon.salon_id}-{timezone.now():%Y%m%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from config.shared import rate_limits
 from marketplace.models import Company, MarketplaceEvent, OptOut
+from onboarding.cabinet import message_lists
 from tests.onboarding.cabinet.owners import owned_salon, signed_in
 from whatsapp.models import Message
 
@@ -145,14 +149,103 @@ def test_the_file_holds_the_salons_messages_of_the_last_months(owner: Client, sa
     message(salon, text="=1+1")
     message(salon, text="old", created_at=timezone.now() - timedelta(days=200))
     message(owned_salon(412870, owner="2", phone="79990002233"), text="somebody else's")
-    answer: Any = owner.post(f"{LIST}/export")
+    assert exported(owner) == ["'=1+1"]
+    assert MarketplaceEvent.objects.filter(event_type="messages_exported").count() == 1
+
+
+def exported(owner: Client, **chosen: str) -> list[str]:
+    """The texts in the file."""
+    answer: Any = owner.post(f"{LIST}/export", chosen)
 
     async def read() -> bytes:
         return b"".join([piece async for piece in answer])
 
-    text = asyncio.run(read()).decode("utf-8-sig")
-    assert [line.split(",")[2] for line in text.splitlines()[1:]] == ["'=1+1"]
-    assert MarketplaceEvent.objects.filter(event_type="messages_exported").count() == 1
+    return [line.split(",")[2] for line in asyncio.run(read()).decode("utf-8-sig").splitlines()[1:]]
+
+
+def test_the_file_holds_what_is_chosen(
+    owner: Client, salon: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_lists, "WINDOW", 3)
+    for number in range(4):
+        message(salon, IVAN, text=f"failed {number}")
+        message(salon, MARIA, text=f"reminder {number}", source="reminder", status="queued", error_code="")
+    assert exported(owner, state="failed") == [f"failed {number}" for number in (3, 2, 1, 0)]
+    assert exported(owner, kind="reminder", state="queued") == [f"reminder {n}" for n in (3, 2, 1, 0)]
+    assert exported(owner, q="0001", state="queued") == []
+    assert exported(owner, q=MARIA) == [f"reminder {number}" for number in (3, 2, 1, 0)]
+    assert "last four digits" in owner.post(f"{LIST}/export", {"q": "Ivan"}, follow=True).content.decode()
+    page = shown(owner, "?state=failed&kind=booking&q=0001")
+    for name, value in {"state": "failed", "kind": "booking", "q": "0001"}.items():
+        assert f'<input type="hidden" name="{name}" value="{value}">' in page
+    events = MarketplaceEvent.objects.filter(event_type="messages_exported").order_by("pk")
+    assert events[1].event_data == {"by": "cabinet", "days": 92, "state": "queued", "kind": "reminder"}
+    assert MARIA not in str([event.event_data for event in events])
+
+
+def test_the_file_has_so_many_rows_and_the_page_says_how_many(
+    owner: Client, salon: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_lists, "EXPORT_ROWS", 3)
+    monkeypatch.setattr(message_lists, "EXPORT_PAGE", 2)
+    for number in range(5):
+        message(salon, text=f"number {number}")
+    assert exported(owner) == ["number 4", "number 3", "number 2"]
+    assert "at most the newest 3 messages" in shown(owner)
+    assert "what is chosen above, at most the newest 3" in shown(owner, "?state=failed")
+
+
+def test_the_list_is_narrowed_to_a_kind(owner: Client, salon: Company) -> None:
+    message(salon, text="to remind", source="reminder")
+    message(salon, text="to answer", source="cabinet")
+    message(salon, text="to test", source="test")
+    for kind, text in {"reminder": "to remind", "answer": "to answer", "other": "to test"}.items():
+        page = shown(owner, f"?kind={kind}")
+        found = [words for words in ("to remind", "to answer", "to test") if words in page]
+        assert found == [text]
+    assert "Nothing was found" in shown(owner, "?kind=api")
+    assert "to test" in shown(owner, "?kind=nonsense")
+
+
+def test_a_rare_state_is_looked_for_a_bounded_way_back_and_the_page_says_so(
+    owner: Client, salon: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_lists, "WINDOW", 5)
+    message(salon, text="rare", status="queued", error_code="")
+    for _number in range(6):
+        message(salon)
+    page = shown(owner, "?state=queued")
+    assert "rare" not in page
+    assert "there are older ones" in page
+    further = re.search(r'href="(\?state=queued&amp;before=\d+)">Look further back', page)
+    assert further
+    page = shown(owner, further[1].replace("&amp;", "&"))
+    assert "rare" in page
+    assert "Look further back" not in page
+    assert "rare" in shown(owner, "?state=queued&q=0001")  # a phone is found at once
+    assert "there are older ones" not in shown(owner)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="asks PostgreSQL for its plan")
+@pytest.mark.parametrize("query", ["?state=read", "?state=sent", "?kind=notification", ""])
+def test_a_list_reads_no_other_salons_messages(owner: Client, salon: Company, query: str) -> None:
+    others = [owned_salon(412870 + number, phone=f"799900022{number:02}") for number in range(20)]
+    made = [
+        Message(session=(others[number % 20] if number % 25 else salon).session, phone=f"7900{number}",
+                source="operator", status="read" if number % 25 else "delivered", wa_message_id=str(number))
+        for number in range(6000)
+    ]  # fmt: skip
+    Message.objects.bulk_create(made)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE whatsapp_message")
+        with CaptureQueriesContext(connection) as captured:
+            shown(owner, query)
+        asked = [each["sql"] for each in captured if 'FROM "whatsapp_message"' in each["sql"]]
+        for sql in asked:
+            cursor.execute(f"EXPLAIN {sql}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert "message_pkey" not in plan or "id = " in plan, plan
+    assert asked
 
 
 def test_a_salon_without_a_phone_has_no_messages(owner: Client, salon: Company) -> None:
