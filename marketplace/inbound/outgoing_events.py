@@ -3,6 +3,7 @@
 They are rows of the same queue as what clients write, so they are signed, retried and replayed alike.
 """
 
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -58,6 +59,28 @@ def queue_session_change(*, company: Company, event: MarketplaceEvent) -> None:
         subject=str(event.pk),
         details={"session": {**session, "at": event.created_at.isoformat()}},
     )
+
+
+def queue_test(*, forwarding: Forwarding, by: str) -> bool:
+    """Queue an event that says nothing but that it is a test; False while nothing is forwarded, or an earlier
+    test is still on its way.
+
+    It does not wait until the address has been left alone for long enough, and is tried once.
+    """
+    with transaction.atomic():
+        row = Forwarding.objects.select_for_update(no_key=True).get(pk=forwarding.pk)
+        tests = ForwardedMessage.objects.filter(
+            forwarding=row, event=Event.TEST, state=ForwardedMessage.State.DUE
+        )
+        if not row.enabled or tests.exists():
+            return False
+        Forwarding.objects.filter(pk=row.pk).update(paused_until=None)
+        now = timezone.now()
+        _queue([row.pk], message=None, event=Event.TEST, subject=uuid.uuid4().hex,
+               details={"test": {"at": now.isoformat()}})  # fmt: skip
+        company = Company.objects.only("pk", "salon_id").get(forwarding=row.pk)
+        company.note(MarketplaceEvent.Type.FORWARDING_TESTED, by=by)
+    return True
 
 
 def _queue(addresses: Any, **fields: Any) -> None:

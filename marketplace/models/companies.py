@@ -189,6 +189,7 @@ class MarketplaceEvent(models.Model):
         FORWARDING_CHANGED = "forwarding_changed", _("forwarding address changed")
         FORWARDING_SWITCHED = "forwarding_switched", _("forwarding switched on or off")
         FORWARDING_SECRET_RENEWED = "forwarding_secret_renewed", _("forwarding secret renewed")
+        FORWARDING_TESTED = "forwarding_tested", _("test sent to the forwarding address")
         FORWARDING_REPLAYED = "forwarding_replayed", _("given up delivery forwarded again")
         WEBHOOK_ADDRESS_CHANGED = "webhook_address_changed", _("webhook address changed")
         CHANNEL_DOWN = "channel_down", _("YClients was told that WhatsApp is down")

@@ -89,6 +89,7 @@ class ForwardedMessage(models.Model):
         MESSAGE_RECEIVED = "message.received", _("a client wrote")
         MESSAGE_STATUS = "message.status", _("state of a message")
         SESSION_CHANGED = "session.changed", _("WhatsApp linked or logged out")
+        TEST = "test", _("test")  # asked for in the cabinet, to see whether the address answers
 
     class State(models.TextChoices):
         DUE = "due", _("to be delivered")

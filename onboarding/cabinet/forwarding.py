@@ -7,8 +7,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
+from limits import RateLimitItemPerHour
 
-from marketplace.inbound import forwarding, forwarding_changes
+from config.shared import rate_limits
+from marketplace.inbound import forwarding, forwarding_changes, outgoing_events
 from marketplace.inbound.forwarding_post import new_secret
 from marketplace.models import Company, ForwardedMessage, Forwarding, ForwardingChange
 from marketplace.yclients import safe_http
@@ -16,6 +18,7 @@ from onboarding.cabinet import sessions
 from onboarding.cabinet.views import BY, back_to, cabinet_view, render_cabinet
 
 DELIVERIES = 20
+TESTS = RateLimitItemPerHour(20)  # of one salon: each is a request to an address that its owner typed
 LONGEST_ADDRESS = 1000  # characters
 
 
@@ -68,6 +71,22 @@ def renew_secret(request: HttpRequest, salon: Company) -> HttpResponse:
 
 @require_POST
 @cabinet_view
+def test(request: HttpRequest, salon: Company) -> HttpResponse:
+    """Send a test event to the address; what becomes of it is shown on the page."""
+    row = Forwarding.objects.filter(company=salon).first()
+    if row is None:
+        raise Http404
+    if not rate_limits.hit(TESTS, "cabinet-forwarding-test", str(salon.salon_id)).allowed:
+        sessions.flash(request, _("Too many tests within an hour. Try again later."), tone="bad")
+    elif outgoing_events.queue_test(forwarding=row, by=BY):
+        sessions.flash(request, _("The test is on its way; its result is shown here."))
+    elif not row.enabled:
+        sessions.flash(request, _("Nothing is forwarded."), tone="bad")
+    return back_to("cabinet-replies-forwarding", salon)
+
+
+@require_POST
+@cabinet_view
 def retry(request: HttpRequest, salon: Company, delivery_id: int) -> HttpResponse:
     """Deliver once more what was given up."""
     row = _deliveries().filter(pk=delivery_id, forwarding__company=salon).first()
@@ -89,6 +108,7 @@ def _render(request: HttpRequest, salon: Company, *, secret: str = "") -> HttpRe
         context |= {
             "host": forwarding_changes.host_of(row.url),
             "waiting_host": waiting.host_after if waiting else "",
+            "test": row.messages.filter(event=ForwardedMessage.Event.TEST).order_by("-id").first(),
             "deliveries": _deliveries().filter(forwarding=row).order_by("-id")[:DELIVERIES],
             "resting": row.paused_until is not None and row.paused_until > timezone.now(),
         }

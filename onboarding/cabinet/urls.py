@@ -76,6 +76,11 @@ urlpatterns: list[URLPattern] = [
         name="cabinet-replies-forwarding-secret",
     ),
     path(
+        "cabinet/<int:salon_id>/replies/forwarding/test",
+        forwarding.test,
+        name="cabinet-replies-forwarding-test",
+    ),
+    path(
         "cabinet/<int:salon_id>/replies/forwarding/<int:delivery_id>/retry",
         forwarding.retry,
         name="cabinet-replies-forwarding-retry",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from django.test import Client
 from django.utils import timezone
 from limits import RateLimitItemPerMinute
 
+from config.shared import rate_limits
+from marketplace.inbound import forwarding as forwarding_queue
 from marketplace.models import (
     Company,
     ForwardedMessage,
@@ -22,6 +26,7 @@ from marketplace.models import (
 from marketplace.salons import lifecycle
 from onboarding.cabinet import replies
 from tests.marketplace.clients import IVAN, writes
+from tests.marketplace.listener import Listener
 from tests.onboarding.cabinet.owners import owned_salon, signed_in
 from whatsapp.models import Conversation, Message
 
@@ -316,6 +321,64 @@ def test_a_delivery_that_was_given_up_is_tried_again(owner: Client, salon: Compa
     owner.post(f"{FORWARDING}/{mine.pk}/retry")  # is under way already
     [event] = MarketplaceEvent.objects.filter(event_type="forwarding_replayed")
     assert event.event_data == {"by": "cabinet", "delivery": str(mine.delivery_id)}
+
+
+def test_a_test_event_is_sent_to_the_address_and_its_result_is_shown(
+    owner: Client, salon: Company, settings: Any
+) -> None:
+    settings.WHATSAPP_SANDBOX = True
+    rate_limits.forget()
+    assert owner.post(f"{FORWARDING}/test").status_code == 404  # no address yet
+    bot = Listener()
+    row = Forwarding.objects.create(company=salon, url=f"{bot.url}/hook", secret="s")
+    for _press in range(2):
+        assert "on its way" in owner.post(f"{FORWARDING}/test", follow=True).content.decode()
+    forwarding_queue.deliver(row.pk)
+    [(_path, headers, body)] = bot.got
+    said = json.loads(body)
+    assert (said["event"], said["salon_id"], list(said["test"])) == ("test", 307626, ["at"])
+    assert headers["X-Signature"].startswith("sha256=")
+    assert "The address took the test" in page(owner, FORWARDING)
+    bot.status = 500
+    Forwarding.objects.update(paused_until=timezone.now() + timedelta(minutes=9))
+    owner.post(f"{FORWARDING}/test")
+    assert forwarding_queue.due(limit=9) == [row.pk]  # it does not wait until the address has rested
+    forwarding_queue.deliver(row.pk)
+    bot.close()
+    shown = page(owner, FORWARDING)
+    assert "did not take the test" in shown
+    assert "HTTP 500" in shown
+    assert not ForwardedMessage.objects.filter(state="due").exists()  # nor is it tried again
+    events = MarketplaceEvent.objects.filter(event_type="forwarding_tested")
+    assert [event.event_data for event in events] == [{"by": "cabinet"}] * 2
+
+
+def test_a_test_event_is_not_held_up_by_messages_that_are_refused(
+    owner: Client, salon: Company, settings: Any
+) -> None:
+    settings.WHATSAPP_SANDBOX = True
+    rate_limits.forget()
+    bot = Listener()
+    row = Forwarding.objects.create(company=salon, url=f"{bot.url}/hook", secret="s")
+    for number in range(5):
+        ForwardedMessage.objects.create(forwarding=row, event="session.changed", subject=str(number))
+    owner.post(f"{FORWARDING}/test")
+    forwarding_queue.deliver(row.pk)
+    bot.close()
+    assert json.loads(bot.got[0][2])["event"] == "test"
+
+
+def test_nobody_has_an_address_tested_all_day(owner: Client, salon: Company) -> None:
+    rate_limits.forget()
+    Forwarding.objects.create(company=salon, url="https://bot.example.com/", secret="s")
+    for _press in range(25):
+        shown = owner.post(f"{FORWARDING}/test", follow=True).content.decode()
+        ForwardedMessage.objects.update(state="delivered")
+    assert "Too many tests" in shown
+    assert ForwardedMessage.objects.count() == 20
+    Forwarding.objects.update(enabled=False)
+    rate_limits.forget()
+    assert "Nothing is forwarded" in owner.post(f"{FORWARDING}/test", follow=True).content.decode()
 
 
 def test_a_delivery_whose_text_is_no_longer_kept_is_not_tried_again(owner: Client, salon: Company) -> None:
