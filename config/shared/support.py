@@ -101,6 +101,25 @@ def titled(title: Text, kind: Any = admin.FieldListFilter) -> Any:
     return Titled
 
 
+def words_filter(
+    title: Text, field: str, choices: Iterable[tuple[str, Text]]
+) -> type[admin.SimpleListFilter]:
+    """A list filter, in words, of a column that has machine words and no choices of its own."""
+    words, named = list(choices), title
+
+    class Words(admin.SimpleListFilter):
+        title = named
+        parameter_name = field
+
+        def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, Any]]:
+            return words
+
+        def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            return queryset.filter(**{field: self.value()}) if self.value() else queryset
+
+    return Words
+
+
 def moment_column(field: str, label: Text) -> Column:
     """A list column and detail field for a time."""
 

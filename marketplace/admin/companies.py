@@ -3,18 +3,15 @@
 API keys and webhook secrets are never read here.
 """
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config.shared import support
-from config.shared.masking import mask_data, mask_excerpt
+from config.shared.masking import mask_excerpt
 from config.shared.operations import OperableAdmin
 from config.shared.support import ReadMostlyAdmin
+from marketplace.admin import event_words
 from marketplace.admin.billing_page import BILLING_PAGE, WithBilling
 from marketplace.admin.booking_page import PAGE, WithBookingMessages
 from marketplace.admin.comparison import COMPARE, REPORT_CHANNEL, WithComparison
@@ -158,9 +155,9 @@ class CompanyAdmin(WithSearch, WithBilling, WithBookingMessages, WithComparison)
     def error_block(self, company: Company) -> str:
         return support.block(_said(company.activation_error))
 
-    @admin.display(description=_("API key"), boolean=True)
-    def has_api_key(self, company: Company) -> bool:
-        return company.api_key_digest is not None
+    @admin.display(description=_("API key"))
+    def has_api_key(self, company: Company) -> str:
+        return gettext("issued") if company.api_key_digest is not None else support.NOTHING
 
     @admin.display(description=_("where the owner was sent"))
     def redirect(self, company: Company) -> str:
@@ -170,19 +167,6 @@ class CompanyAdmin(WithSearch, WithBilling, WithBookingMessages, WithComparison)
         return salon_name(row)
 
 
-class EventTypeFilter(admin.SimpleListFilter):
-    """The kinds of events in words; the database has machine words."""
-
-    title = _("Event")
-    parameter_name = "event_type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(MarketplaceEvent.Type.choices)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(event_type=self.value()) if self.value() else queryset
-
-
 @admin.register(MarketplaceEvent)
 class MarketplaceEventAdmin(ReadMostlyAdmin):
     """What happened to integrations; append-only."""
@@ -190,7 +174,7 @@ class MarketplaceEventAdmin(ReadMostlyAdmin):
     hidden = tuple(f"company__{name}" for name in COMPANY_SECRETS)
     list_display = ("type_word", "salon", "data_line", "created")
     list_filter = (
-        EventTypeFilter,
+        support.words_filter(_("Event"), "event_type", MarketplaceEvent.Type.choices),
         ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
     )
     list_select_related = ("company",)
@@ -202,8 +186,7 @@ class MarketplaceEventAdmin(ReadMostlyAdmin):
 
     @admin.display(description=_("event"), ordering="event_type")
     def type_word(self, event: MarketplaceEvent) -> str:
-        word = dict(MarketplaceEvent.Type.choices).get(event.event_type, event.event_type)
-        return support.state(word, EVENT_TONES.get(event.event_type, "off"))
+        return support.state(event.words, EVENT_TONES.get(event.event_type, "off"))
 
     @admin.display(description=_("salon"), ordering="salon_id")
     def salon(self, event: MarketplaceEvent) -> str:
@@ -213,8 +196,7 @@ class MarketplaceEventAdmin(ReadMostlyAdmin):
 
     @admin.display(description=_("data"))
     def data_line(self, event: MarketplaceEvent) -> str:
-        shown = (f"{key}: {value}" for key, value in mask_data(event.event_data, phones=False).items())
-        return ", ".join(shown)[:120]
+        return event_words.line(event.event_data)
 
     @admin.display(description=_("data"))
     def data(self, event: MarketplaceEvent) -> str:

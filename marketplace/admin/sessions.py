@@ -5,12 +5,15 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config.shared import support
+from config.shared.clocks import clock_time
 from config.shared.masking import mask_phone
 from marketplace.models import Company
+from marketplace.salons import clock
 from whatsapp.admin.sessions import SessionAdmin
 from whatsapp.models import Session
 
@@ -34,6 +37,15 @@ class SalonSessionAdmin(SessionAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         deferred = Company.objects.defer(*COMPANY_SECRETS)
         return super().get_queryset(request).prefetch_related(Prefetch("companies", deferred))
+
+    @admin.display(description=_("banned until"))
+    def banned(self, session: Session) -> str:
+        """By the clock of the salon, to whom the end is told; of several on one number, the first one's."""
+        salon = next(iter(session.companies.all()), None)
+        if session.banned_until is None or salon is None:
+            return support.moment(session.banned_until)
+        ends = clock_time(session.banned_until, clock.zone_of(salon))
+        return format_html("{}<br>{}", ends, support.moment(session.banned_until))
 
     @admin.display(description=_("salons"))
     def salons(self, session: Session) -> str:

@@ -230,4 +230,9 @@ class MarketplaceEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event_type} {self.salon_id}"
+        return f"{self.words} {self.salon_id or ''}".strip()
+
+    @property
+    def words(self) -> str:
+        """What happened, for people; the machine word where an older version wrote another one."""
+        return str(dict(self.Type.choices).get(self.event_type, self.event_type))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from marketplace.models import Company
+from marketplace.salons import clock
 from onboarding.linking import snapshots, words
 from whatsapp.models import Session
 from whatsapp.sessions import services
@@ -39,7 +40,7 @@ def describe(salon: Company, *, pool_running: bool) -> Condition:
     if not shown.linked:
         return Condition("bad", _("WhatsApp is not linked"), _why_not_linked(shown), "relink")
     if not shown.connected:
-        return _off_line(shown, pool_running=pool_running)
+        return _off_line(salon, shown, pool_running=pool_running)
     if salon.status != Status.ACTIVE:
         state = snapshots.activation_state(salon.status, connected=True)
         text = words.of_activation(state, company_status=salon.status, reason=salon.activation_error)
@@ -68,13 +69,13 @@ def _why_not_linked(shown: Snapshot) -> str:
     return words.of_lost_link(shown) or _("No phone is linked, so nothing is sent. Link it with a code.")
 
 
-def _off_line(shown: Snapshot, *, pool_running: bool) -> Condition:
+def _off_line(salon: Company, shown: Snapshot, *, pool_running: bool) -> Condition:
     still = shown.status in services.STANDSTILL and not shown.stopped
     passing = shown.status in (Session.Status.RECONNECTING, Session.Status.CONNECTING)
     return Condition(
         "busy" if passing else "bad",
         _("WhatsApp is not connected"),
-        words.of_session(shown, pool_running=pool_running),
+        words.of_session(shown, zone=clock.zone_of(salon), pool_running=pool_running),
         "relink" if still else "",
     )
 
@@ -86,6 +87,10 @@ def _on_line(salon: Company, session: Session, shown: Snapshot, *, pool_running:
     if session.sending_paused:
         return Condition("bad", _("Sending is paused"), _("Write to support to let it go on."))
     if not shown.proven:
-        return Condition("busy", _("WhatsApp works"), words.of_session(shown, pool_running=pool_running))
+        return Condition(
+            "busy",
+            _("WhatsApp works"),
+            words.of_session(shown, zone=clock.zone_of(salon), pool_running=pool_running),
+        )
     text = words.of_activation("active", company_status=salon.status, reason="")
     return Condition("good", _("WhatsApp works"), text)

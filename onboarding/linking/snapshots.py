@@ -3,6 +3,7 @@
 from typing import Any
 
 from marketplace.models import Company
+from marketplace.salons import clock
 from onboarding.linking import words
 from onboarding.linking.token_scope import TokenScope
 from onboarding.linking.tokens import Registrant
@@ -45,7 +46,7 @@ def build(
         "poolRunning": pool_running,
         "message": words.problem("disputed")
         if scope.is_disputed
-        else words.of_session(shown, pool_running=pool_running),
+        else words.of_session(shown, zone=clock.zone_of(scope.company), pool_running=pool_running),
         "disputed": scope.is_disputed,
         "branches": words.of_branches(scope.checks),
         "paymentUrl": addresses.payment_address(scope.company.salon_id)

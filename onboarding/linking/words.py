@@ -1,10 +1,11 @@
 """What the page says about each state and each failure: whole sentences with a next step."""
 
-from django.utils import timezone
-from django.utils.formats import date_format
+from zoneinfo import ZoneInfo
+
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from config.shared.clocks import clock_time
 from marketplace.models import Company, RegistrationCheck
 from whatsapp.models import Session, Trouble
 from whatsapp.sessions.services import Snapshot
@@ -116,17 +117,17 @@ def problem(code: str) -> str:
     return str(PROBLEMS.get(code, PROBLEMS["failed"]))
 
 
-def of_session(shown: Snapshot, *, pool_running: bool) -> str:
-    """What happens with WhatsApp now, and what the person should do."""
+def of_session(shown: Snapshot, *, zone: ZoneInfo, pool_running: bool) -> str:
+    """What happens with WhatsApp now, and what the person should do; times by the salon's clock, `zone`."""
     if not pool_running and not shown.connected:
         return problem("pool_unavailable")
     if shown.status == Status.BANNED:
         if shown.banned_until is None:
             return _("WhatsApp has restricted this number for a while. Nothing can be linked until then.")
-        until = date_format(timezone.localtime(shown.banned_until), "DATETIME_FORMAT")
-        return _(
-            "WhatsApp has restricted this number until %(until)s (UTC). We connect again after that."
-        ) % {"until": until}
+        until = clock_time(shown.banned_until, zone)
+        return _("WhatsApp has restricted this number until %(until)s. We connect again after that.") % {
+            "until": until
+        }
     if shown.status == Status.FAILED and not shown.linked:
         return _("Could not get a code from WhatsApp. Press “New code” to try once more.")
     if shown.stopped:

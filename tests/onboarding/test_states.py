@@ -1,11 +1,13 @@
 """Each state of a link has its own words for the owner, in Russian and in English, and a way on."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
+from marketplace.models import Company
+from onboarding.cabinet import condition
 from tests.onboarding.visitors import Visitor
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,3 +103,17 @@ def test_use_it_here_again_is_asked_for_once_in_ten_seconds(moscow: Visitor, poo
     with pytest.raises(services.TooSoon):
         services.request_qr(session=moscow.session)
     assert moscow.session.restart_requested_at == first
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [("ru", "до 6 декабря 2026 02:30 (UTC+5)"), ("en", "until 6 December 2026 02:30 (UTC+5)")],
+)
+def test_a_bans_end_is_told_by_the_salons_clock(moscow: Visitor, pool: None, told: str, shown: str) -> None:
+    Company.objects.update(timezone_name="Asia/Yekaterinburg")
+    until = datetime(2026, 12, 5, 21, 30, tzinfo=UTC)
+    moscow.pool_writes(**{**PROVEN, "status": "banned", "trouble": "banned", "banned_until": until})
+    assert shown in picture(moscow, told)["message"]
+    salon = Company.objects.select_related("session").get(pk=moscow.company.pk)
+    with translation.override(told):
+        assert shown in condition.describe(salon, pool_running=True).text

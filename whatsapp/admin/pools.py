@@ -17,6 +17,7 @@ from whatsapp.models import Pool, Session
 from whatsapp.sessions import services
 
 MIB = 2**20
+HOST_KINDS = {"spare": _("ready for the next"), "pairing": _("links a phone"), "shard": _("holds sessions")}
 
 
 class AliveFilter(admin.SimpleListFilter):
@@ -88,5 +89,5 @@ class PoolAdmin(ReadMostlyAdmin):
     def _cells(host: dict[str, Any]) -> tuple[object, ...]:
         started = datetime.fromtimestamp(host["started_at"], UTC)
         memory = f"{host['rss_bytes'] / MIB:.0f} MiB"
-        name = f"{host['id']}, pid {host['pid']}"
-        return (name, host["kind"], host["sessions"], memory, host["threads"], support.moment(started))
+        name, kind = f"{host['id']}, pid {host['pid']}", HOST_KINDS.get(host["kind"], host["kind"])
+        return (name, kind, host["sessions"], memory, host["threads"], support.moment(started))

@@ -159,7 +159,13 @@ class SessionAdmin(OperableAdmin):
         every = support.list_link(SessionEvent, _("Whole history"), session__id__exact=session.pk)
         titles = (_("time"), _("event"), _("detail"), _("pool"), _("engine host"))
         rows = (
-            (histories.at_that_time(each.created_at), each.kind, mask_text(each.detail), each.pool, each.host)
+            (
+                histories.at_that_time(each.created_at),
+                each.words,
+                mask_text(each.detail),
+                each.pool,
+                each.host,
+            )
             for each in events
         )
         return format_html("{}<p>{}</p>", histories.table(titles, rows), every)
@@ -192,7 +198,7 @@ class SessionEventAdmin(ReadMostlyAdmin):
 
     list_display = ("word", "session_link", "detail_masked", "holder", "created")
     list_filter = (
-        ("kind", support.titled(_("Kind"), admin.AllValuesFieldListFilter)),
+        support.words_filter(_("Kind"), "kind", SessionEvent.Kind.choices),
         ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
     )
     search_fields = ("session__id__istartswith", "kind", "detail", "pool")
@@ -201,7 +207,7 @@ class SessionEventAdmin(ReadMostlyAdmin):
     hidden = ("session__qr", "session__pairing_code")
     fieldsets = [(None, {"fields": ["word", "session_link", "detail_masked", "holder", "engine", "created"]})]
 
-    word = support.plain_column("kind", _("event"))
+    word = support.plain_column("words", _("event"))
     holder = support.plain_column("pool", _("pool"))
     engine = support.plain_column("host", _("engine host"))
     created = support.moment_column("created_at", _("time"))

@@ -146,6 +146,41 @@ class Session(models.Model):
 class SessionEvent(models.Model):
     """What happened to a session, when, why, and which pool saw it; append-only, for support staff."""
 
+    class Kind(models.TextChoices):
+        LINKED = "linked", _("phone linked")
+        CONNECTED = "connected", _("connected")
+        STABLE = "stable", _("link stands firm")
+        DISCONNECTED = "disconnected", _("connection broke")
+        CONNECT_FAILED = "connect_failed", _("could not connect")
+        FAILED = "failed", _("WhatsApp refused the device")
+        BANNED = "banned", _("WhatsApp restricted the number")
+        REPLACED = "replaced", _("another program took over the device")
+        LOGGED_OUT = "logged_out", _("the device was removed on the phone")
+        LINK_DIED_EARLY = "link_died_early", _("the link died right after it was made")
+        CLIENT_OUTDATED = "client_outdated", _("WhatsApp refuses our version")
+        LINE_SILENT = "line_silent", _("WhatsApp does not answer on the open line")
+        LINE_RESTORED = "line_restored", _("WhatsApp answers again")
+        PAIRING_CODE_FAILED = "pairing_code_failed", _("no pairing code was given")
+        PAIRING_FAILED = "pairing_failed", _("linking failed")
+        PAIRING_ENDED = "pairing_ended", _("linking ended, nobody scanned")
+        PAIRING_GIVEN_UP = "pairing_given_up", _("linking given up")
+        CREDENTIALS_UNUSABLE = "credentials_unusable", _("the device's keys are lost or cannot be read")
+        CREDENTIALS_OLDER = "credentials_older", _("the copy of the keys is older")
+        CREDENTIALS_RESTORED = "credentials_restored", _("keys restored from the copy")
+        COPY_FAILED = "copy_failed", _("no copy of the keys could be made")
+        FAULT = "fault", _("unforeseen error")
+        STOPPED = "stopped", _("session stopped")
+        POOL_STOPPED = "pool_stopped", _("the pool was stopped")
+        UNLINKED = "unlinked", _("the device was unlinked by us")
+        UNLINK_FAILED = "unlink_failed", _("unlinking failed, it is tried again")
+        STOP_REQUESTED = "stop_requested", _("stop asked for")
+        RESUME_REQUESTED = "resume_requested", _("resuming asked for")
+        RESTART_REQUESTED = "restart_requested", _("restart asked for")
+        UNLINK_REQUESTED = "unlink_requested", _("unlinking asked for")
+        SENDING_PAUSED = "sending_paused", _("sending paused")
+        SENDING_RESUMED = "sending_resumed", _("sending resumed")
+        LIMITS_CHANGED = "limits_changed", _("sending limits changed")
+
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="events")
     kind = models.CharField(max_length=32)
     detail = models.CharField(max_length=500, blank=True)
@@ -160,4 +195,9 @@ class SessionEvent(models.Model):
         indexes = [models.Index(fields=["session", "-id"], name="session_event_history")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.session_id}"
+        return f"{self.words} {str(self.session_id)[:8]}"
+
+    @property
+    def words(self) -> str:
+        """What happened, for people; the machine word where an older version wrote another one."""
+        return str(dict(self.Kind.choices).get(self.kind, self.kind))

@@ -133,10 +133,13 @@ def test_staff_see_only_what_they_may_view(salon: Company) -> None:
 
 
 def test_lists_speak_russian_where_the_database_has_machine_words(salon: Company, support: Client) -> None:
-    salon.note("texts_changed", by="cabinet")
+    event = salon.note("texts_changed", by="cabinet", signed=True, of_a_later_version="x")
     page = support.get("/admin/marketplace/marketplaceevent/").content.decode()
     assert "тексты сообщений о записях изменены" in page
     assert ">texts_changed<" not in page
+    assert "кто: кабинет, с подписью: да, of_a_later_version: x" in page
+    page = support.get(f"/admin/marketplace/marketplaceevent/{event.pk}/change/").content.decode()
+    assert "<h2>тексты сообщений о записях изменены 307626</h2>" in page
     assert (
         support.get("/admin/marketplace/marketplaceevent/?event_type=frozen").context["cl"].result_count == 0
     )
