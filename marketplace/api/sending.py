@@ -14,12 +14,15 @@ from marketplace.api.errors import Problem
 from marketplace.api.media import stored
 from marketplace.inbound import opt_outs
 from marketplace.models import Company, Forwarding
-from marketplace.salons import phone_numbers
+from marketplace.salons import phone_numbers, sending
 from whatsapp.media import files
 from whatsapp.messages import limits, message_queue
 from whatsapp.models import Message, SendingLimits, Session
 
-SERVED = (Company.Status.ACTIVE, Company.Status.ACTIVATING)
+CANNOT_SEND = {
+    "frozen": (HTTPStatus.PAYMENT_REQUIRED, "The salon's subscription is not paid."),
+    "not_connected": (HTTPStatus.CONFLICT, "The salon has no linked WhatsApp."),
+}
 LONGEST_KEY = 100
 
 
@@ -80,11 +83,11 @@ def digits_of(written: str, company: Company) -> str:
 
 
 def _session_of(company: Company) -> Session:
-    if company.status == Company.Status.FROZEN:
-        raise Problem(HTTPStatus.PAYMENT_REQUIRED, "frozen", "The salon's subscription is not paid.")
-    if company.status not in SERVED or company.session is None or not company.session.is_linked:
-        raise Problem(HTTPStatus.CONFLICT, "not_connected", "The salon has no linked WhatsApp.")
-    return company.session
+    try:
+        return sending.session_of(company)
+    except sending.CannotSend as error:
+        status, detail = CANNOT_SEND[error.code]
+        raise Problem(status, error.code, detail) from error
 
 
 def _same(sent: Message, *, phone: str, text: str, size: int) -> Message:

@@ -13,11 +13,11 @@ from marketplace.inbound import opt_outs
 from marketplace.models import Company
 from marketplace.models.booking_kinds import Kind
 from marketplace.models.bookings import RecordState
+from marketplace.salons import sending
 from marketplace.salons.phone_numbers import digits_for_salon
 from whatsapp.messages import message_queue
 from whatsapp.models import Message
 
-SERVED = (Company.Status.ACTIVE, Company.Status.ACTIVATING)
 # What is older than this is not sent any more; in any case nothing is sent once the visit has begun.
 WORTH_SAYING = timedelta(hours=24)
 WORTH_TRYING = timedelta(hours=1)
@@ -31,7 +31,11 @@ class NotServed(Exception):
 
 def is_served(company: Company) -> bool:
     """Whether the salon may send, and has a linked device to send with."""
-    return company.status in SERVED and company.session is not None and company.session.is_linked
+    try:
+        sending.session_of(company)
+    except sending.CannotSend:
+        return False
+    return True
 
 
 def has_opted_out(company: Company, phone: str) -> bool:

@@ -8,20 +8,17 @@ from django.utils import timezone
 
 from config.shared.storable import storable
 from marketplace.models import Company, MarketplaceEvent
+from marketplace.salons import sending
 from whatsapp.media import files
 from whatsapp.messages import conversations, message_queue
-from whatsapp.models import Conversation, MediaFile, Message, Session
+from whatsapp.models import Conversation, MediaFile, Message
 
 LONGEST_ANSWER = 4096  # characters, as the API takes
 GOOD_FOR = timedelta(days=1)
 
 
-class NotPossible(Exception):
-    """No answer can be sent; `code` is one of `frozen`, `not_connected`, `no_phone`."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class PhoneHidden(Exception):
+    """WhatsApp does not tell the client's number, so nothing can be queued for it."""
 
 
 class AnsweredAlready(Exception):
@@ -40,15 +37,15 @@ def answer(
     """Queue the answer, with a file that was just stored, and write into the salon's events that `by` did;
     a repeat of `name` does nothing.
 
-    An opt-out does not stop it: a person answers what the client wrote. Raises NotPossible, and
-    AnsweredAlready where the repeat has another text.
+    An opt-out does not stop it: a person answers what the client wrote. Raises sending.CannotSend,
+    PhoneHidden, and AnsweredAlready where the repeat has another text.
     """
     with transaction.atomic():
         # Locked against a freeze, and a second press, of this very moment.
         company = Company.objects.select_for_update(of=("self",), no_key=True).get(pk=company.pk)
-        session = session_of(company)
+        session = sending.session_of(company)
         if not conversation.phone:
-            raise NotPossible("no_phone")
+            raise PhoneHidden
         new = message_queue.NewMessage(
             phone=conversation.phone,
             text=storable(text),
@@ -71,12 +68,3 @@ def answer(
         )
         conversations.record_answer(conversation=conversation, message=message)
         company.note(MarketplaceEvent.Type.CLIENT_ANSWERED, by=by, message=message.pk)
-
-
-def session_of(company: Company) -> Session:
-    """The session that answers go out by. Raises NotPossible."""
-    if company.status == Company.Status.FROZEN:
-        raise NotPossible("frozen")
-    if company.status != Company.Status.ACTIVE or company.session is None or not company.session.is_linked:
-        raise NotPossible("not_connected")
-    return company.session

@@ -16,13 +16,13 @@ from marketplace.notifications.format import Code, Notification, Refusal
 from marketplace.notifications.salons import Salon
 from marketplace.notifications.senders import Sender
 from marketplace.salons import clock, phone_numbers
+from marketplace.salons.sending import SERVED
 from whatsapp.messages import limits
 from whatsapp.messages.message_queue import NewMessage, SendingSession
 from whatsapp.models import Message, SendingLimits
 
 # After this time the message is not worth sending: a reminder comes too late, a mailing is stale.
 LIFETIMES = {Message.Category.SERVICE: timedelta(hours=3), Message.Category.ADDS: timedelta(hours=24)}
-SERVED = (Company.Status.ACTIVE, Company.Status.ACTIVATING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from limits import RateLimitItemPerMinute
 from config.shared import rate_limits
 from marketplace.inbound import answering, opt_outs
 from marketplace.models import Company, OptOut
-from marketplace.salons import access
+from marketplace.salons import access, sending
 from onboarding.cabinet import condition, files, sessions
 from onboarding.cabinet.views import (
     BY,
@@ -119,8 +119,10 @@ def answer(request: HttpRequest, salon: Company, conversation_id: int) -> HttpRe
     except files.NotTaken as error:
         sessions.flash(request, str(error), tone="bad")
         return _render(request, salon, row, draft=text)
-    except answering.NotPossible as error:
+    except sending.CannotSend as error:
         sessions.flash(request, str(PROBLEMS[error.code]), tone="bad")
+    except answering.PhoneHidden:
+        sessions.flash(request, str(PROBLEMS["no_phone"]), tone="bad")
     except answering.AnsweredAlready:
         # A browser that went back to the page shows its old form.
         words = _("This form was sent before with another text, and that answer goes out. To send this one "
@@ -191,8 +193,8 @@ def _conversation(salon: Company, conversation_id: int) -> Conversation:
 def _problem(salon: Company, row: Conversation) -> str:
     """Why no answer can be sent; empty when one can."""
     try:
-        answering.session_of(salon)
-    except answering.NotPossible as error:
+        sending.session_of(salon)
+    except sending.CannotSend as error:
         return str(PROBLEMS[error.code])
     return "" if row.phone else str(PROBLEMS["no_phone"])
 

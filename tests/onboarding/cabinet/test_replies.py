@@ -115,6 +115,14 @@ def test_another_text_of_a_form_that_was_sent_before_is_not_lost_unseen(
     assert MarketplaceEvent.objects.filter(event_type="client_answered").count() == 2
 
 
+def test_a_salon_that_is_being_activated_answers_as_its_bot_may(owner: Client, salon: Company) -> None:
+    writes(salon, "Hello", phone=IVAN)
+    Company.objects.update(status="activating")
+    assert "answers cannot be sent" not in page(owner, address(conversation()))
+    owner.post(address(conversation(), "/answer"), {"text": "Hi", "nonce": str(uuid.uuid4())})
+    assert Message.objects.filter(source="cabinet").count() == 1
+
+
 @pytest.mark.parametrize("text", ["", "   ", "x" * 4097])
 def test_an_answer_has_a_length(owner: Client, salon: Company, text: str) -> None:
     writes(salon, "Hello", phone=IVAN)
