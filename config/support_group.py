@@ -20,6 +20,8 @@ SEES = {
         "apikey",
         "discrepancy",
         "payment",
+        "scheduledtask",
+        "listing",
     ),
 }
 # The change permission stands for the operations; the pages let nobody edit anything.

@@ -3,7 +3,7 @@ beside its lists. Every number is a link to the list of exactly what it counts.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,13 +78,26 @@ class Plot:
         return json.dumps(shown)
 
 
-_panels: list[tuple[type[Model], Callable[[], Panel]]] = []
+_panels: list[Callable[[HttpRequest], Panel | None]] = []
 _plots: list[tuple[type[Model], Callable[[Period], Plot]]] = []
 
 
 def register_panel(model: type[Model], read: Callable[[], Panel]) -> None:
     """Show what `read` returns to staff who may view `model`."""
-    _panels.append((model, read))
+    _panels.append(lambda request: read() if may_view(request, model) else None)
+
+
+def register_shared_panel(
+    models: Iterable[type[Model]], read: Callable[[Collection[type[Model]]], Panel]
+) -> None:
+    """Show what `read` returns for those of `models` that the staff may view; nothing for none of them."""
+    among = list(models)
+
+    def read_viewable(request: HttpRequest) -> Panel | None:
+        viewable = [model for model in among if may_view(request, model)]
+        return read(viewable) if viewable else None
+
+    _panels.append(read_viewable)
 
 
 def register_plot(model: type[Model], read: Callable[[Period], Plot]) -> None:
@@ -94,7 +107,7 @@ def register_plot(model: type[Model], read: Callable[[Period], Plot]) -> None:
 
 def panels_for(request: HttpRequest) -> list[Panel]:
     """The panels that this user may see, in the order of their registration; asks the database."""
-    return [read() for model, read in _panels if may_view(request, model)]
+    return [panel for read in _panels if (panel := read(request)) is not None]
 
 
 def plots_for(request: HttpRequest, period: Period) -> list[Plot]:

@@ -184,9 +184,6 @@ class ReadMostlyAdmin(ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
 
-    class Media:
-        css = {"all": ["support/admin.css"]}
-
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -10,6 +10,7 @@ from config.shared import support
 from config.shared.masking import mask_phone
 from config.shared.support import ReadMostlyAdmin
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
+from marketplace.admin.waiting import WaitingFilter
 from marketplace.bookings import rows, wording
 from marketplace.bookings.visits import Visit
 from marketplace.models import RecordState
@@ -25,6 +26,7 @@ class RecordStateAdmin(ReadMostlyAdmin):
     list_filter = (
         ("deleted", support.titled(_("Cancelled"))),
         ("starts_at", support.titled(_("Visit"), admin.DateFieldListFilter)),
+        WaitingFilter,
     )
     list_select_related = ("company",)
     search_fields = ("=record_id", "=company__salon_id", "company__title")

@@ -66,6 +66,7 @@ class CompanyAdmin(WithSearch, WithBilling, WithBookingMessages, WithComparison)
         ("status", support.titled(_("Status"))),
         ("session__status", support.titled(_("WhatsApp"), admin.ChoicesFieldListFilter)),
         ("registered_at", support.titled(_("Registered"), admin.DateFieldListFilter)),
+        WaitingFilter,
     )
     list_select_related = ("session",)
     search_fields = (

@@ -21,6 +21,7 @@ from config.shared import support
 from config.shared.operations import OperableAdmin
 from marketplace.admin.opt_outs import SalonForm
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
+from marketplace.admin.waiting import WaitingFilter
 from marketplace.inbound import forwarding_changes
 from marketplace.inbound.forwarding_post import new_secret
 from marketplace.models.forwarding import ForwardedMessage, Forwarding, ForwardingChange
@@ -62,6 +63,7 @@ class ForwardingAdmin(OperableAdmin):
 
     hidden = ("secret", *(f"company__{name}" for name in COMPANY_SECRETS))
     list_display = ("salon_link", "state_word", "host", "delivered", "error")
+    list_filter = (WaitingFilter,)
     list_select_related = ("company",)
     search_fields = ("=company__salon_id", "company__title")
     fieldsets = [

@@ -1,7 +1,7 @@
 """Salons, queues, and messages and failures over time, on the first page of the admin."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from django.db.models import Count, Model, Sum
@@ -16,12 +16,13 @@ from config.shared.overview import (
     panel_of_all,
     register_panel,
     register_plot,
+    register_shared_panel,
 )
 from config.shared.periods import Period
-from config.shared.support import Text, moment
+from config.shared.support import moment
 from marketplace.admin.companies import COMPANY_TONES
-from marketplace.admin.waiting import read_waiting
-from marketplace.models import Company, ForwardedMessage, InboundWebhook
+from marketplace.admin.waiting import WAITING, read_waiting
+from marketplace.models import Company, InboundWebhook
 from marketplace.worker import message_counts
 from whatsapp.models import HourlyCount, Message
 
@@ -39,11 +40,8 @@ def _companies() -> Panel:
     return panel_of_all(Company, "status", COMPANY_TONES)
 
 
-def _waiting_of(model: type[Model], title: Text) -> Callable[[], Panel]:
-    def read() -> Panel:
-        return Panel(title, list(read_waiting(model)), _("Nothing waits."))
-
-    return read
+def _waiting(models: Collection[type[Model]]) -> Panel:
+    return Panel(_("what waits, and since when"), list(read_waiting(models)), _("Nothing waits."))
 
 
 def _messages(period: Period) -> Plot:
@@ -113,13 +111,7 @@ def _plot(
 
 
 register_panel(Company, _companies)
-register_panel(Message, _waiting_of(Message, gettext_lazy("messages that wait, and since when")))
-register_panel(
-    InboundWebhook, _waiting_of(InboundWebhook, gettext_lazy("webhooks that wait, and since when"))
-)
-register_panel(
-    ForwardedMessage, _waiting_of(ForwardedMessage, gettext_lazy("forwardings that wait, and since when"))
-)
+register_shared_panel(dict.fromkeys(each.model for each in WAITING), _waiting)
 register_plot(Message, _messages)
 register_plot(InboundWebhook, _failing)
 register_plot(Message, _unreported)

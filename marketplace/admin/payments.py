@@ -20,6 +20,7 @@ from config.shared import support
 from config.shared.operations import OperableAdmin, Operation, Refused
 from config.shared.support import Text
 from marketplace.admin.sessions import COMPANY_SECRETS, salon_name
+from marketplace.admin.waiting import WaitingFilter
 from marketplace.billing import payments
 from marketplace.models import Company, Payment
 from marketplace.yclients.billing import BillingApi, PaymentDetails
@@ -126,6 +127,7 @@ class PaymentAdmin(OperableAdmin):
     list_filter = (
         ("state", support.titled(_("State"))),
         ("created_at", support.titled(_("Time"), admin.DateFieldListFilter)),
+        WaitingFilter,
     )
     list_select_related = ("company",)
     search_fields = ("=company__salon_id", "company__title", "=yclients_id", "=idempotency_key")

@@ -1,6 +1,9 @@
-"""What each queue's workers have to do now, as a filter of its list, and since when the oldest waits."""
+"""What each queue's workers have to do now, as a filter of a list, and since when the oldest waits.
 
-from collections.abc import Callable, Iterator
+A queue whose table has no list of its own is shown as the salons that its rows belong to.
+"""
+
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,16 +19,25 @@ from config.shared.counting import bounded_count, counted
 from config.shared.overview import Bar
 from config.shared.queue import Queue
 from config.shared.support import Text
-from marketplace.inbound.forwarding import FORWARDED
+from marketplace.alerts import outages
+from marketplace.billing import notifying
+from marketplace.bookings.reminder_sending import REMINDERS
+from marketplace.inbound import forwarding
+from marketplace.inbound.outgoing_events import STATUSES
 from marketplace.inbound.processing import INBOUND
+from marketplace.models import Company
 from marketplace.notifications.callback_queue import CALLBACKS
+from marketplace.salons import activation, activation_attempt, registration_checks
+from marketplace.sync import channels, listing, reconciliation, uninstalls
 from marketplace.webhooks.processing import BOOKINGS, LIFECYCLE
+from marketplace.worker import message_counts, retention
+from whatsapp.media.incoming import FETCHES
 from whatsapp.models import Message
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One queue: the rows that are due now, and the column that says since when."""
+    """One queue, by its name: the rows of a list that are due now, and the column that says since when."""
 
     name: str
     label: Text
@@ -38,18 +50,47 @@ def _of_queue(label: Text, queue: Queue[Any]) -> Waiting:
     return Waiting(queue.name, label, queue.model, queue.ready, queue.due_at)
 
 
+def _salons(label: Text, queue: Queue[Any], rows: Callable[[], QuerySet[Any]], since: str) -> Waiting:
+    """The salons of the queue's due rows."""
+
+    def ready() -> QuerySet[Any]:
+        found = rows().order_by()
+        return Company.objects.filter(pk__in=found.values("pk" if found.model is Company else "company"))
+
+    return Waiting(queue.name, label, Company, ready, since)
+
+
 def _to_send() -> QuerySet[Message]:
     return Message.objects.filter(status=Message.Status.QUEUED, not_before__lte=timezone.now())
 
 
+# Every queue of the worker (marketplace/worker/jobs.py), and the pools' own; what people wait for is first.
 WAITING = (
     Waiting("sending", _("messages to be sent"), Message, _to_send, "not_before"),
     _of_queue(_("statuses for YClients"), CALLBACKS),
+    _of_queue(_("statuses for salons' programs"), STATUSES),
     _of_queue(_("messages from clients"), INBOUND),
-    _of_queue(_("forwardings to salons"), FORWARDED),
+    _of_queue(_("files to be fetched"), FETCHES),
+    _of_queue(_("reminders to be made"), REMINDERS),
+    _salons(_("activations"), activation_attempt.QUEUE, activation.ready, "activation_next_at"),
+    _salons(_("registrations to be checked"), registration_checks.CHECKS, registration_checks.CHECKS.ready,
+            "checks__next_attempt_at"),
     _of_queue(_("webhooks on installations"), LIFECYCLE),
     _of_queue(_("webhooks on bookings"), BOOKINGS),
-)
+    _of_queue(_("forwardings to salons"), forwarding.FORWARDED),
+    Waiting(forwarding.ADDRESSES.name, _("addresses to forward to"), forwarding.ADDRESSES.model,
+            forwarding.ready, "paused_until"),
+    _of_queue(_("payments to be told"), notifying.QUEUE),
+    _salons(_("uninstalls to be confirmed"), uninstalls.REQUESTS, uninstalls.REQUESTS.ready,
+            "uninstall_request__next_at"),
+    _salons(_("channels to be told to YClients"), channels.CHANNELS, channels.ready, "channel__next_at"),
+    _salons(_("e-mails on outages"), outages.ALERTS, outages.ready, "outage_alert__next_at"),
+    _salons(_("comparisons with YClients"), reconciliation.CHECKS, reconciliation.ready,
+            "check_row__next_at"),
+    _of_queue(_("pages of YClients' list"), listing.LISTINGS),
+    _of_queue(_("removal of what is old"), retention.ROUNDS),
+    _of_queue(_("counting of messages"), message_counts.ROUNDS),
+)  # fmt: skip
 
 
 class WaitingFilter(admin.SimpleListFilter):
@@ -68,13 +109,14 @@ class WaitingFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=chosen.rows().order_by().values("pk"))
 
 
-def read_waiting(model: type[Model]) -> Iterator[Bar]:
-    """A bar for each queue of this table in which something waits; two bounded queries a queue."""
+def read_waiting(models: Collection[type[Model]]) -> Iterator[Bar]:
+    """A bar for each queue of these lists in which something waits; two bounded queries a queue."""
     for each in WAITING:
-        number = bounded_count(each.rows().order_by()) if each.model is model else 0
+        number = bounded_count(each.rows()) if each.model in models else 0
         if not number:
             continue
         since = each.rows().filter(~Q(**{each.since: None})).order_by(each.since)
         oldest: datetime | None = since.values_list(each.since, flat=True).first()
-        link = support.list_link(model, counted(number), waiting=each.name)
-        yield Bar(support.state(each.label, "waiting"), link, number, "waiting", support.moment(oldest))
+        link = support.list_link(each.model, counted(number), waiting=each.name)
+        remark = support.moment(oldest) if oldest else ""
+        yield Bar(support.state(each.label, "waiting"), link, number, "waiting", remark)

@@ -30,12 +30,16 @@ ALERTS = Queue(
 Event = MarketplaceEvent.Type
 
 
+def ready() -> QuerySet[Company]:
+    """The companies of whose alert an e-mail is to be sent now."""
+    now = timezone.now()
+    may_go = Q(outage_alert__next_at__isnull=True) | Q(outage_alert__next_at__lte=now)
+    return _unannounced().filter(may_go).order_by("outage_alert__pk")
+
+
 def due(*, limit: int) -> list[int]:
     """Return ids of alerts of which an e-mail is to be sent."""
-    now = timezone.now()
-    ready = Q(outage_alert__next_at__isnull=True) | Q(outage_alert__next_at__lte=now)
-    rows = _unannounced().filter(ready).order_by("outage_alert__pk")
-    return list(rows.values_list("outage_alert__pk", flat=True)[:limit])
+    return list(ready().values_list("outage_alert__pk", flat=True)[:limit])
 
 
 def send(alert_id: int) -> None:
@@ -65,7 +69,7 @@ def send(alert_id: int) -> None:
     log.info("outage e-mail sent", salon_id=company.salon_id, what=next(iter(changes)))
 
 
-def _unannounced() -> "QuerySet[Company]":
+def _unannounced() -> QuerySet[Company]:
     """Companies whose alert waits: for its confirmation to be requested, or for an outage or its end."""
     now = timezone.now()
     confirmed = Q(outage_alert__confirmed_at__isnull=False, status=Company.Status.ACTIVE)

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from config.shared import hints
@@ -67,10 +67,14 @@ def queue(*, message: Message, companies: Sequence[Company]) -> int:
     return len(rows)
 
 
+def ready() -> QuerySet[Forwarding]:
+    """The forwardings that have messages to deliver and that nobody is delivering."""
+    return ADDRESSES.ready().filter(Exists(FORWARDED.ready().filter(forwarding=OuterRef("pk"))))
+
+
 def due(*, limit: int) -> list[int]:
-    """Return ids of forwardings that have messages to deliver and that nobody is delivering."""
-    waiting = FORWARDED.ready().filter(forwarding=OuterRef("pk"))
-    return list(ADDRESSES.ready().filter(Exists(waiting)).values_list("pk", flat=True)[:limit])
+    """Return ids of forwardings to deliver to now."""
+    return list(ready().values_list("pk", flat=True)[:limit])
 
 
 def deliver(forwarding_id: int) -> int:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import structlog
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from config.shared import hints
@@ -99,10 +99,15 @@ def request_retry(*, company: Company, cause: str) -> None:
     hints.wake_workers()
 
 
+def ready() -> QuerySet[Company]:
+    """The companies to activate now: their phone is connected, or an activation was cut short."""
+    begun = Q(status=Status.PENDING_WHATSAPP, session__status="connected") | Q(status=Status.ACTIVATING)
+    return QUEUE.ready().filter(begun)
+
+
 def due(*, limit: int) -> list[int]:
-    """Return ids of companies to activate now: their phone is connected, or an activation was cut short."""
-    ready = Q(status=Status.PENDING_WHATSAPP, session__status="connected") | Q(status=Status.ACTIVATING)
-    return list(QUEUE.ready().filter(ready).values_list("pk", flat=True)[:limit])
+    """Return ids of companies to activate now."""
+    return list(ready().values_list("pk", flat=True)[:limit])
 
 
 def activate_due(company_id: int) -> None:

@@ -36,11 +36,14 @@ CHANNELS = Queue(
 )
 
 
+def ready() -> QuerySet[Company]:
+    """Active companies of which YClients believes something else than is so, the longest waiting first."""
+    return _differing(timezone.now()).order_by(F("channel__next_at").asc(nulls_first=True), "pk")
+
+
 def due(*, limit: int) -> list[int]:
-    """Return ids of active companies of which YClients believes something else than is so."""
-    now = timezone.now()
-    rows = _differing(now).order_by(F("channel__next_at").asc(nulls_first=True), "pk")
-    return list(rows[:limit].values_list("pk", flat=True))
+    """Return ids of companies whose channel is to be reported now."""
+    return list(ready()[:limit].values_list("pk", flat=True))
 
 
 def report(company_id: int) -> None:
@@ -70,7 +73,7 @@ def report_again(company: Company) -> None:
     CHANNELS.replay(Channel.objects.filter(company=company), told=None, state=State.DUE)
 
 
-def _differing(now: datetime) -> "QuerySet[Company]":
+def _differing(now: datetime) -> QuerySet[Company]:
     """Active companies whose channel is to be reported, annotated with `available`."""
     active = Company.objects.filter(status=Company.Status.ACTIVE, session__isnull=False).annotate(
         available=Case(

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from config.shared.queue import Queue
@@ -43,6 +44,12 @@ class Finding:
     action: str
 
 
+def ready() -> QuerySet[CompanyCheck]:
+    """The rows of salons that YClients is to be asked about now."""
+    rows = CHECKS.ready().filter(company__status__in=COMPARED)
+    return rows.filter(company__uninstall_request__isnull=True)  # those are asked about by `uninstalls`
+
+
 def due(*, limit: int) -> list[int]:
     """Return ids of the rows of salons that YClients is to be asked about now."""
     unknown = Company.objects.filter(status__in=COMPARED, check_row__isnull=True).only("created_at")
@@ -50,9 +57,7 @@ def due(*, limit: int) -> list[int]:
         [CompanyCheck(company=company, next_at=company.created_at + CHECK_EVERY) for company in unknown],
         ignore_conflicts=True,
     )
-    rows = CHECKS.ready().filter(company__status__in=COMPARED)
-    rows = rows.filter(company__uninstall_request__isnull=True)  # those are asked about by `uninstalls`
-    return list(rows.values_list("pk", flat=True)[:limit])
+    return list(ready().values_list("pk", flat=True)[:limit])
 
 
 def check(row_id: int) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -12,11 +13,26 @@ from django.test import Client
 from django.utils import timezone
 
 from config.support_group import make_support_group
-from marketplace.models import Company, InboundWebhook
+from marketplace.admin.waiting import WAITING
+from marketplace.models import (
+    Channel,
+    Company,
+    CompanyCheck,
+    InboundWebhook,
+    Listing,
+    OutageAlert,
+    Payment,
+    RecordState,
+    RegistrationCheck,
+    ScheduledTask,
+    UninstallRequest,
+)
+from marketplace.models.forwarding import ForwardedMessage, Forwarding
 from marketplace.worker import message_counts
+from marketplace.worker.jobs import QUEUES
 from tests.onboarding.cabinet.owners import owned_salon
 from whatsapp.messages import hourly_counts
-from whatsapp.models import HourlyCount, Message, Pool
+from whatsapp.models import HourlyCount, MediaFile, Message, Pool, Session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,7 +55,7 @@ def message(salon: Company, status: str, **fields: Any) -> Message:
     assert salon.session is not None
     sent = {"wa_message_id": "A"} if status in ("sent", "delivered", "read") else {}
     return Message.objects.create(
-        session=salon.session, phone="79990000001", source="booking", status=status, **{**sent, **fields}
+        session=salon.session, phone="79990000001", status=status, **{"source": "booking", **sent, **fields}
     )
 
 
@@ -106,6 +122,70 @@ def test_the_oldest_that_waits_is_said_with_its_list(salon: Company, support: Cl
     for address, number in links:
         assert support.get(html.unescape(address)).context["cl"].result_count == int(number)
     assert re.search(r"2\sчаса", page)
+
+
+def make_every_queue_wait(salon: Company) -> None:
+    """A row in each queue of the worker that is due now, and one beside it that is not."""
+    assert salon.session is not None
+    now = timezone.now()
+    ago, later = now - timedelta(minutes=5), now + timedelta(hours=1)
+    other = owned_salon(99, phone="79990001133", title="Другой")
+    assert other.session is not None
+    Session.objects.update(connected_at=now - timedelta(hours=1))  # long enough to be told of
+    begun = owned_salon(98, phone="79990001144", title="Начатый", status="activating")
+    # Statuses: for YClients, for a salon's program, and what a client wrote.
+    for fields in ({"source": "operator"}, {"source": "api"}):
+        message(salon, "sent", callback_state="due", callback_next_at=ago, callback_url="x", **fields)
+        message(salon, "sent", callback_state="due", callback_next_at=later, callback_url="x", **fields)
+    written = message(
+        salon, "received", direction="in", callback_state="due", callback_next_at=ago, source="inbound"
+    )
+    message(salon, "queued", not_before=ago)
+    MediaFile.objects.create(session=salon.session, kind="image", next_attempt_at=ago)
+    for number, due in enumerate((ago, later)):
+        RecordState.objects.create(company=salon, record_id=number, reminder_at=due)
+        for kind in ("lifecycle", "entity"):
+            InboundWebhook.objects.create(
+                kind=kind, dedupe_key=f"{kind}{number}", state="received", body={}, next_attempt_at=due
+            )
+        Payment.objects.create(
+            company=salon, payment_sum=1, currency_iso="RUB", payment_date="2026-01-01 00:00:00",
+            period_from="2026-01-01 00:00:00", period_to="2026-02-01 00:00:00",
+            idempotency_key=str(number), next_attempt_at=due,
+        )  # fmt: skip
+    address = Forwarding.objects.create(
+        company=salon, url="https://bot.example.com/", secret="s", enabled=True
+    )
+    ForwardedMessage.objects.create(forwarding=address, message=written, next_attempt_at=ago)
+    RegistrationCheck.objects.create(
+        company=other, session=other.session, next_attempt_at=ago, created_at=now
+    )
+    UninstallRequest.objects.create(company=other, next_at=ago)
+    CompanyCheck.objects.create(company=salon, next_at=ago)
+    CompanyCheck.objects.create(company=begun, next_at=later)
+    Channel.objects.create(company=salon, told=None, state="due")
+    OutageAlert.objects.create(company=salon, email="a@example.com", language="ru")
+    Listing.objects.create(name="salons", next_at=ago)
+    for name in ("prune", "message-counts"):
+        ScheduledTask.objects.update_or_create(name=name, defaults={"next_at": ago})
+
+
+def test_every_queue_of_the_worker_is_shown_and_leads_to_exactly_its_rows(
+    salon: Company, support: Client, settings: Any
+) -> None:
+    settings.EMAIL_HOST = "localhost"
+    make_every_queue_wait(salon)
+    assert {queue.name for queue in QUEUES} == {each.name for each in WAITING} - {"sending"}
+    page = support.get("/admin/").content.decode()
+    links = re.findall(r'href="([^"]+waiting=([^"]+))">(\d+)</a>', page)
+    shown = {unquote_plus(name): (html.unescape(address), number) for address, name, number in links}
+    assert {each.name for each in WAITING} - set(shown) == set()
+    for each in WAITING:
+        address, number = shown[each.name]
+        listed = support.get(address).context["cl"]
+        assert listed.result_count == int(number), address
+        assert {row.pk for row in listed.queryset} == {row.pk for row in each.rows()}, address
+    assert shown["reminders"][1] == shown["payments"][1] == shown["lifecycle"][1] == "1"
 
 
 def test_counts_follow_the_messages_and_old_ones_go(salon: Company) -> None:

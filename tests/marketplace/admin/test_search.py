@@ -1,5 +1,8 @@
 """Support's search box: why a salon is not connected, and what a client was sent, by one question."""
 
+import html
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -119,10 +122,78 @@ def test_each_state_of_a_salon_has_its_sentence(
         setattr(salon.session, name, value)
     for name, value in columns.items():
         setattr(salon, name, value)
-    found_tone, text = explain(salon, pool_running=True)
-    assert found_tone == tone
-    assert len(text) > 10
+    found = explain(salon, pool_running=True)
+    assert found.tone == tone
+    assert len(found.text) > 10
 
 
 def test_a_missing_pool_is_said_first(salon: Company) -> None:
-    assert explain(salon, pool_running=False)[0] == "bad"
+    found = explain(salon, pool_running=False)
+    assert (found.tone, found.look_at) == ("bad", (Pool,))
+
+
+def links_of(page: str) -> list[str]:
+    """Where the buttons of what was found lead."""
+    return re.findall(r'<a class="support-button[^"]*" href="([^"]+)"', page)
+
+
+@pytest.mark.parametrize(
+    ("columns", "session", "operation"),
+    [
+        ({"status": "activation_failed"}, {}, "/company/operate/retry-activation/?id={company}"),
+        ({"status": "frozen"}, {}, "/company/operate/compare/?id={company}"),
+        ({}, {"wanted": "stopped"}, "/session/operate/resume/?id={session}"),
+        ({}, {"status": "conflict", "trouble": "replaced"}, "/session/operate/restart/?id={session}"),
+        ({}, {"status": "failed", "trouble": "refused"}, "/session/operate/unlink/?id={session}"),
+        ({"disputed_at": timezone.now()}, {}, "/accessrequest/?company__id__exact={company}"),
+        ({}, {"status": "banned", "trouble": "banned"}, "/message/?session__id__exact={session}"),
+    ],
+)
+def test_what_was_found_leads_straight_to_what_mends_it(
+    salon: Company, columns: dict[str, Any], session: dict[str, Any], operation: str
+) -> None:
+    Company.objects.update(**columns)
+    Session.objects.update(**session)
+    client = staff()
+    links = links_of(found(client, "307626"))
+    assert any(operation.format(company=salon.pk, session=salon.session_id) in each for each in links), links
+    for address in links:
+        assert client.get(html.unescape(address)).status_code == 200  # the page that asks before it acts
+    onlooker = staff("view_company", "view_session")
+    assert [each for each in links_of(found(onlooker, "307626")) if "operate" in each] == []
+
+
+def test_a_ban_is_found_with_its_end_by_the_salons_clock(salon: Company) -> None:
+    until = datetime(2026, 12, 5, 21, 30, tzinfo=UTC)
+    Session.objects.update(status="banned", trouble="banned", banned_until=until)
+    assert "6 декабря 2026 00:30 (UTC+3)" in found(staff(), "307626")
+
+
+def test_a_found_message_names_its_salon(salon: Company) -> None:
+    assert salon.session is not None
+    Message.objects.create(
+        session=salon.session, phone=IVAN, source="reminder", status="read", wa_message_id="A", text="Ждём"
+    )
+    page = found(staff(), IVAN)
+    assert all(word in page for word in ("напоминание", "прочитано", "Ждём"))
+    assert f'<a href="/admin/marketplace/company/{salon.pk}/change/">Лотос (307626)</a>' in page
+    assert "Лотос" not in found(staff("view_message"), IVAN)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/admin/", "/admin/whatsapp/message/", "/admin/marketplace/company/{salon}/change/",
+     "/admin/marketplace/company/{salon}/billing/", "/admin/auth/user/", SEARCH, "/admin/password_change/"],
+)  # fmt: skip
+def test_the_box_is_in_the_header_of_every_page_once(salon: Company, address: str) -> None:
+    User.objects.create_superuser("root")
+    client = Client(headers={"Accept-Language": "ru"})
+    client.force_login(User.objects.get(username="root"))
+    page = client.get(address.format(salon=salon.pk)).content.decode()
+    assert page.split("</header>")[0].count('id="support-q"') == 1
+    assert page.count('id="support-q"') == 1
+    assert 'alt="Search"' not in page
+
+
+def test_who_has_not_signed_in_sees_no_box() -> None:
+    assert "support-q" not in Client().get("/admin/login/").content.decode()
