@@ -16,7 +16,8 @@ from whatsapp.sessions import services
 
 # The number that YClients' stand-in suggests for notifications and bookings.
 CLIENT_PHONE, CLIENT_NAME = "79990000000", "Иван"
-ANSWERS = {"/demo/stop": "СТОП", "/demo/start": "СТАРТ"}
+ASKS = "Здравствуйте! Можно прийти на час позже?"
+ANSWERS = {"/demo/ask": ASKS, "/demo/stop": "СТОП", "/demo/start": "СТАРТ"}
 PAGE = Path(__file__).with_name("guide.html")
 POLICY = (
     b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"

@@ -106,6 +106,7 @@ class Demo:
         await asyncio.sleep(0)  # after the other parts have started
         self.say("")
         self.say(f"  Open {self.url}/ and follow the story there.")
+        self.say(f"  The owner's cabinet: {self.url}/cabinet/ (the story says how to get in)")
         self.say(f"  Support's admin: {self.url}/admin/ (user {SUPPORT_USER}, password {SUPPORT_PASSWORD})")
         self.say("  Ctrl-C stops everything. Salons stay linked until the next start.")
         self.say("")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from marketplace.models import Company
+from marketplace.models import Company, MarketplaceEvent
 from sandbox.yclients.notifications import STATUS_WORDS, Notification
 from whatsapp.models import Message
 from whatsapp.sessions import services
@@ -13,8 +13,10 @@ ABOUT_BOOKINGS = (Message.Source.BOOKING, Message.Source.REMINDER)
 
 
 def salons() -> list[dict[str, Any]]:
-    """The salons that came last, with whether a page of theirs shows a code."""
+    """The salons that came last, with whether a page of theirs shows a code, and whether the owner was in the
+    cabinet."""
     companies = Company.objects.select_related("session").order_by("-updated_at")[:10]
+    opened = MarketplaceEvent.objects.filter(event_type=MarketplaceEvent.Type.CABINET_OPENED)
     return [
         {
             "salon_id": company.salon_id,
@@ -23,6 +25,7 @@ def salons() -> list[dict[str, Any]]:
             "status_words": str(company.get_status_display()),
             "session": company.session.status if company.session else "",
             "has_qr": bool(company.session and services.snapshot(session=company.session).qr),
+            "cabinet_opened": opened.filter(salon_id=company.salon_id).exists(),
         }
         for company in companies
     ]
@@ -40,6 +43,7 @@ def _message(message: Message) -> dict[str, Any]:
         "from_client": message.direction == Message.Direction.IN,
         "from_yclients": message.source == Message.Source.OPERATOR,
         "about_booking": message.source in ABOUT_BOOKINGS,
+        "from_cabinet": message.source == Message.Source.CABINET,
         "text": message.text or f"[{message.note}]",
         "source": str(message.get_source_display()),
         "status": message.status,
