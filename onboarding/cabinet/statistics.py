@@ -59,8 +59,8 @@ def read_days(session: Session, zone: ZoneInfo) -> list[Day]:
 
 def _counts(session: Session, zone: ZoneInfo, began: datetime) -> Sequence[tuple[date, str, int]]:
     # Rows are numbered as they come: the first number of the time (message_by_age) bounds a session's rows of
-    # that time. PostgreSQL finds them by message_by_session; those of a number that has a large part of all
-    # rows by the numbers alone, or by the session's foreign key where few of its rows are older.
+    # that time. PostgreSQL finds them by message_by_session, and those of a number that has a large part of
+    # all rows by the numbers alone.
     since = Message.objects.filter(created_at__gte=began).order_by("created_at")
     first = since.values_list("pk", flat=True).first()
     if first is None:
