@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 from config.shared.clocks import clock_time
 from config.shared.operations import Operation
 from marketplace.admin.comparison import COMPARE
-from marketplace.admin.operations import RETRY_ACTIVATION
+from marketplace.admin.operations import RELEASE_SENDING, RETRY_ACTIVATION
 from marketplace.models import AccessRequest, Company
 from marketplace.salons import clock
 from whatsapp.admin.session_operations import RESTART, RESUME, UNLINK
@@ -80,7 +80,7 @@ def explain(company: Company, *, pool_running: bool) -> Finding:
         return Finding("bad", _("No session pool is running: tell the operators."), look_at=(Pool,))
     if session.is_connected and session.sending_paused:
         if company.held_at is not None:
-            return "waiting", _("Support has paused sending.")
+            return Finding("waiting", _("Support has paused sending."), (RELEASE_SENDING,))
         by_owner = company.paused_at is not None
         return Finding("waiting", _("The owner has paused sending.") if by_owner else _("Sending is paused."))
     return _of_session(company, session)

@@ -66,8 +66,8 @@ def test_support_pauses_a_salons_sending_and_lets_it_go_on(moscow: Company, supp
     operate(support, "marketplace/company/operate/hold-sending", moscow.pk)
     assert Session.objects.get().sending_paused
     with override("ru"):
-        tone, words = explain(Company.objects.get(), pool_running=True)
-    assert (tone, words) == ("waiting", "Поддержка приостановила отправку.")
+        found = explain(Company.objects.get(), pool_running=True)
+    assert (found.tone, found.text) == ("waiting", "Поддержка приостановила отправку.")
     assert "уже приостановила" in operate(support, "marketplace/company/operate/hold-sending", moscow.pk)
     operate(support, "marketplace/company/operate/release-sending", moscow.pk)
     assert not Session.objects.get().sending_paused
