@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from config.shared.masking import mask_phone
 from config.shared.operations import OperableAdmin
-from marketplace.bookings import messages, settings_changes, wording
+from marketplace.bookings import messages, settings_changes, times, wording
 from marketplace.bookings.forms import BookingForm, TryForm
 from marketplace.models import Company, rendering
 from marketplace.models.booking_kinds import Kind
@@ -40,13 +40,17 @@ class WithBookingMessages(OperableAdmin):
         settings = wording.settings_of(company)
         form = BookingForm(request.POST or None, instance=settings, label_suffix="")
         if request.method == "POST" and "preview" not in request.POST and form.is_valid():
-            self._keep(request, company, form)
-            return HttpResponseRedirect(reverse(f"admin:{PAGE}", args=[company.pk]))
+            try:
+                self._keep(request, company, form)
+            except settings_changes.ChangedMeanwhile:
+                form = self._anew(request, company)
+            else:
+                return HttpResponseRedirect(reverse(f"admin:{PAGE}", args=[company.pk]))
         previews = form.previews()
         context = {
             "title": _("Booking messages"),
             "form": form,
-            "switches": [form[name] for name in BookingForm.Meta.fields],
+            "switches": [form[name] for name in (*BookingForm.Meta.fields, *times.FIELDS)],
             "texts": [(form[f"text_{kind}"], previews[kind]) for kind in Kind],
             "names": ", ".join(f"{{{name}}}" for name in rendering.NAMES),
             "test_url": reverse(f"admin:{TEST}", args=[company.pk]),
@@ -99,10 +103,26 @@ class WithBookingMessages(OperableAdmin):
             return
         words = form.words()
         with transaction.atomic():
+            # Locked before anything is read: simultaneous changes come one after the other.
+            Company.objects.select_for_update(of=("self",), no_key=True).get(pk=company.pk)
+            if form.cleaned_data["version"] != settings_changes.version(wording.settings_of(company)):
+                raise settings_changes.ChangedMeanwhile
             planned = settings_changes.change(settings=form.save(commit=False), words=words)
             self.log_change(request, company, f"{_('Booking messages')}: {', '.join(form.changed_data)}")
         text = gettext("Kept for %(name)s. Reminders planned: %(planned)d.")
         notices.success(request, text % {"name": self.describe(company), "planned": planned})
+
+    def _anew(self, request: HttpRequest, company: Company) -> BookingForm:
+        """The form as it was sent, which replaces what somebody else has kept when it is sent once more."""
+        settings = wording.settings_of(company)
+        sent = request.POST.copy()
+        sent["version"] = settings_changes.version(settings)
+        form = BookingForm(sent, instance=settings, label_suffix="")
+        said = gettext(
+            "Somebody changed this meanwhile. Yours is below: save it once more to replace theirs."
+        )
+        form.add_error(None, said)
+        return form
 
     def _send(self, request: HttpRequest, company: Company, form: TryForm) -> None:
         said = form.cleaned_data

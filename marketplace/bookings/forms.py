@@ -7,7 +7,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from marketplace.bookings import settings_changes, texts, wording
+from marketplace.bookings import settings_changes, texts, times, wording
 from marketplace.models import Company, rendering
 from marketplace.models.booking_kinds import Kind
 from marketplace.models.bookings import BookingSettings, check_template
@@ -26,11 +26,21 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = BookingSettings
-        fields = ("created_on", "moved_on", "cancelled_on", "reminder_on", "reminder_hours", "language")
+        fields = ("created_on", "moved_on", "cancelled_on", "reminder_on", "language")
+
+    hours = forms.CharField(
+        label=_("Hours before the visit"),
+        max_length=times.LONGEST_FIELD,
+        widget=forms.TextInput(attrs={"class": "vTextField", "placeholder": "24, 2"}),
+    )
+    quiet_from = forms.CharField(label=_("quiet from"), widget=forms.TimeInput(attrs={"type": "time"}))
+    quiet_until = forms.CharField(label=_("quiet until"), widget=forms.TimeInput(attrs={"type": "time"}))
+    version = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         settings = self.instance
+        self.initial.update(times.shown(settings), version=settings_changes.version(settings))
         for kind in Kind:
             self.fields[f"text_{kind}"] = WordsField(
                 label=kind.label,
@@ -40,6 +50,18 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
                 validators=[check_template],
                 widget=forms.Textarea(attrs={"rows": 7, "class": "vLargeTextField"}),
             )
+
+    def clean(self) -> dict[str, Any]:
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        if all(name in said for name in times.FIELDS):
+            try:
+                chosen = times.read(said)
+            except forms.ValidationError as error:
+                self.add_error("hours", error)
+            else:
+                for name, value in chosen.columns().items():
+                    setattr(self.instance, name, value)
+        return said
 
     def words(self) -> dict[Kind, str]:
         """The words as they were written, by kind; default ones and empty ones become those of the chosen

@@ -1,5 +1,6 @@
 """Which messages about bookings a salon sends, and in which words, changed as a whole."""
 
+import hashlib
 from collections.abc import Mapping
 
 from django.db import transaction
@@ -18,6 +19,19 @@ def is_default(text: str, *, kind: str) -> bool:
 def tidy(text: str) -> str:
     """The text with plain line ends, without spaces around it; a browser posts CRLF."""
     return "\n".join(text.strip().splitlines())
+
+
+class ChangedMeanwhile(Exception):
+    """Somebody else has changed the settings or the words since the form was shown."""
+
+
+def version(settings: BookingSettings) -> str:
+    """Names what a salon's settings and words are now, for a form that is to replace nothing unseen."""
+    names = sorted(field.attname for field in settings._meta.concrete_fields)
+    columns = [getattr(settings, name) for name in names if name not in ("id", "updated_at")]
+    rows = MessageTemplate.objects.filter(company=settings.company).order_by("kind")
+    kept = [*map(str, columns), *map(str, rows.values_list("kind", "text"))]
+    return hashlib.sha256("\n".join(kept).encode()).hexdigest()[:16]
 
 
 def change(*, settings: BookingSettings, words: Mapping[Kind, str]) -> int:

@@ -13,11 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from marketplace.bookings import messages, quiet_hours, settings_changes, texts, wording
+from marketplace.bookings import messages, settings_changes, texts, wording
+from marketplace.bookings import times as text_times
 from marketplace.models import Company, MarketplaceEvent, rendering
-from marketplace.models.booking_kinds import Kind
+from marketplace.models.booking_kinds import Kind, Language
 from marketplace.models.bookings import MessageTemplate, check_template
-from onboarding.cabinet import files, sessions, text_times
+from onboarding.cabinet import files, sessions
 from onboarding.cabinet.views import BY, back_to, cabinet_view, render_cabinet
 from onboarding.rendering import phones
 from whatsapp.media import outgoing
@@ -60,13 +61,15 @@ def switch(request: HttpRequest, salon: Company, kind: str) -> HttpResponse:
 @require_POST
 @cabinet_view
 def times(request: HttpRequest, salon: Company) -> HttpResponse:
-    """Set the hours of the reminders and the quiet hours."""
+    """Set the hours of the reminders, the quiet hours, and the language of our words."""
     try:
         chosen = text_times.read(request.POST)
     except ValidationError as error:
         typed = {name: request.POST.get(name, "")[: text_times.LONGEST_FIELD] for name in text_times.FIELDS}
         return _overview(request, salon, typed=typed, problem=" ".join(error.messages))
-    planned = _store(salon, values=chosen.columns())
+    language = request.POST.get("language", "")
+    values = {"language": language} if language in Language.values else {}
+    planned = _store(salon, values=chosen.columns() | values)
     sessions.flash(request, _("Kept. Reminders planned: %(planned)d.") % {"planned": planned})
     return back_to("cabinet-texts", salon)
 
@@ -132,18 +135,15 @@ def _overview(
 ) -> HttpResponse:
     """`typed`: the fields of the times as they were refused."""
     settings = wording.settings_of(salon)
-    quiet, samples = quiet_hours.quiet_hours_of(settings), _samples(salon, settings.language)
+    samples = _samples(salon, settings.language)
     words = {kind: wording.template_of(salon, kind=kind, language=settings.language) for kind in Kind}
-    kept = {
-        "hours": ", ".join(map(str, settings.all_reminder_hours)),
-        "quiet_from": f"{quiet.begins:%H:%M}",
-        "quiet_until": f"{quiet.ends:%H:%M}",
-    }
     context = {
         "kinds": [(kind, settings.sends(kind), _filled(words[kind], kind, samples)) for kind in Kind],
         "is_served": messages.is_served(salon),
         "problem": problem,
-        **(typed or kept),
+        "languages": Language.choices,
+        "language": settings.language,
+        **(typed or text_times.shown(settings)),
     }
     return render_cabinet(request, salon, "cabinet/texts.html", context, status=400 if problem else 200)
 

@@ -1,5 +1,7 @@
 """The pages on which support staff set, preview and try a salon's messages, and look at its bookings."""
 
+import re
+from datetime import time
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from config.support_group import make_support_group
-from marketplace.bookings import texts
+from marketplace.bookings import settings_changes, texts, wording
 from marketplace.models import BookingSettings, Company, MessageTemplate
 from tests.marketplace.bookings.salon import IVAN, in_days, kinds, open_salon, receive, the_record
 from tests.marketplace.salons_data import make_active
@@ -34,7 +36,8 @@ def page(company: Company, more: str = "") -> str:
 
 def posted(company: Company, **changes: Any) -> dict[str, Any]:
     """The form as a browser sends it, with changes; None leaves a field out."""
-    said = {"reminder_hours": 24, "language": "ru"}
+    said: dict[str, Any] = {"hours": "24", "quiet_from": "21:00", "quiet_until": "09:00", "language": "ru"}
+    said["version"] = settings_changes.version(wording.settings_of(company))
     said |= {f"text_{kind}": text.replace("\n", "\r\n") for kind, text in texts.DEFAULTS["ru"].items()}
     return {name: value for name, value in {**said, **changes}.items() if value is not None}
 
@@ -90,11 +93,39 @@ def test_words_that_cannot_be_filled_in_are_refused_in_words(support: Client, te
     assert MessageTemplate.objects.count() == 0
 
 
-@pytest.mark.parametrize("hours", [0, 169, "x"])
+@pytest.mark.parametrize("hours", [0, 169, "x", "1 2 3 4 5 6"])
 def test_senseless_hours_are_refused(support: Client, hours: Any) -> None:
     company = open_salon()
-    assert support.post(page(company), posted(company, reminder_hours=hours)).status_code == 200
+    assert support.post(page(company), posted(company, hours=hours)).status_code == 200
     assert BookingSettings.objects.get().reminder_hours == 24
+
+
+def test_support_sets_further_reminders_and_quiet_hours_as_the_cabinet_does(support: Client) -> None:
+    company = open_salon()
+    support.post(page(company), posted(company, hours="2; 48 24", quiet_from="20:30", quiet_until="10:00"))
+    settings = BookingSettings.objects.get()
+    assert settings.all_reminder_hours == [48, 24, 2]
+    assert (settings.quiet_from, settings.quiet_until) == (time(20, 30), time(10))
+    shown = support.get(page(company)).content.decode()
+    assert 'value="48, 24, 2"' in shown
+    assert 'value="20:30"' in shown
+    assert support.post(page(company), posted(company, quiet_from="25:00")).status_code == 200
+    assert BookingSettings.objects.get().quiet_from == time(20, 30)
+
+
+def test_what_the_owner_changed_meanwhile_is_not_overwritten_unseen(support: Client) -> None:
+    company = open_salon()
+    form = posted(company, text_created="Ours {date}", hours="3")
+    MessageTemplate.objects.create(company=company, kind="created", text="The owner's {date}")
+    shown = support.post(page(company), form)
+    assert (shown.status_code, "Ours {date}" in shown.content.decode()) == (200, True)
+    assert MessageTemplate.objects.get().text == "The owner's {date}"
+    assert BookingSettings.objects.get().reminder_hours == 24
+    version = re.search(r'name="version" value="([0-9a-f]+)"', shown.content.decode())
+    assert version
+    support.post(page(company), {**form, "version": version[1]})
+    assert MessageTemplate.objects.get().text == "Ours {date}"
+    assert BookingSettings.objects.get().reminder_hours == 3
 
 
 def test_a_test_goes_to_the_given_phone_once_however_often_the_form_is_sent(support: Client) -> None:

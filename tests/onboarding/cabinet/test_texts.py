@@ -184,6 +184,16 @@ def test_a_test_goes_to_a_phone_and_its_story_is_shown(owner: Client, salon: Com
     assert Message.objects.filter(source="test").count() == 9
 
 
+def test_the_language_of_our_words_is_chosen(owner: Client, salon: Company) -> None:
+    form = {"hours": "24", "quiet_from": "21:00", "quiet_until": "09:00"}
+    for language, words in {"en": "Your booking at", "ru": "записаны"}.items():
+        owner.post(f"{TEXTS}/times", {**form, "language": language})
+        assert BookingSettings.objects.get().language == language
+        assert words in page(owner)
+    owner.post(f"{TEXTS}/times", {**form, "language": "xx"})
+    assert BookingSettings.objects.get().language == "ru"
+
+
 def test_refused_times_stay_in_the_form(owner: Client) -> None:
     typed = {"hours": "24, 999", "quiet_from": "20:00", "quiet_until": "09:00"}
     assert 'value="24, 999"' in owner.post(f"{TEXTS}/times", typed).content.decode()

@@ -1,4 +1,4 @@
-"""The form of reminder times and quiet hours."""
+"""Reminder times and quiet hours as the cabinet and support type them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from marketplace.models.bookings import LONGEST_LEAD, MOST_REMINDERS
+from marketplace.bookings import quiet_hours
+from marketplace.models.bookings import LONGEST_LEAD, MOST_REMINDERS, BookingSettings
 
 FIELDS = ("hours", "quiet_from", "quiet_until")
 LONGEST_FIELD = 100  # characters
@@ -38,6 +39,13 @@ def read(posted: Mapping[str, Any]) -> Times:
     Raises ValidationError with sentences.
     """
     return Times(_hours(posted.get("hours", "")), _time(posted, "quiet_from"), _time(posted, "quiet_until"))
+
+
+def shown(settings: BookingSettings) -> dict[str, str]:
+    """The fields as they are kept."""
+    quiet = quiet_hours.quiet_hours_of(settings)
+    hours = ", ".join(map(str, settings.all_reminder_hours))
+    return {"hours": hours, "quiet_from": f"{quiet.begins:%H:%M}", "quiet_until": f"{quiet.ends:%H:%M}"}
 
 
 def _hours(text: str) -> list[int]:
