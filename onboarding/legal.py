@@ -25,6 +25,7 @@ def legal_context(language: str) -> dict[str, Any]:
         },
         "days": {
             "messages": settings.RETENTION_MESSAGES_DAYS,
+            "media": settings.RETENTION_MEDIA_DAYS,
             "bookings": settings.RETENTION_BOOKINGS_DAYS,
             "webhooks": settings.RETENTION_WEBHOOKS_DAYS,
             "owner": settings.RETENTION_OWNER_DAYS,

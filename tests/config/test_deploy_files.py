@@ -96,3 +96,9 @@ def test_the_proxy_limits_bodies_and_keeps_secrets_out_of_its_log() -> None:
 def test_the_version_is_the_same_everywhere() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
     assert f"## {VERSION}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_all_who_read_or_remove_files_of_messages_see_the_same_folder() -> None:
+    services = compose()["services"]
+    for name in ("web", "pool", "worker"):
+        assert "media:/srv/product/data/media" in services[name]["volumes"], name

@@ -50,6 +50,7 @@ def kit_context() -> dict[str, Any]:
         ],
         "days": {
             "messages": settings.RETENTION_MESSAGES_DAYS,
+            "media": settings.RETENTION_MEDIA_DAYS,
             "webhooks": settings.RETENTION_WEBHOOKS_DAYS,
             "bookings": settings.RETENTION_BOOKINGS_DAYS,
             "owner": settings.RETENTION_OWNER_DAYS,
