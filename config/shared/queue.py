@@ -194,12 +194,17 @@ class Queue(Generic[Row]):
         hints.wake_workers()
         return replayed
 
-    def backlog(self) -> Backlog:
-        """How many rows are due and since when; bounded in cost however many there are."""
-        ready = self.ready()
+    def backlog(self, rows: QuerySet[Any] | None = None, *, since: str = "") -> Backlog:
+        """How many rows are due and since when; bounded in cost however many there are.
+
+        `rows` are the due ones where they wait for more than their time, `since` their column of it.
+        """
+        ready = self.ready() if rows is None else rows
+        since = since or self.due_at
+        waited = ready.filter(**{f"{since}__isnull": False}).order_by(since)
         return Backlog(
             due=bounded_count(ready.order_by()),
-            oldest=ready.values_list(self.due_at, flat=True).first(),
+            oldest=waited.values_list(since, flat=True).first(),
             dead=bounded_count(self.given_up()),
         )
 

@@ -7,8 +7,11 @@ from django.utils import timezone
 
 from config.shared.metrics import render
 from config.shared.queue import Queue
-from marketplace.models import Company, CompanyCheck
+from marketplace.models import CompanyCheck, Forwarding, OutageAlert
 from marketplace.worker.jobs import QUEUES, all_jobs
+from marketplace.worker.metrics import READY
+from tests.marketplace.salons_data import make_active
+from tests.onboarding.cabinet.owners import owned_salon
 
 
 @pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: queue.name)
@@ -25,10 +28,23 @@ def test_jobs_and_queues_have_names_of_their_own() -> None:
 
 @pytest.mark.django_db
 def test_every_queue_is_measured() -> None:
-    company = Company.objects.create(salon_id=1)
+    company = make_active()
     CompanyCheck.objects.create(company=company, next_at=timezone.now() - timedelta(hours=1))
     shown = render().decode()
     assert 'marketplace_queue_due{queue="reconciliation"} 1.0' in shown
     assert 'marketplace_queue_age_seconds{queue="reconciliation"} 36' in shown
     for queue in QUEUES:
         assert f'marketplace_queue_dead{{queue="{queue.name}"}} 0.0' in shown
+
+
+@pytest.mark.django_db
+def test_rows_that_nobody_would_work_on_now_are_not_due() -> None:
+    """An active, connected salon has no activation to do, and nobody wrote to it."""
+    company = owned_salon()
+    Forwarding.objects.create(company=company, url="https://bot.example.com/", secret="s")
+    OutageAlert.objects.create(company=company, email="owner@example.com")
+    shown = render().decode()
+    for name, (ready, _since) in READY.items():
+        assert f'marketplace_queue_due{{queue="{name}"}} {ready().count()}.0' in shown
+    for name in ("activations", "forwarding"):
+        assert f'marketplace_queue_due{{queue="{name}"}} 0.0' in shown, [*READY]
