@@ -14,6 +14,7 @@ from tests.browser import ARGUMENTS, find_browser
 from tests.deployments import Deployment, embedded_deployment
 from tests.environment import ROOT
 from tests.journeys.steps import SALON, add_salon, expect_done, press_connect, scan, wait_until_active
+from tests.pictures import png
 from tests.processes import wait_until
 from tests.server import temporary_folder
 
@@ -86,6 +87,7 @@ def cabinet(made: Browser, system: Deployment) -> None:
     """The owner's cabinet, in two sizes: opened from the page, with a message in it."""
     system.yclients.notify(SALON.id, "Ждём вас сегодня в 18:00", CLIENT)
     wait_until(lambda: bool(system.whatsapp.phone(CLIENT)["inbox"]), "the client has a message")
+    client_writes(system)
     for size in SIZES:
         page = open_page(made, size)
         press_connect(page, system, SALON)
@@ -96,6 +98,42 @@ def cabinet(made: Browser, system: Deployment) -> None:
         for name, path in CABINET_PAGES.items():
             opened.value.goto(f"{address}{path}")
             take(opened.value, f"cabinet-{name}-{size}")
+        conversation(opened.value, address, size)
+        editor(opened.value, address, size)
+
+
+def client_writes(system: Deployment) -> None:
+    """The client answers, and shows what he wants."""
+    system.whatsapp.send(CLIENT, SALON.phone, "Можно чуть позже, в 18:30?")
+    picture = png(480, 360)
+    system.whatsapp.send_file(CLIENT, SALON.phone, "image", picture, mime="image/png", caption="Такой цвет")
+    kept = "SELECT count(*) FROM whatsapp_mediafile WHERE state = 'kept'"
+    wait_until(lambda: system.query(kept)[0][0] == 1, "the client's picture is kept")
+
+
+def conversation(page: Page, address: str, size: str) -> None:
+    """What the client wrote and was answered."""
+    page.goto(f"{address}replies")
+    page.locator("#conversations a").first.click()
+    if size == "phone":
+        page.locator("#text").fill("Да, ждём в 18:30!")
+        page.locator("#answer button[type=submit]").click()
+    page.locator("#chat img").first.wait_for()
+    page.wait_for_load_state("networkidle")
+    take(page, f"cabinet-conversation-{size}")
+
+
+def editor(page: Page, address: str, size: str) -> None:
+    """A text with a picture."""
+    page.goto(f"{address}texts/created")
+    if size == "phone":
+        way = {"name": "way.png", "mimeType": "image/png", "buffer": png(480, 240)}
+        page.locator("#file").set_input_files(way)
+        page.locator("form[action$=picture] button").first.click()
+    page.locator(".phone-picture img").wait_for()
+    page.locator(".phone-picture").scroll_into_view_if_needed()
+    page.wait_for_load_state("networkidle")
+    take(page, f"cabinet-text-{size}")
 
 
 def support(made: Browser, system: Deployment) -> None:

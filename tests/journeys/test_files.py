@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,22 +10,11 @@ from playwright.sync_api import Page, expect
 from tests.accessibility import grave_findings, sideways_scroll
 from tests.deployments import Deployment
 from tests.journeys.steps import add_salon, open_cabinet
+from tests.pictures import png
 from tests.processes import wait_until
 
 CLIENT = "79994440011"
 PDF = b"%PDF-1.4\n1 0 obj <<>> endobj\ntrailer <<>>\n%%EOF\n"
-
-
-def png(width: int, height: int) -> bytes:
-    """A picture of one colour."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = b"".join(b"\x00" + b"\x2a\x9d\x8f" * width for _ in range(height))
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pieces = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in pieces)
 
 
 def received(system: Deployment, text: str) -> Any:

@@ -77,6 +77,15 @@ async function poll() {
   setTimeout(poll, pause);
 }
 
+// Pictures make the conversation longer when they come: its end stays in sight until somebody moves.
+let moved = false;
+for (const kind of ["wheel", "touchmove", "keydown"]) {
+  addEventListener(kind, () => { moved = true; }, { once: true, passive: true });
+}
+for (const picture of chat?.querySelectorAll("img") ?? []) {
+  picture.addEventListener("load", () => { if (!moved) scrollToEnd(); }, { once: true });
+}
+
 if (chat?.dataset.latest) scrollToEnd();
 markRead();
 if (fragment) setTimeout(poll, POLL);
