@@ -88,6 +88,8 @@ def test_a_message_arrives_with_who_wrote_what_when_to_whom(bot: Listener, mosco
             "to": None,
             "text": "Есть время завтра?",
             "note": None,
+            "media": None,
+            "location": None,
             "sent_at": body["message"]["sent_at"],
             "received_at": message.created_at.isoformat(),
         },

@@ -1,10 +1,11 @@
 """The operator's url: every form in which a request has been seen or may come, and when it is answered."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import connection
 
 from marketplace.notifications import intake
 from tests.marketplace.notifications.test_intake import CALLBACK, codes, ingest_request, kept, post
@@ -63,15 +64,28 @@ def test_texts_arrive_as_they_were_written(encoding: str) -> None:
     assert [message.text for message in kept()] == [text]
 
 
-def test_no_id_is_answered_when_the_commit_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+FAILING_COMMIT = """
+CREATE FUNCTION fail_at_commit() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'the commit failed' USING ERRCODE = 'connection_failure'; END $$;
+CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT ON whatsapp_message
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail_at_commit();
+"""
+
+
+@pytest.fixture
+def failing_commit() -> Iterator[None]:
+    """Messages can be inserted, and not committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(FAILING_COMMIT)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION fail_at_commit CASCADE")
+
+
+@pytest.mark.usefixtures("failing_commit")
+def test_no_id_is_answered_when_the_commit_fails() -> None:
     make_active()
-
-    def fail() -> None:
-        raise OperationalError("the server went away while committing")
-
-    monkeypatch.setattr(connection, "commit", fail)
     [answer] = intake.handle([ingest_request({"destination_params": [ONE], **REST})])
-    monkeypatch.undo()
     assert answer.status == 503
     assert b"ext_id" not in answer.content
     assert kept() == []
