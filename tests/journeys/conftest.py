@@ -37,6 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.journey)
+            # A story waits for conditions that each have a limit; on a slow machine its steps add up.
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(400))
             if "deployment" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group("journeys"))
             if "chromium" in getattr(item, "fixturenames", ()):

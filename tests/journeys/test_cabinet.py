@@ -91,7 +91,8 @@ def test_what_a_client_writes_appears_in_an_open_conversation(
     system.whatsapp.add_phone(client)
     system.whatsapp.send(client, salon.phone, "Есть время завтра?")
     cabinet.goto(f"{system.url}/cabinet/{salon.id}/replies")
-    cabinet.locator("#conversations a").click()  # the list is asked for too: the message may be on its way
+    # The list is asked for too: the message may be on its way.
+    cabinet.locator("#conversations a").click(timeout=60_000)
     expect(cabinet.locator("#chat li")).to_have_count(1)
     cabinet.get_by_label("Ответ", exact=True).fill("Есть, в шесть")
     system.whatsapp.send(client, salon.phone, "Или послезавтра?")

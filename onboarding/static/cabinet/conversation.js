@@ -71,7 +71,7 @@ async function poll() {
       pause = (await refresh()) ? POLL : Math.min(pause * 1.3, SLOWEST);
       await markRead();
     } catch {
-      pause = SLOWEST;
+      pause = Math.min(pause * 2, SLOWEST);
     }
   }
   setTimeout(poll, pause);
