@@ -12,7 +12,7 @@ from whatsapp.models import Session, SessionEvent
 from whatsapp.pool.pool import PoolSettings, SessionPool
 from whatsapp.sessions import services
 
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds, for a condition on a machine that is busy
 
 
 @dataclass
