@@ -127,8 +127,9 @@ def editor(page: Page, address: str, size: str) -> None:
     """A text with a picture."""
     page.goto(f"{address}texts/created")
     if size == "phone":
-        way = {"name": "way.png", "mimeType": "image/png", "buffer": png(480, 240)}
-        page.locator("#file").set_input_files(way)
+        page.locator("#file").set_input_files(
+            {"name": "way.png", "mimeType": "image/png", "buffer": png(480, 240)}
+        )
         page.locator("form[action$=picture] button").first.click()
     page.locator(".phone-picture img").wait_for()
     page.locator(".phone-picture").scroll_into_view_if_needed()
