@@ -201,36 +201,36 @@ def settle_sending(company: Company) -> None:
 
 def pause_sending(company: Company, *, by: str) -> bool:
     """The owner holds all messages of the salon's number back; False when they are held back so already."""
-    if not Company.objects.filter(pk=company.pk, paused_at__isnull=True).update(paused_at=timezone.now()):
-        return False
-    company.note(MarketplaceEvent.Type.SENDING_PAUSED, by=by)
-    settle_sending(company)
-    return True
+    return _hold_back(company, "paused_at", by)
 
 
 def resume_sending(company: Company, *, by: str) -> bool:
     """Undo `pause_sending`, for all salons on the number; False when nothing was paused."""
-    paused = Company.objects.filter(session=company.session_id, paused_at__isnull=False)
-    if company.session_id is None or not paused.update(paused_at=None):
-        return False
-    company.note(MarketplaceEvent.Type.SENDING_RESUMED, by=by)
-    settle_sending(company)
-    return True
+    return _let_go(company, "paused_at", by)
 
 
 def hold_sending(company: Company, *, by: str) -> bool:
     """As `pause_sending`, by support: what its owner resumes, and a payment, leave it as it is."""
-    if not Company.objects.filter(pk=company.pk, held_at__isnull=True).update(held_at=timezone.now()):
+    return _hold_back(company, "held_at", by)
+
+
+def release_sending(company: Company, *, by: str) -> bool:
+    """Undo `hold_sending`, for all salons on the number; False when support has paused nothing."""
+    return _let_go(company, "held_at", by)
+
+
+def _hold_back(company: Company, column: str, by: str) -> bool:
+    free = Company.objects.filter(pk=company.pk, **{f"{column}__isnull": True})
+    if not free.update(**{column: timezone.now()}):
         return False
     company.note(MarketplaceEvent.Type.SENDING_PAUSED, by=by)
     settle_sending(company)
     return True
 
 
-def release_sending(company: Company, *, by: str) -> bool:
-    """Undo `hold_sending`, for all salons on the number; False when support has paused nothing."""
-    held = Company.objects.filter(session=company.session_id, held_at__isnull=False)
-    if company.session_id is None or not held.update(held_at=None):
+def _let_go(company: Company, column: str, by: str) -> bool:
+    held = Company.objects.filter(session=company.session_id, **{f"{column}__isnull": False})
+    if company.session_id is None or not held.update(**{column: None}):
         return False
     company.note(MarketplaceEvent.Type.SENDING_RESUMED, by=by)
     settle_sending(company)
