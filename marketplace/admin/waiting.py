@@ -6,6 +6,7 @@ A queue whose table has no list of its own is shown as the salons that its rows 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -27,10 +28,11 @@ from marketplace.inbound.outgoing_events import STATUSES
 from marketplace.inbound.processing import INBOUND
 from marketplace.models import Company
 from marketplace.notifications.callback_queue import CALLBACKS
-from marketplace.salons import activation, activation_attempt, registration_checks
+from marketplace.salons import activation_attempt, registration_checks
 from marketplace.sync import channels, listing, reconciliation, uninstalls
 from marketplace.webhooks.processing import BOOKINGS, LIFECYCLE
 from marketplace.worker import message_counts, retention
+from marketplace.worker.jobs import ready_rows
 from whatsapp.media.incoming import FETCHES
 from whatsapp.models import Message
 
@@ -47,14 +49,14 @@ class Waiting:
 
 
 def _of_queue(label: Text, queue: Queue[Any]) -> Waiting:
-    return Waiting(queue.name, label, queue.model, queue.ready, queue.due_at)
+    return Waiting(queue.name, label, queue.model, partial(ready_rows, queue), queue.due_at)
 
 
-def _salons(label: Text, queue: Queue[Any], rows: Callable[[], QuerySet[Any]], since: str) -> Waiting:
+def _salons(label: Text, queue: Queue[Any], since: str) -> Waiting:
     """The salons of the queue's due rows."""
 
     def ready() -> QuerySet[Any]:
-        found = rows().order_by()
+        found = ready_rows(queue).order_by()
         return Company.objects.filter(pk__in=found.values("pk" if found.model is Company else "company"))
 
     return Waiting(queue.name, label, Company, ready, since)
@@ -72,21 +74,17 @@ WAITING = (
     _of_queue(_("messages from clients"), INBOUND),
     _of_queue(_("files to be fetched"), FETCHES),
     _of_queue(_("reminders to be made"), REMINDERS),
-    _salons(_("activations"), activation_attempt.QUEUE, activation.ready, "activation_next_at"),
-    _salons(_("registrations to be checked"), registration_checks.CHECKS, registration_checks.CHECKS.ready,
-            "checks__next_attempt_at"),
+    _salons(_("activations"), activation_attempt.QUEUE, "activation_next_at"),
+    _salons(_("registrations to be checked"), registration_checks.CHECKS, "checks__next_attempt_at"),
     _of_queue(_("webhooks on installations"), LIFECYCLE),
     _of_queue(_("webhooks on bookings"), BOOKINGS),
     _of_queue(_("forwardings to salons"), forwarding.FORWARDED),
-    Waiting(forwarding.ADDRESSES.name, _("addresses to forward to"), forwarding.ADDRESSES.model,
-            forwarding.ready, "paused_until"),
+    _of_queue(_("addresses to forward to"), forwarding.ADDRESSES),
     _of_queue(_("payments to be told"), notifying.QUEUE),
-    _salons(_("uninstalls to be confirmed"), uninstalls.REQUESTS, uninstalls.REQUESTS.ready,
-            "uninstall_request__next_at"),
-    _salons(_("channels to be told to YClients"), channels.CHANNELS, channels.ready, "channel__next_at"),
-    _salons(_("e-mails on outages"), outages.ALERTS, outages.ready, "outage_alert__next_at"),
-    _salons(_("comparisons with YClients"), reconciliation.CHECKS, reconciliation.ready,
-            "check_row__next_at"),
+    _salons(_("uninstalls to be confirmed"), uninstalls.REQUESTS, "uninstall_request__next_at"),
+    _salons(_("channels to be told to YClients"), channels.CHANNELS, "channel__next_at"),
+    _salons(_("e-mails on outages"), outages.ALERTS, "outage_alert__next_at"),
+    _salons(_("comparisons with YClients"), reconciliation.CHECKS, "check_row__next_at"),
     _of_queue(_("pages of YClients' list"), listing.LISTINGS),
     _of_queue(_("removal of what is old"), retention.ROUNDS),
     _of_queue(_("counting of messages"), message_counts.ROUNDS),

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import QuerySet
+
 from config.shared.backoff import backoff
 from config.shared.queue import Queue
 from marketplace.alerts import outages
@@ -47,6 +49,20 @@ QUEUES: tuple[Queue[Any], ...] = (
     retention.ROUNDS,
     message_counts.ROUNDS,
 )
+
+# Whose rows wait for more than their time: a salon's phone, a difference, a message.
+READY: dict[str, Callable[[], QuerySet[Any]]] = {
+    activation_attempt.QUEUE.name: activation.ready,
+    channels.CHANNELS.name: channels.ready,
+    outages.ALERTS.name: outages.ready,
+    reconciliation.CHECKS.name: reconciliation.ready,
+    forwarding.ADDRESSES.name: forwarding.ready,
+}
+
+
+def ready_rows(queue: Queue[Any]) -> QuerySet[Any]:
+    """What a worker would take of the queue now; salons, where the queue's rows are joined to them."""
+    return READY.get(queue.name, queue.ready)()
 
 
 @dataclass(slots=True)

@@ -1,35 +1,25 @@
 """How every queue of the worker stands."""
 
-from collections.abc import Callable
 from typing import Any
 
-from django.db.models import QuerySet
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
 from config.shared.metrics import DATABASE, DatabaseGauges, gauge
 from config.shared.queue import Backlog, Queue
 from marketplace.alerts import outages
-from marketplace.inbound import forwarding
-from marketplace.salons import activation, activation_attempt
-from marketplace.sync import channels, reconciliation
-from marketplace.worker.jobs import QUEUES
+from marketplace.sync import channels
+from marketplace.worker.jobs import QUEUES, ready_rows
 
-# Queues whose rows wait for more than their time: a salon's phone, a difference, a message.
-READY: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
-    activation_attempt.QUEUE.name: (activation.ready, "activation_next_at"),
-    channels.CHANNELS.name: (channels.ready, "channel__next_at"),
-    outages.ALERTS.name: (outages.ready, "outage_alert__next_at"),
-    reconciliation.CHECKS.name: (reconciliation.ready, "next_at"),
-    forwarding.ADDRESSES.name: (forwarding.ready, "paused_until"),
+# Where the rows of `jobs.READY` say since when they wait, if the queue's own column does not lead there.
+SINCE = {
+    channels.CHANNELS.name: "channel__next_at",
+    outages.ALERTS.name: "outage_alert__next_at",
 }
 
 
 def _backlog(queue: Queue[Any]) -> Backlog:
-    if queue.name not in READY:
-        return queue.backlog()
-    rows, since = READY[queue.name]
-    return queue.backlog(rows(), since=since)
+    return queue.backlog(ready_rows(queue), since=SINCE.get(queue.name, ""))
 
 
 def _read() -> list[GaugeMetricFamily]:

@@ -8,8 +8,7 @@ from django.utils import timezone
 from config.shared.metrics import render
 from config.shared.queue import Queue
 from marketplace.models import CompanyCheck, Forwarding, OutageAlert
-from marketplace.worker.jobs import QUEUES, all_jobs
-from marketplace.worker.metrics import READY
+from marketplace.worker.jobs import QUEUES, READY, all_jobs
 from tests.marketplace.salons_data import make_active
 from tests.onboarding.cabinet.owners import owned_salon
 
@@ -44,7 +43,7 @@ def test_rows_that_nobody_would_work_on_now_are_not_due() -> None:
     Forwarding.objects.create(company=company, url="https://bot.example.com/", secret="s")
     OutageAlert.objects.create(company=company, email="owner@example.com")
     shown = render().decode()
-    for name, (ready, _since) in READY.items():
+    for name, ready in READY.items():
         assert f'marketplace_queue_due{{queue="{name}"}} {ready().count()}.0' in shown
     for name in ("activations", "forwarding"):
         assert f'marketplace_queue_due{{queue="{name}"}} 0.0' in shown, [*READY]
