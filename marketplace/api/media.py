@@ -25,35 +25,36 @@ from whatsapp.models import MediaFile
 
 State = MediaFile.State
 REFUSALS = {
-    "empty": (HTTPStatus.BAD_REQUEST, "The file is empty."),
-    "too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The file is larger than what is sent."),
-    "quota": (HTTPStatus.INSUFFICIENT_STORAGE, "The salon's files take up all the room they may."),
-}
+    "empty": (HTTPStatus.BAD_REQUEST, "file_empty", "The file is empty."),
+    "too_large": (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "file_too_large", "The file is larger than what is sent.",
+    ),
+    "quota": (
+        HTTPStatus.INSUFFICIENT_STORAGE, "file_quota", "The salon's files take up all the room they may.",
+    ),
+    "storage": (
+        HTTPStatus.SERVICE_UNAVAILABLE, "storage", "The file cannot be stored now; try again.",
+    ),
+}  # fmt: skip
 
 
 @contextmanager
 def stored(company: Company, file: "UploadedFile[Any] | None") -> Iterator[MediaFile | None]:
-    """The file in the storage, its row not saved yet; its bytes go again when what follows fails.
+    """The file in the storage, its row not saved yet; its bytes go again when what follows is refused.
 
-    Raises Problem.
+    Raises Problem. After any other failure nobody knows whether the row was committed: the bytes stay, and go
+    with their day where it was not.
     """
     if file is None:
         yield None
         return
     try:
-        if (file.size or 0) > outgoing.largest():
-            raise outgoing.NotAccepted("too_large")
-        row = outgoing.store(session_id=company.session_id, content=file.read(), name=file.name or "")
+        row = outgoing.store_upload(session_id=company.session_id, upload=file)
     except outgoing.NotAccepted as error:
-        status, words = REFUSALS[error.code]
-        raise Problem(status, f"file_{error.code}", words) from error
-    except Exception as error:  # each storage has errors of its own
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "storage", "The file cannot be stored now; try again."
-        ) from error
+        raise Problem(*REFUSALS[error.code]) from error
     try:
         yield row
-    except BaseException:
+    except Problem:
         files.drop(row.stored_name)
         raise
 

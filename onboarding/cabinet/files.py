@@ -61,17 +61,10 @@ def uploaded(request: HttpRequest) -> "UploadedFile[Any] | None":
 def store(salon: Company, file: "UploadedFile[Any]", *, pinned: bool = False) -> MediaFile:
     """Store what was uploaded; return its row, which is not saved yet. Raises NotTaken."""
     try:
-        if (file.size or 0) > outgoing.largest():
-            raise outgoing.NotAccepted("too_large")
-        return outgoing.store(
-            session_id=salon.session_id, content=file.read(), name=file.name or "", pinned=pinned
-        )
+        return outgoing.store_upload(session_id=salon.session_id, upload=file, pinned=pinned)
     except outgoing.NotAccepted as error:
-        if error.code == "too_large":
-            raise NotTaken(largest_words()) from error
-        raise NotTaken(str(REFUSALS[error.code])) from error
-    except Exception as error:  # each storage has errors of its own
-        raise NotTaken(str(REFUSALS["storage"])) from error
+        words = largest_words() if error.code == "too_large" else str(REFUSALS[error.code])
+        raise NotTaken(words) from error
 
 
 def largest_words() -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from django.utils import timezone
 
 from config.shared.storable import storable
@@ -18,7 +19,7 @@ State = MediaFile.State
 
 
 class NotAccepted(Exception):
-    """The file is not taken; `code` is one of `empty`, `too_large`, `quota`."""
+    """The file is not taken; `code` says why: `empty`, `too_large`, `quota`, or `storage`: no answer."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -60,6 +61,18 @@ def store(*, session_id: Any, content: bytes, name: str, pinned: bool = False) -
     )
     files.write(name=file.stored_name, key=file.key, content=content)
     return file
+
+
+def store_upload(*, session_id: Any, upload: "UploadedFile[Any]", pinned: bool = False) -> MediaFile:
+    """As `store`, what a form has brought; read only when it is not too large. Raises NotAccepted alone."""
+    if (upload.size or 0) > largest():
+        raise NotAccepted("too_large")
+    try:
+        return store(session_id=session_id, content=upload.read(), name=upload.name or "", pinned=pinned)
+    except NotAccepted:
+        raise
+    except Exception as error:  # each storage has errors of its own
+        raise NotAccepted("storage") from error
 
 
 def command(*, session: str, ref: str, phone: str, caption: str, media_id: int) -> SendMedia:
