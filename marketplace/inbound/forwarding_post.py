@@ -122,5 +122,4 @@ def _media(message: Message) -> dict[str, Any] | None:
 
 def _location(message: Message) -> dict[str, Any] | None:
     place = getattr(message, "location", None)
-    fields = ("latitude", "longitude", "name", "address")
-    return {name: getattr(place, name) for name in fields} if place else None
+    return place.as_dict() if place else None

@@ -48,7 +48,7 @@ def export(*, phone: str, by: str, salon_id: int | None = None) -> dict[str, Any
     """Return everything that is held of the client as JSON-like data, and write down who took it."""
     rows = ClientRows(phone, salon_id)
     found = {
-        "messages": [_message(row) for row in rows.messages().defer("callback_url").order_by("pk")],
+        "messages": [_message(row) for row in rows.messages_with_places()],
         "files": [_file(row) for row in rows.files().order_by("pk")],
         "conversations": _values(rows.conversations(), "phone", "lid", "last_at", "unread", "read_at"),
         "forwarded": _values(rows.forwarded(), "delivery_id", "message_id", "state", "delivered_at"),
@@ -116,9 +116,8 @@ def _file(row: MediaFile) -> dict[str, Any]:
 
 
 def _place(row: Message) -> dict[str, Any] | None:
-    place = MessageLocation.objects.filter(pk=row.pk).first() if row.note == "location" else None
-    fields = ("latitude", "longitude", "name", "address")
-    return {name: getattr(place, name) for name in fields} if place else None
+    place = getattr(row, "location", None)
+    return place.as_dict() if place else None
 
 
 def _values(rows: Any, *fields: str) -> list[dict[str, Any]]:

@@ -25,6 +25,10 @@ class ClientRows:
         """What was sent to him and what he wrote; what he wrote without a phone is found by his LID."""
         return self._of_number(Message.objects.filter(self._his()))
 
+    def messages_with_places(self) -> QuerySet[Message]:
+        """The messages in their order, each with the place that it names."""
+        return self.messages().select_related("location").defer("callback_url").order_by("pk")
+
     def files(self) -> QuerySet[MediaFile]:
         """Files that he sent or was sent, and nobody else: not the picture of a salon's texts."""
         others = Message.objects.filter(media=OuterRef("pk")).exclude(self._his())

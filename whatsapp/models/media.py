@@ -105,3 +105,12 @@ class MessageLocation(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    def as_dict(self) -> dict[str, float | str]:
+        """The place as JSON has it."""
+        return {
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+            "name": self.name,
+            "address": self.address,
+        }
