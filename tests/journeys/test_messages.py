@@ -11,6 +11,7 @@ import pytest
 
 from tests.deployments import Deployment
 from tests.linking import is_active, link_salon
+from tests.pictures import png
 from tests.processes import wait_until
 
 SALON, SALON_PHONE = 501, "79990001100"
@@ -197,6 +198,25 @@ def test_what_a_dying_pool_has_not_read_is_not_lost(system: Deployment) -> None:
     wait_for_statuses(system, one, [8, 4, 1])
     statement = "SELECT text FROM whatsapp_message WHERE phone = %s AND direction = 'in'"
     wait_until(lambda: system.query(statement, irina) == [("Я опоздаю",)], "the answer is stored")
+
+
+def test_a_file_that_a_killed_pool_was_fetching_is_fetched_by_the_next(system: Deployment) -> None:
+    irina, picture = new_client(system), png(64, 48)
+    system.whatsapp.fault("media", fault="hang", times=1)
+    system.whatsapp.send_file(irina, SALON_PHONE, "image", picture, mime="image/png", caption="Так хочу")
+    columns = "SELECT state, claimed_until IS NOT NULL, size FROM whatsapp_mediafile"
+    claimed = [("waiting", True, len(picture))]
+    wait_until(lambda: system.query(columns) == claimed, "a pool fetches the file")
+    system.kill("pool")
+    assert system.query(columns) == claimed  # nobody gave it back
+    # Three minutes are over.
+    past = "'2026-01-01T00:00Z'"
+    system.shell(f"from whatsapp.models import MediaFile; MediaFile.objects.update(claimed_until={past})")
+    system.start("pool")
+    kept = [("kept", False, len(picture))]
+    wait_until(lambda: system.query(columns) == kept, "the file is kept", seconds=60)
+    texts = "SELECT count(*) FROM whatsapp_message WHERE phone = %s AND text = 'Так хочу'"
+    assert system.query(texts, irina) == [(1,)]
 
 
 def confirmed(system: Deployment, message_id: str) -> bool:
