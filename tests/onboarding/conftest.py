@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.utils import timezone
@@ -34,3 +35,17 @@ def pool(transactional_db: None) -> None:
     from whatsapp.models import Pool
 
     Pool.objects.create(name="test-pool", heartbeat_at=timezone.now() + timedelta(hours=1), capacity=1)
+
+
+@pytest.fixture
+def channel_layer_of_this_loop(settings: Any) -> Iterator[None]:
+    """Connections to Redis belong to one event loop; each test has a new one."""
+    from channels.layers import channel_layers
+
+    from onboarding.live import throttle
+
+    channel_layers.backends.clear()
+    settings.WS_CONNECTS_PER_MINUTE = 1000
+    throttle.forget()
+    yield
+    channel_layers.backends.clear()

@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.layers import channel_layers
 from channels.testing import WebsocketCommunicator
 from django.db import OperationalError
 from django.utils import timezone
 
 from marketplace.models import Company
 from onboarding.linking import page_actions, tokens
-from onboarding.live import consumers, throttle
+from onboarding.live import consumers
 from tests.onboarding.visitors import PHONE, Visitor, forge, forgeries
 from tests.servers import Redis
 from whatsapp.models import Session
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("channel_layer_of_this_loop"),
+]
 
 OURS = (b"origin", b"http://testserver")
-
-
-@pytest.fixture(autouse=True)
-def _a_channel_layer_of_this_loop(settings: Any) -> Iterator[None]:
-    """Connections to Redis belong to one event loop; each test has a new one."""
-    channel_layers.backends.clear()
-    settings.WS_CONNECTS_PER_MINUTE = 1000
-    throttle.forget()
-    yield
-    channel_layers.backends.clear()
 
 
 class Tab:

@@ -9,13 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from channels.layers import channel_layers, get_channel_layer
+from channels.layers import get_channel_layer
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.utils import timezone
 
 from config.shared import hints
 from onboarding.linking import page_actions
-from onboarding.live import throttle
 from tests.onboarding.test_live_channel import Tab, in_database
 from tests.onboarding.visitors import Visitor, after
 from whatsapp.crypto import encryption
@@ -23,17 +22,11 @@ from whatsapp.models import Session
 from whatsapp.sessions import code_writes, leases
 from whatsapp.sessions.code_hints import CodeHint
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("channel_layer_of_this_loop"),
+]
 FORGED = "https://wa.me/settings/linked_devices#2@forged"
-
-
-@pytest.fixture(autouse=True)
-def _a_channel_layer_of_this_loop(settings: Any) -> Iterator[None]:
-    channel_layers.backends.clear()
-    settings.WS_CONNECTS_PER_MINUTE = 1000
-    throttle.forget()
-    yield
-    channel_layers.backends.clear()
 
 
 @contextmanager

@@ -20,16 +20,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 OTHERS = 412870
 
 
-@pytest.fixture
-def salon() -> Company:
-    return owned_salon(307626)
-
-
-@pytest.fixture
-def owner(salon: Company) -> Client:
-    return signed_in([salon])
-
-
 def received(salon: Company, content: bytes = JPEG, **about: str) -> Message:
     assert salon.session is not None
     return kept(salon.session, content, **about)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from config.shared import rate_limits
 from marketplace.models import Company, MarketplaceEvent, OptOut
 from onboarding.cabinet import message_lists
-from tests.onboarding.cabinet.owners import owned_salon, signed_in
+from tests.onboarding.cabinet.owners import owned_salon
 from whatsapp.models import Message
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,11 +28,6 @@ IVAN, MARIA = "79990000001", "79990000002"
 def salon() -> Company:
     rate_limits.forget()
     return owned_salon(307626)
-
-
-@pytest.fixture
-def owner(salon: Company) -> Client:
-    return signed_in([salon])
 
 
 def message(salon: Company, phone: str = IVAN, *, text: str = "Ждём вас", **fields: Any) -> Message:

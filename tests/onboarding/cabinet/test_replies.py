@@ -27,22 +27,12 @@ from marketplace.salons import lifecycle
 from onboarding.cabinet import replies
 from tests.marketplace.clients import IVAN, writes
 from tests.marketplace.listener import Listener
-from tests.onboarding.cabinet.owners import owned_salon, signed_in
+from tests.onboarding.cabinet.owners import owned_salon
 from whatsapp.models import Conversation, Message
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = "/cabinet/307626/replies"
 FORWARDING = f"{LIST}/forwarding"
-
-
-@pytest.fixture
-def salon() -> Company:
-    return owned_salon(307626)
-
-
-@pytest.fixture
-def owner(salon: Company) -> Client:
-    return signed_in([salon])
 
 
 @pytest.fixture

@@ -30,11 +30,6 @@ def salon() -> Company:
     return salon
 
 
-@pytest.fixture
-def owner(salon: Company) -> Client:
-    return signed_in([salon])
-
-
 def attach(owner: Client, content: bytes = JPEG, **fields: Any) -> None:
     form = {"file": SimpleUploadedFile("map.jpg", content), **fields}
     assert owner.post(f"{EDITOR}/picture", form).status_code == 303

@@ -14,7 +14,7 @@ from marketplace.bookings import wording
 from marketplace.inbound import opt_outs
 from marketplace.models import BookingSettings, Company, MarketplaceEvent, MessageTemplate
 from onboarding.cabinet import texts
-from tests.onboarding.cabinet.owners import owned_salon, signed_in
+from tests.onboarding.cabinet.owners import owned_salon
 from whatsapp.models import Message
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,11 +37,6 @@ HOSTILE = [
 def salon() -> Company:
     rate_limits.forget()
     return owned_salon(307626, title="Lotus", phone="79990001122")
-
-
-@pytest.fixture
-def owner(salon: Company) -> Client:
-    return signed_in([salon])
 
 
 def page(owner: Client, address: str = TEXTS) -> str:
