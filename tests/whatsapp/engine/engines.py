@@ -80,7 +80,9 @@ class SimulatedHarness:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.engine = self.simulated = SimulatedEngine(pace=0.001, qr_lifetimes=(60_000,))
+        self.engine = self.simulated = SimulatedEngine(
+            pace=0.001, qr_lifetimes=(60_000,), stable_after=60_000
+        )
         self.recorder = EventRecorder(self.engine)
         self.phones: dict[str, str] = {}
 
