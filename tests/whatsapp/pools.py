@@ -5,6 +5,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.utils import timezone
 
 from config.shared.database import in_thread
 from whatsapp.engine.simulated import SimulatedEngine
@@ -94,6 +97,12 @@ async def linked_session(running: Running, phone: str = "79990000001") -> Sessio
     session = await until(await new_session(), lambda row: row.qr)
     running.engine.scan(str(session.pk), phone)
     return await until(session, lambda row: row.status == Session.Status.CONNECTED)
+
+
+async def end_lease(session: Session) -> None:
+    """Let the time of a crashed pool's lease be over."""
+    past = timezone.now() - timedelta(seconds=1)
+    await in_thread(Session.objects.filter(pk=session.pk).update, lease_expires_at=past)
 
 
 async def history(session: Session) -> list[str]:

@@ -1,6 +1,7 @@
 """A session's messages on the simulated engine: order, truth, and what a death in the middle leaves."""
 
 import asyncio
+import math
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from django.utils import timezone
 
 from config.shared.database import in_thread
 from tests.whatsapp.outgoing import CLIENT, new, queue, until_message, until_status
-from tests.whatsapp.pools import Running, linked_session, running_pool, until
+from tests.whatsapp.pools import Running, end_lease, linked_session, running_pool, until
 from whatsapp.messages import limits
 from whatsapp.models import KnownNumber, Message, Session
 from whatsapp.sessions import services
@@ -111,9 +112,10 @@ class TestTheWayOfAMessage:
     async def test_messages_wait_while_the_line_is_down(self) -> None:
         async with running_pool() as running:
             session = await linked_session(running)
-            running.engine.drop(str(session.pk), back_after=10)
+            running.engine.drop(str(session.pk), back_after=math.inf)
             await until(session, lambda row: row.status == Session.Status.RECONNECTING)
             (message,) = await queue(session)
+            running.engine.restore(str(session.pk))
             await until_status(message, Status.SENT)
             row = await in_thread(Session.objects.get, pk=session.pk)
             assert row.status == Session.Status.CONNECTED
@@ -198,12 +200,13 @@ class TestInTheMiddle:
             assert len(running.engine.sent) == 2
 
     async def test_a_killed_pools_message_in_flight_is_settled_by_the_next_pool(self) -> None:
-        async with running_pool(lease=1.0) as first:
+        async with running_pool() as first:
             session = await linked_session(first)
             first.engine.script.lost_answers = [False]
             (message,) = await queue(session)
             await handed_over(first, message)
             await first.crash()
+            await end_lease(session)
         async with running_pool() as second:
             row = await until_status(message, Status.SENT)
             assert row.unknowns == 1

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 async def test_leases_are_renewed_while_all_threads_for_database_work_are_taken() -> None:
     let_go, looking = threading.Event(), DedicatedThread("test")
-    async with running_pool(lease=3.0) as running:
+    async with running_pool(lease=6.0) as running:
         session = await linked_session(running)
         taken = threading.Semaphore(0)
 

@@ -1,6 +1,7 @@
 """The pool on the simulated engine: what becomes of a session, whatever happens to it."""
 
 import asyncio
+import math
 from datetime import timedelta
 
 import pytest
@@ -97,8 +98,9 @@ class TestLine:
     async def test_a_dropped_line_comes_back(self) -> None:
         async with running_pool() as running:
             row = await linked_session(running)
-            running.engine.drop(str(row.pk), back_after=2.0)
+            running.engine.drop(str(row.pk), back_after=math.inf)
             await until(row, lambda now: now.status == Status.RECONNECTING)
+            running.engine.restore(str(row.pk))
             await until(row, lambda now: now.status == Status.CONNECTED)
 
     async def test_a_line_that_stays_away_is_tried_again_later(self) -> None:

@@ -13,7 +13,16 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from config.shared.database import in_thread
-from tests.whatsapp.pools import PATIENCE, Running, history, linked_session, new_session, running_pool, until
+from tests.whatsapp.pools import (
+    PATIENCE,
+    Running,
+    end_lease,
+    history,
+    linked_session,
+    new_session,
+    running_pool,
+    until,
+)
 from whatsapp.models import Pool, Session
 from whatsapp.sessions import leases, services
 
@@ -105,11 +114,12 @@ async def test_encryption_keys_are_rotated_while_pools_run(settings: Any, tmp_pa
 async def test_a_crashed_pools_session_is_taken_over_by_another_machine_when_its_lease_is_over(
     settings: Any, tmp_path: Path
 ) -> None:
-    async with running_pool(lease=1.5) as crashing:
+    async with running_pool(lease=3600) as crashing:
         row = await linked_session(crashing)
         await crashing.crash()
         settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"
-        async with running_pool(lease=1.5) as second:
+        async with running_pool(lease=3600) as second:
+            await end_lease(row)
             again = await until(
                 row, lambda now: now.lease_owner == second.pool.name and now.status == Status.CONNECTED
             )
@@ -129,16 +139,16 @@ async def test_a_crashed_pools_session_is_taken_over_at_once_on_the_same_machine
 
 
 async def test_the_owner_at_a_code_does_not_wait_for_a_full_lease(settings: Any, tmp_path: Path) -> None:
-    async with running_pool(lease=3600, pairing_lease=1.5) as crashing:
+    async with running_pool(lease=3600, pairing_lease=5.0) as crashing:
         row = await until(await new_session(), lambda row: row.qr)
         await crashing.crash()
         settings.WHATSAPP_STORE_DIR = f"{tmp_path}/another-machine"
-        async with running_pool(lease=3600, pairing_lease=1.5) as second:
+        async with running_pool(lease=3600, pairing_lease=5.0) as second:
             await until(row, lambda now: now.lease_owner == second.pool.name and now.qr != row.qr)
 
 
 async def test_a_session_that_is_linked_under_a_short_lease_gets_a_full_one() -> None:
-    async with running_pool(lease=3600, pairing_lease=1.5) as running:
+    async with running_pool(lease=3600, pairing_lease=6.0) as running:
         row = await linked_session(running)
         assert row.lease_token == 1
         half = timedelta(minutes=30)
@@ -147,18 +157,19 @@ async def test_a_session_that_is_linked_under_a_short_lease_gets_a_full_one() ->
 
 async def test_a_device_linked_just_before_the_crash_is_found_again() -> None:
     """Killed after the scan and before the row was written: the key store knows, the row does not."""
-    async with running_pool(lease=1.5) as crashing:
+    async with running_pool() as crashing:
         row = await until(await new_session(), lambda row: row.qr)
         crashing.pool.runners[row.pk].handle_event = lambda event: None  # type: ignore[method-assign]
         crashing.engine.scan(str(row.pk), PHONE)
         await crashing.crash()
-        async with running_pool(lease=1.5):
+        await end_lease(row)
+        async with running_pool():
             row = await until(row, lambda now: now.status == Status.CONNECTED)
             assert row.phone == PHONE
 
 
 async def test_a_session_taken_by_another_pool_is_let_go_at_once() -> None:
-    async with running_pool(lease=1.5) as running:
+    async with running_pool(lease=6.0) as running:
         row = await linked_session(running)
         await change(
             row,

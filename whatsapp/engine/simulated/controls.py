@@ -115,6 +115,11 @@ class Controls(Core):
         else:
             self._later(session, back_after, self._log_in)
 
+    def restore(self, session: str) -> None:
+        """Let a line that was dropped come back now."""
+        self._held(session)
+        self._soon(session, self._log_in)
+
     def log_out(self, session: str, reason: str = "logged_out") -> None:
         """Let the owner remove the linked device on the phone."""
         self._forget_device(self._held(session))
