@@ -157,8 +157,11 @@ def load_django(environment: dict[str, str]) -> None:
     """Load the product into this process, with the settings of its own processes."""
     import django
 
+    from config.shared import collector
+
     os.environ.update(environment, DJANGO_SETTINGS_MODULE="config.settings", LOG_LEVEL="ERROR")
     django.setup()
+    collector.ignore_loaded()  # as a pool
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ import structlog
 django.setup(set_prefix=False)  # what follows needs the apps
 
 from config.checks import refuse_bad_start  # noqa: E402
+from config.shared import collector  # noqa: E402
 from config.shared.batches import Batches, Overloaded  # noqa: E402
 from config.shared.database import in_threads, with_kept_connection  # noqa: E402
 from config.shared.endpoints import (  # noqa: E402
@@ -151,6 +152,8 @@ async def nothing_else(scope: Scope, receive: Receive, send: Send) -> None:
 async def _follow_lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
+        if message["type"] == "lifespan.startup":
+            collector.ignore_loaded()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return

@@ -230,7 +230,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 if REDIS_URL:
     CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
         "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "config.shared.channel_layer.ChannelLayer",
             "CONFIG": {"hosts": [REDIS_URL], "prefix": "salon-whatsapp"},
         }
     }

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("chromium", "google-chrome-stable", "google-chrome", "chromium-browser")
+NAMES = ("chromium-headless-shell", "chromium", "google-chrome-stable", "google-chrome", "chromium-browser")
 ARGUMENTS = [
     "--no-sandbox",  # root, and most containers, have no user namespaces for it
     "--disable-quic",

@@ -3,7 +3,7 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -25,13 +25,14 @@ class Batches(Generic[Item, Result]):
     """Hands what is submitted to `work`, up to `largest` items at once, on threads of its own.
 
     A lone item waits for nothing. A batch is complete when its items weigh `heaviest` together. `work`
-    returns a result for each item, in order. When it raises, its items are worked on one by one, so that
-    none suffers from another: `work` must bear to see an item twice.
+    returns a result for each item, in order; an exception among them is raised for its item. When `work`
+    raises, its items are worked on one by one, so that none suffers from another: it must bear to see an item
+    twice.
     """
 
     def __init__(
         self,
-        work: Callable[[list[Item]], list[Result]],
+        work: Callable[[list[Item]], Sequence[Result | Exception]],
         *,
         name: str,
         threads: int,

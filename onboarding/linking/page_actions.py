@@ -51,6 +51,8 @@ class PageState:
     def with_code(self, hint: CodeHint) -> "PageState":
         """Return the state after a write that follows `session`."""
         session = hint.applied_to(self.session)
+        if picture := snapshots.with_next_code(self.picture, session):
+            return replace(self, session=session, picture=picture, was_read=False)
         state = _state(self.request, self.scope, session, pool_running=self.pool_running)
         return replace(state, was_read=False)
 

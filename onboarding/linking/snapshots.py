@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils import timezone
+
 from marketplace.models import Company
 from marketplace.salons import clock
 from onboarding.linking import words
@@ -58,6 +60,17 @@ def build(
         or status == Statuses.FROZEN
         or words.name_support(shown, activation=activation["status"]),
     }
+
+
+def with_next_code(picture: dict[str, Any], session: Session) -> dict[str, Any] | None:
+    """Return what `build` would of a session that differs from the picture's in its QR code alone.
+
+    None when the picture shows no code, or the new one could not be shown: then more of it changes.
+    """
+    left = services.seconds_left(session.qr_expires_at, now=timezone.now())
+    if not picture["hasQR"] or picture["status"] != session.status or not left:
+        return None
+    return {**picture, "version": session.version, "qr": session.qr, "qrExpiresIn": left}
 
 
 def _whatsapp(shown: Snapshot, *, hidden: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ answer ends the connection. Here it costs speed only, for whoever waits for a hi
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -20,6 +21,7 @@ log = structlog.get_logger("onboarding")
 
 POLL_NEAR = 1.0  # seconds; the in-memory layer has no other process to hear of
 POLL_FAR = 2.5
+POLL_MOST = 10.0  # whatever hints say; the salon's row and the reading of a view have none
 FIRST_TRY = 2.0
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0
 
@@ -42,6 +44,7 @@ class Feed:
         self._group = hints.group_of(session_id)
         self._hinted = asyncio.Event()
         self._subscribed = False
+        self._told_at = 0.0  # when a hint left nothing to read
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator["Feed"]:
@@ -65,13 +68,21 @@ class Feed:
         self._hinted.set()
 
     async def wait(self, most: float) -> None:
-        """Return at the next hint, when it is time to poll, or after `most` seconds."""
+        """Return at the next hint, when it is time to poll, or after `most` seconds.
+
+        What `hear` takes says as much of the row as a reading: the time to poll begins anew, within limits.
+        """
         near = isinstance(get_channel_layer(), InMemoryChannelLayer) or not self._subscribed
-        seconds = max(0.0, min(most, POLL_NEAR if near else POLL_FAR))
+        interval = POLL_NEAR if near else POLL_FAR
+        began = time.monotonic()
+        end = began + max(0.0, min(most, POLL_MOST))
         # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the hint.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._hinted.wait()
+        while not self._hinted.is_set() and (now := time.monotonic()) < (
+            due := min(end, max(began, self._told_at) + interval)
+        ):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(due - now):
+                    await self._hinted.wait()
         self._hinted.clear()
 
     async def _listen_for_ever(self, tried: asyncio.Event) -> None:
@@ -96,7 +107,9 @@ class Feed:
             tried.set()
             while True:
                 news = (await layer.receive(channel)).get("news")
-                if not news or not await self._hear(news):
+                if news and await self._hear(news):
+                    self._told_at = time.monotonic()
+                else:
                     self._hinted.set()
         finally:
             await layer.group_discard(self._group, channel)

@@ -71,7 +71,7 @@ async def test_a_redis_that_hangs_makes_not_ready_in_time(
 ) -> None:
     settings.CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "config.shared.channel_layer.ChannelLayer",
             "CONFIG": {"hosts": [own_redis.url]},
         }
     }

@@ -401,7 +401,7 @@ async def test_a_page_opened_without_redis_is_served_and_hears_again_when_redis_
     moscow: Visitor, settings: Any, own_redis: Redis
 ) -> None:
     settings.REDIS_URL = own_redis.url
-    backend = "channels_redis.pubsub.RedisPubSubChannelLayer"
+    backend = "config.shared.channel_layer.ChannelLayer"
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": [own_redis.url]}}}
     await asyncio.to_thread(own_redis.stop)
     async with Tab(moscow.token) as tab:

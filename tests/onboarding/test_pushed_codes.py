@@ -1,5 +1,6 @@
 """Codes that a hint brings to the page before the row is read: the pool's own, and nobody else's."""
 
+import asyncio
 import dataclasses
 import json
 import threading
@@ -14,12 +15,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.utils import timezone
 
 from config.shared import hints
-from onboarding.linking import page_actions
+from onboarding.linking import page_actions, tokens
 from tests.onboarding.test_live_channel import Tab, in_database
 from tests.onboarding.visitors import Visitor, after
 from whatsapp.crypto import encryption
 from whatsapp.models import Session
-from whatsapp.sessions import code_writes, leases
+from whatsapp.sessions import code_writes, leases, services
 from whatsapp.sessions.code_hints import CodeHint
 
 pytestmark = [
@@ -89,6 +90,49 @@ async def test_a_pools_codes_are_shown_while_no_row_can_be_read(
                 assert (status["event"], status["qr"], status["version"]) == ("status", code(n), row.version)
                 assert (qr["event"], qr["qr"]) == ("qr-update", code(n))
                 assert 55 <= qr["expiresIn"] <= 60
+
+
+async def test_a_code_told_by_a_hint_changes_what_reading_its_row_would_change(moscow: Visitor) -> None:
+    async with Tab(moscow.token) as tab:
+        await settled(moscow, tab)
+        lease = await in_database(claimed)(moscow)
+        request = page_actions.SnapshotRequest(tokens.verify(moscow.token), False, "ru")
+
+        async def read() -> page_actions.PageState:
+            return (await in_database(page_actions.read_states)([request]))[0]
+
+        for n in range(3):
+            shown, expires = await read(), after(60)
+            await code_writes.write_qr(lease, status="qr", qr=code(n), qr_expires_at=expires)
+            hint = CodeHint(shown.session.pk, shown.session.version + 1, "qr", code(n), expires)
+            told, stored = shown.with_code(hint).picture, (await read()).picture
+            assert abs(told.pop("qrExpiresIn") - stored.pop("qrExpiresIn")) <= 5
+            assert told == stored
+
+
+async def test_codes_of_many_sessions_are_written_together_and_none_without_its_lease(
+    moscow: Visitor, kazan: Visitor
+) -> None:
+    sessions = [await in_database(services.create_session)() for _ in range(20)]
+    for session in sessions:
+        await in_database(services.view)(session=session)
+    found = await in_database(leases.claim)(owner="pool-a", limit=20, seconds=600)
+    lost = found[3]
+    await in_database(Session.objects.filter(pk=lost.session_id).update)(lease_token=lost.token + 1)
+    written = await asyncio.gather(
+        *(
+            code_writes.write_qr(lease, status="qr", qr=code(n), qr_expires_at=after(60))
+            for n, lease in enumerate(found)
+        ),
+        return_exceptions=True,
+    )
+    rows = await in_database(Session.objects.in_bulk)([lease.session_id for lease in found])
+    for n, (lease, result) in enumerate(zip(found, written, strict=True)):
+        row = rows[lease.session_id]
+        assert (row.qr, isinstance(result, leases.LeaseLost)) == (
+            ("", True) if lease is lost else (code(n), False)
+        )
+    assert isinstance(written[3], leases.LeaseLost)
 
 
 async def test_a_code_reaches_its_own_pages_only(

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from django.conf import settings
 
+from config.shared import collector
 from whatsapp.engine import Engine, EngineSettings
 from whatsapp.engine.supervisor.engine import NeonizeEngine
 from whatsapp.pool.pool import PoolSettings, SessionPool
@@ -57,6 +58,7 @@ def run_until_told(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run `work(stop)` with `stop` set by the first SIGTERM or SIGINT; the second ends at once."""
 
     async def main() -> None:
+        collector.ignore_loaded()
         stop = asyncio.Event()
 
         def request_stop() -> None:

@@ -77,11 +77,8 @@ def snapshot(*, session: Session) -> Snapshot:
     """Return what a page may know of the session now; reads nothing."""
     now = timezone.now()
 
-    def seconds_left(expires_at: datetime | None) -> int:
-        return max(0, int((expires_at - now).total_seconds())) if expires_at else 0
-
-    qr_left = seconds_left(session.qr_expires_at) if session.qr else 0
-    code_left = seconds_left(session.pairing_code_expires_at) if session.pairing_code else 0
+    qr_left = seconds_left(session.qr_expires_at, now=now) if session.qr else 0
+    code_left = seconds_left(session.pairing_code_expires_at, now=now) if session.pairing_code else 0
     return Snapshot(
         session_id=str(session.pk),
         version=session.version,
@@ -102,6 +99,11 @@ def snapshot(*, session: Session) -> Snapshot:
         proven=session.is_linked and session.stable_at is not None,
         stopped=session.is_linked and session.wanted == Session.Wanted.STOPPED,
     )
+
+
+def seconds_left(expires_at: datetime | None, *, now: datetime) -> int:
+    """Whole seconds that a code can still be used, 0 without one."""
+    return max(0, int((expires_at - now).total_seconds())) if expires_at else 0
 
 
 def is_stable(*, session: Session) -> bool:
