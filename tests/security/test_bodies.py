@@ -49,15 +49,23 @@ class Server:
         return int(peak.split()[1]) * 1024
 
 
-@pytest.fixture(scope="module", params=[DAPHNE, UVICORN], ids=["daphne", "uvicorn"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    yield from running(request.param, tmp_path_factory.mktemp("server"))
-
-
 @pytest.fixture(scope="module")
 def daphne(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The one that strangers reach without a proxy before it."""
     yield from running(DAPHNE, tmp_path_factory.mktemp("daphne"))
+
+
+@pytest.fixture(scope="module")
+def uvicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The one of the ingest process."""
+    yield from running(UVICORN, tmp_path_factory.mktemp("uvicorn"))
+
+
+@pytest.fixture(params=["daphne", "uvicorn"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each of them in turn."""
+    found: Server = request.getfixturevalue(request.param)
+    return found
 
 
 def running(code: str, folder: Path) -> Iterator[Server]:

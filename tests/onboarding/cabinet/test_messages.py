@@ -222,8 +222,7 @@ def test_a_rare_state_is_looked_for_a_bounded_way_back_and_the_page_says_so(
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="asks PostgreSQL for its plan")
-@pytest.mark.parametrize("query", ["?state=read", "?state=sent", "?kind=notification", ""])
-def test_a_list_reads_no_other_salons_messages(owner: Client, salon: Company, query: str) -> None:
+def test_a_list_reads_no_other_salons_messages(owner: Client, salon: Company) -> None:
     others = [owned_salon(412870 + number, phone=f"799900022{number:02}") for number in range(20)]
     made = [
         Message(session=(others[number % 20] if number % 25 else salon).session, phone=f"7900{number}",
@@ -234,13 +233,14 @@ def test_a_list_reads_no_other_salons_messages(owner: Client, salon: Company, qu
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE whatsapp_message")
         with CaptureQueriesContext(connection) as captured:
-            shown(owner, query)
+            for query in ("?state=read", "?state=sent", "?kind=notification", ""):
+                shown(owner, query)
         asked = [each["sql"] for each in captured if 'FROM "whatsapp_message"' in each["sql"]]
         for sql in asked:
             cursor.execute(f"EXPLAIN {sql}")
             plan = "\n".join(line for (line,) in cursor.fetchall())
             assert "message_pkey" not in plan or "id = " in plan, plan
-    assert asked
+    assert len(asked) >= 4
 
 
 def test_a_salon_without_a_phone_has_no_messages(owner: Client, salon: Company) -> None:
