@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import structlog
 from django.utils import timezone
 from django.utils.translation import gettext
 from rest_framework import serializers
@@ -19,6 +20,7 @@ from onboarding.linking import page_actions, token_scope
 from onboarding.linking.token_scope import TokenRevoked, TokenScope
 from onboarding.linking.tokens import Registrant
 
+log = structlog.get_logger("activation")
 REGISTRATION_LASTS = 60  # minutes from the arrival to the activation
 ACTIVATION_PATIENCE = 9.0  # seconds that a page waits for the result; the work itself goes on
 ACTIVATION_ERRORS: dict[type[activation.ActivationError], tuple[int, str]] = {
@@ -147,12 +149,20 @@ async def _result(scope: TokenScope) -> activation.ActivationResult:
     task.add_done_callback(_running.discard)
     done, _waiting = await asyncio.wait({task}, timeout=ACTIVATION_PATIENCE)
     if not done:
+        task.add_done_callback(_log_failure)
         raise ApiError(409, "activation_running")
     try:
         return task.result()
     except activation.ActivationError as error:
         status, code = ACTIVATION_ERRORS[type(error)]
         raise ApiError(status, code, error=gettext(error.message) if error.message else "") from error
+
+
+def _log_failure(task: "asyncio.Task[Any]") -> None:
+    """Log what went wrong when no page waits any more; what YClients said is in the salon's row."""
+    error = None if task.cancelled() else task.exception()
+    if error and not isinstance(error, activation.ActivationError):
+        log.error("activation failed", exc_info=error)
 
 
 def _activate_all(scope: TokenScope) -> activation.ActivationResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from datetime import timedelta
@@ -16,6 +17,8 @@ from marketplace.models import Company, MarketplaceEvent
 from marketplace.salons import activation
 from onboarding.api import codes
 from onboarding.api import views as api
+from onboarding.api.errors import ApiError
+from onboarding.linking.token_scope import TokenScope
 from tests.onboarding.visitors import PHONE, Visitor, forgeries
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -380,6 +383,32 @@ def test_a_page_does_not_wait_for_a_slow_activation_which_goes_on(
     refused(moscow.post(ACTIVATE, {"token": moscow.token}), 409, "activation_running")
     let_go.set()
     assert ended.wait(30)
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"), [(activation.NotAwaiting("over"), False), (RuntimeError("a fault"), True)]
+)
+async def test_what_went_wrong_when_no_page_waits_any_more_is_logged_unless_the_row_says_it(
+    error: Exception, logged: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    let_go = threading.Event()
+    unnoticed: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unnoticed.append(context))
+
+    def fail(_scope: Any) -> None:
+        let_go.wait(30)
+        raise error
+
+    monkeypatch.setattr(api, "_activate_all", fail)
+    monkeypatch.setattr(api, "ACTIVATION_PATIENCE", 0.05)
+    with pytest.raises(ApiError):
+        await api._result(TokenScope.__new__(TokenScope))
+    let_go.set()
+    await asyncio.wait(set(api._running))
+    await asyncio.sleep(0)  # what was asked for at its end
+    gc.collect()
+    assert ("activation failed" in caplog.text) is logged
+    assert unnoticed == []
 
 
 # --- waiting ---
