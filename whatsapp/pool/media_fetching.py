@@ -1,6 +1,8 @@
 """Fetches the files that clients have sent: any pool any session's, as it needs no connection of it."""
 
 import asyncio
+import contextlib
+import functools
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -25,29 +27,46 @@ class MediaFetcher:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._arrived = asyncio.Event()
+        self._due = asyncio.Event()
+        self._running: dict[int, asyncio.Task[bool]] = {}
         # A storage that hangs must not take the threads of the database.
         self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="media")
 
     def notify(self) -> None:
         """A file may be due."""
-        self._arrived.set()
+        self._due.set()
 
     async def run(self) -> None:
         """Fetch what is due, for ever; when cancelled, what is claimed is given back."""
-        while True:
-            self._arrived.clear()
-            try:
-                found = await in_thread(incoming.FETCHES.due, limit=AT_ONCE)
-                if any(await asyncio.gather(*(self._fetch(pk) for pk in found))):
-                    continue
-            except DatabaseError as error:
-                _log_unavailable(error)
-            try:
-                async with asyncio.timeout(POLL):
-                    await self._arrived.wait()
-            except TimeoutError:
-                pass
+        try:
+            while True:
+                self._due.clear()
+                try:
+                    await self._start_what_is_due()
+                except DatabaseError as error:
+                    _log_unavailable(error)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL):
+                        await self._due.wait()
+        finally:
+            running = list(self._running.values())
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _start_what_is_due(self) -> None:
+        """One that hangs holds its own place, and nobody else up."""
+        free = AT_ONCE - len(self._running)
+        if free:
+            due = await in_thread(incoming.FETCHES.due, limit=AT_ONCE)
+            for pk in [pk for pk in due if pk not in self._running][:free]:
+                self._running[pk] = task = asyncio.create_task(self._fetch(pk), name=f"media:{pk}")
+                task.add_done_callback(functools.partial(self._ended, pk))
+
+    def _ended(self, pk: int, task: "asyncio.Task[bool]") -> None:
+        del self._running[pk]
+        if not task.cancelled() and task.result():
+            self._due.set()  # there is room for the next
 
     async def _fetch(self, pk: int) -> bool:
         """True when the file was this pool's to fetch, and the database was there all the time."""

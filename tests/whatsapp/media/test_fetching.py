@@ -10,10 +10,12 @@ from django.utils import timezone
 from config.shared.database import in_thread
 from tests.whatsapp.media.received import JPEG, message_with, reference, send, until_file
 from tests.whatsapp.pools import linked_session, running_pool
+from whatsapp.engine.events import MediaReference
 from whatsapp.engine.media_download import MediaError
 from whatsapp.media import files, incoming
 from whatsapp.messages import inbox
 from whatsapp.models import MediaFile, Message, MessageLocation, Session
+from whatsapp.pool import media_fetching
 from whatsapp.sessions import services
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,6 +82,29 @@ async def test_a_storage_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPat
         assert row.error_code == "not_stored"
         await in_thread(MediaFile.objects.filter(pk=row.pk).update, next_attempt_at=timezone.now())
         await until_file(event, State.KEPT)
+
+
+async def test_files_that_hang_leave_room_for_those_that_come_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running_pool() as running:
+        session = await linked_session(running)
+        hangs, download = asyncio.Event(), running.engine.download
+
+        async def hang_if_a_picture(media: MediaReference, **limits: Any) -> bytes:
+            if media["kind"] == "image":
+                hangs.set()
+                await asyncio.Event().wait()
+            return await download(media, **limits)
+
+        monkeypatch.setattr(running.engine, "download", hang_if_a_picture)
+        for _picture in range(media_fetching.AT_ONCE - 1):
+            hung = send(running, session, JPEG)
+        await hangs.wait()
+        for _document in range(media_fetching.AT_ONCE):
+            event = send(running, session, b"%PDF-1.4", kind="document", mime="application/pdf")
+            await until_file(event, State.KEPT)
+        assert (await until_file(hung, State.WAITING)).claimed_until is not None
 
 
 async def test_a_pool_that_is_stopped_gives_back_what_it_was_fetching() -> None:
