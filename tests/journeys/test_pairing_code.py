@@ -41,6 +41,7 @@ def test_a_salon_is_linked_by_a_typed_code(system: Deployment, phone_page: Page)
     assert_activated_once(system, salon)
     expect(phone_page.locator("#done-settling")).to_be_visible()
 
+    wait_until(lambda: has_moved(system, salon), "the device is connected in its shard")
     system.whatsapp.fault("replaced", salon.phone)
     again = phone_page.get_by_role("button", name="Использовать здесь снова")
     expect(again).to_be_visible(timeout=60_000)
@@ -53,6 +54,15 @@ def test_a_salon_is_linked_by_a_typed_code(system: Deployment, phone_page: Page)
 
     system.whatsapp.remove_devices(salon.phone)
     expect(phone_page.locator("#lost-link")).to_contain_text("оборвалась сразу после", timeout=60_000)
+
+
+def has_moved(system: Deployment, salon: Salon) -> bool:
+    """Whether the pairing's host has given the device to a shard; between the two there is no connection."""
+    moved = (
+        "SELECT 1 FROM whatsapp_sessionevent AS event JOIN marketplace_company AS company USING (session_id)"
+        " WHERE company.salon_id = %s AND event.kind = 'connected'"
+    )
+    return bool(system.query(moved, salon.id))
 
 
 def available(system: Deployment, salon: Salon) -> bool | None:
