@@ -20,6 +20,9 @@ log = structlog.get_logger("hints")
 
 PUBLISH_TIMEOUT = 2.0  # seconds for one batch
 LARGEST = 500  # publications in a batch
+CLOSED = "the channel layer is closed"
+
+Publication = tuple[str, bytes, "asyncio.Future[None]"]  # channel, message, and who waits until it is taken
 
 
 class Connection(RedisSingleShardConnection):  # type: ignore[misc]  # ships no types
@@ -27,14 +30,14 @@ class Connection(RedisSingleShardConnection):  # type: ignore[misc]  # ships no 
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._waiting: list[tuple[str, bytes, asyncio.Future[None]]] = []
+        self._waiting: list[Publication] = []
         self._publishing: asyncio.Task[None] | None = None
 
     async def publish(self, channel: str, message: bytes) -> None:
         """Return when Redis has taken the message; raises what the Redis client raises, or TimeoutError."""
         taken = asyncio.get_running_loop().create_future()
         self._waiting.append((channel, message, taken))
-        if self._publishing is None:
+        if self._publishing is None or self._publishing.done():
             self._publishing = asyncio.create_task(self._publish_waiting(), name="publish")
         await taken
 
@@ -43,18 +46,17 @@ class Connection(RedisSingleShardConnection):  # type: ignore[misc]  # ships no 
         if self._publishing is not None:
             self._publishing.cancel()
             await asyncio.wait({self._publishing})
+        _settle(self._waiting, ConnectionError(CLOSED))
+        self._waiting = []
         await super().flush()
 
     async def _publish_waiting(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
-                await self._publish_batch(batch)
-        finally:
-            self._publishing = None
+        while self._waiting:
+            batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+            await self._publish_batch(batch)
 
-    async def _publish_batch(self, batch: list[tuple[str, bytes, "asyncio.Future[None]"]]) -> None:
-        error: BaseException | None = None
+    async def _publish_batch(self, batch: list[Publication]) -> None:
+        error: Exception | None = None
         try:
             self._ensure_redis()
             async with asyncio.timeout(PUBLISH_TIMEOUT), self._redis.pipeline(transaction=False) as pipeline:
@@ -62,18 +64,11 @@ class Connection(RedisSingleShardConnection):  # type: ignore[misc]  # ships no 
                     pipeline.publish(channel, message)
                 await pipeline.execute()
         except asyncio.CancelledError:
-            error = ConnectionError("the channel layer is closed")
+            _settle(batch, ConnectionError(CLOSED))
             raise
         except Exception as failure:  # noqa: BLE001  it belongs to those who wait
             error = failure
-        finally:
-            for _channel, _message, taken in batch:
-                if taken.done():  # whoever waited has given up
-                    continue
-                if error is None:
-                    taken.set_result(None)
-                else:
-                    taken.set_exception(error)
+        _settle(batch, error)
 
     async def _do_receiving(self) -> None:
         while True:
@@ -89,6 +84,17 @@ class Connection(RedisSingleShardConnection):  # type: ignore[misc]  # ships no 
     def _receive_message(self, message: dict[str, Any] | None) -> None:
         if message is not None and message["type"] == "message":
             super()._receive_message(message)
+
+
+def _settle(batch: list[Publication], error: Exception | None) -> None:
+    """Tell those who wait; some have given up."""
+    for _channel, _message, taken in batch:
+        if taken.done():
+            continue
+        if error is None:
+            taken.set_result(None)
+        else:
+            taken.set_exception(error)
 
 
 class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]

@@ -16,6 +16,8 @@ from channels.layers import get_channel_layer
 from django.db import connection, transaction
 from prometheus_client import Counter
 
+from config.shared.waiting import wait_at_most
+
 log = structlog.get_logger("hints")
 
 POOLS = "whatsapp_pools"
@@ -145,10 +147,7 @@ class Listener:
     async def wait(self, seconds: float) -> None:
         """Return at the next hint, or after `seconds`."""
         try:
-            async with asyncio.timeout(seconds):  # wait_for may swallow a cancellation before Python 3.12
-                await self.event.wait()
-        except TimeoutError:
-            return
+            await wait_at_most(self.event, seconds)
         finally:
             self.event.clear()
 

@@ -16,6 +16,7 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from config.shared import hints
 from config.shared.backoff import backoff
+from config.shared.waiting import wait_at_most
 
 log = structlog.get_logger("onboarding")
 
@@ -76,13 +77,11 @@ class Feed:
         interval = POLL_NEAR if near else POLL_FAR
         began = time.monotonic()
         end = began + max(0.0, min(most, POLL_MOST))
-        # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the hint.
-        while not self._hinted.is_set() and (now := time.monotonic()) < (
-            due := min(end, max(began, self._told_at) + interval)
-        ):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(due - now):
-                    await self._hinted.wait()
+        while not self._hinted.is_set():
+            left = min(end, max(began, self._told_at) + interval) - time.monotonic()
+            if left <= 0:
+                break
+            await wait_at_most(self._hinted, left)
         self._hinted.clear()
 
     async def _listen_for_ever(self, tried: asyncio.Event) -> None:

@@ -77,6 +77,20 @@ async def test_who_no_longer_waits_keeps_nobody_from_publishing(
     assert given_up.cancelled()
 
 
+async def test_what_waits_when_the_layer_is_closed_fails_and_it_can_be_used_again(
+    layer: ChannelLayer,
+) -> None:
+    sent = asyncio.create_task(layer.group_send(GROUP, {"n": 1}))
+    await asyncio.sleep(0)  # it waits, and nothing has been published
+    await layer.flush()
+    with pytest.raises(ConnectionError):
+        await sent
+    channel = await listening(layer)
+    async with asyncio.timeout(PATIENCE):
+        await layer.group_send(GROUP, {"n": 2})
+    assert await receive(layer, channel, 1) == [2]
+
+
 async def test_a_restarted_redis_is_listened_to_again(layer: ChannelLayer, own_redis: Redis) -> None:
     channel = await listening(layer)
     await asyncio.to_thread(own_redis.restart)

@@ -1,7 +1,6 @@
 """Fetches the files that clients have sent: any pool any session's, as it needs no connection of it."""
 
 import asyncio
-import contextlib
 import functools
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +9,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from config.shared.database import in_thread, in_threads
+from config.shared.waiting import wait_at_most
 from whatsapp import metrics
 from whatsapp.engine import Engine
 from whatsapp.engine.media_download import MediaError
@@ -45,9 +45,7 @@ class MediaFetcher:
                     await self._start_what_is_due()
                 except DatabaseError as error:
                     _log_unavailable(error)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL):
-                        await self._due.wait()
+                await wait_at_most(self._due, POLL)
         finally:
             running = list(self._running.values())
             for task in running:

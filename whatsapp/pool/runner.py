@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from config.shared.waiting import wait_at_most
 from whatsapp import metrics
 from whatsapp.engine import Engine
 from whatsapp.engine.events import ConnectFailed, SessionEvent
@@ -143,11 +144,7 @@ class SessionRunner:
         due = [at for at in times if at is not None]
         timeout = max(0.0, min(due) - time.monotonic()) if due else 60.0
         try:
-            # Not wait_for: before Python 3.12 it may swallow a cancellation, and with it a lost lease.
-            async with asyncio.timeout(timeout):
-                await self._woken.wait()
-        except TimeoutError:
-            return
+            await wait_at_most(self._woken, timeout)
         finally:
             self._woken.clear()
 

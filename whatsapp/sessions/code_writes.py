@@ -1,6 +1,6 @@
 """Writing the QR codes that owners wait for: as `leases.write`, with less between the engine and the pages.
 
-A thread with a connection of its own, which is kept: taking one from the pool and giving it back costs as
+Threads with connections of their own, which are kept: taking one from the pool and giving it back costs as
 much as the write. The statement is ready: Django builds one anew each time, for more than PostgreSQL takes.
 What comes while one batch is written is the next one, by one statement and one commit.
 """
