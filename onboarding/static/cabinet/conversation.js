@@ -1,6 +1,7 @@
 // Conversations that stay up to date: what is new is put in while somebody looks, and marked as read once seen.
 
-const POLL = 5000, SLOWEST = 60000; // milliseconds
+// Milliseconds. A reading that hangs is given up, or it would be the last one.
+const POLL = 5000, SLOWEST = 15000, SLOWEST_AFTER_ERRORS = 60000, ANSWER_WITHIN = 15000;
 const chat = document.getElementById("chat");
 const list = document.getElementById("conversations");
 const fragment = document.querySelector("[data-fragment]")?.dataset.fragment; // none on pages of older ones
@@ -13,7 +14,9 @@ function scrollToEnd() {
 async function markRead() {
   const form = document.getElementById("read");
   if (!form || document.hidden) return;
-  const answer = await fetch(form.action, { method: "POST", body: new FormData(form), redirect: "manual" });
+  const answer = await fetch(form.action, {
+    method: "POST", body: new FormData(form), redirect: "manual", signal: AbortSignal.timeout(ANSWER_WITHIN),
+  });
   if (answer.type === "opaqueredirect") form.hidden = true;
 }
 
@@ -59,7 +62,9 @@ function refreshList(page) {
 
 async function refresh() {
   const listed = list?.offsetParent ? "?list=1" : ""; // a phone shows the conversation alone
-  const answer = await fetch(fragment + listed, { headers: { Accept: "text/html" }, redirect: "error" });
+  const answer = await fetch(fragment + listed, {
+    headers: { Accept: "text/html" }, redirect: "error", signal: AbortSignal.timeout(ANSWER_WITHIN),
+  });
   if (!answer.ok) throw new Error(String(answer.status));
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   return [refreshChat(page), refreshList(page)].includes(true);
@@ -71,7 +76,7 @@ async function poll() {
       pause = (await refresh()) ? POLL : Math.min(pause * 1.3, SLOWEST);
       await markRead();
     } catch {
-      pause = Math.min(pause * 2, SLOWEST);
+      pause = Math.min(pause * 2, SLOWEST_AFTER_ERRORS);
     }
   }
   setTimeout(poll, pause);
