@@ -107,7 +107,7 @@ class Process:
         """SIGKILL to this process alone, as the kernel would under memory pressure."""
         self._end(signal.SIGKILL, 5.0)
 
-    def terminate(self, seconds: float = 30.0) -> int:
+    def terminate(self, seconds: float = 60) -> int:
         """SIGTERM, and its exit code; ProcessError when it still runs after `seconds`."""
         code = self._end(signal.SIGTERM, seconds)
         return 0 if code is None else code
@@ -161,7 +161,7 @@ def run_executed(
 
 
 def wait_until(
-    condition: Callable[[], bool], what: str, *, seconds: float = 30.0, why: Callable[[], str] = str
+    condition: Callable[[], bool], what: str, *, seconds: float = 60.0, why: Callable[[], str] = str
 ) -> None:
     """Polls `condition` every 50 ms; AssertionError with `what` and `why()` when it stays false."""
     deadline = time.monotonic() + seconds

@@ -7,7 +7,7 @@ import pytest
 
 from config.shared.batches import Batches, Overloaded
 
-PATIENCE = 30
+PATIENCE = 60
 
 
 class Gate:

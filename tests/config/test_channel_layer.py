@@ -10,7 +10,7 @@ from config.shared.channel_layer import ChannelLayer
 from tests.servers import Redis
 
 GROUP = "session.1"
-PATIENCE = 20
+PATIENCE = 60
 
 
 @pytest.fixture

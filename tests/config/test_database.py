@@ -12,7 +12,7 @@ from config.shared.database import DedicatedThread, in_thread, on_live_connectio
 
 # The threads keep connections of earlier tests, and look at them.
 pytestmark = pytest.mark.django_db(transaction=True)
-PATIENCE = 30
+PATIENCE = 60
 
 
 async def test_a_cancellation_during_a_push_is_neither_swallowed_nor_ends_the_work() -> None:

@@ -13,7 +13,7 @@ from whatsapp.sessions import services
 
 # The threads keep connections of earlier tests, and look at them.
 pytestmark = pytest.mark.django_db(transaction=True)
-PATIENCE = 20
+PATIENCE = 60
 
 
 class HangingLayer:

@@ -11,7 +11,7 @@ from config.shared import database
 from config.shared.thread_budgets import OUTGOING, PAGES, BudgetUsedUp, ThreadBudget
 from whatsapp.models import Session
 
-PATIENCE = 30
+PATIENCE = 60
 
 
 @pytest.mark.skipif(settings.SQLITE, reason="SQLite has no pool of connections")

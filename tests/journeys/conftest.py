@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser import ARGUMENTS, NoBrowserError, find_browser
@@ -25,6 +25,7 @@ from tests.servers import start_redis
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
+PATIENCE = 60_000  # milliseconds for what a page is expected to show, on a machine that is busy
 DEPLOYMENTS = pytest.StashKey[list[Stack]]()
 PAGES = pytest.StashKey[list[Page]]()
 _numbers = itertools.count(1)  # of databases, also of those of other folders that use this fixture
@@ -116,6 +117,7 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail(str(missing))
         pytest.skip(f"{missing}; `make setup` tries to install it")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=str(path), args=ARGUMENTS)
 
@@ -132,6 +134,7 @@ def open_page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Cal
             has_touch=phone,
             locale=locale,
         )
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         pages.append(page)
         return page

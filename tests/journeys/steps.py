@@ -56,7 +56,7 @@ def confirm(page: Page) -> None:
 
 def qr_from_pixels(page: Page) -> str:
     """The text of the QR code as a camera would read it, from a picture of the page."""
-    expect(page.locator("#qr svg, #qr img").first).to_be_visible(timeout=60_000)
+    expect(page.locator("#qr svg, #qr img").first).to_be_visible()
     return decode_qr(page.screenshot())
 
 
@@ -83,7 +83,7 @@ def scan_until_linked(page: Page, system: Deployment, salon: Salon, *, seconds: 
 
 def expect_done(page: Page) -> None:
     """The page says that WhatsApp is connected, and offers the way back."""
-    expect(page.locator("#panel-done")).to_be_visible(timeout=60_000)
+    expect(page.locator("#panel-done")).to_be_visible()
     expect(page.locator("#done-link")).to_have_attribute("href", re.compile("^http"))
 
 

@@ -11,7 +11,7 @@ from tests.linking import link_salon
 from tests.onboarding.arrivals import signed_link
 from tests.processes import wait_until
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def test_a_one_time_link_reaches_the_salons_own_phone_and_opens_its_page(system: Deployment) -> None:

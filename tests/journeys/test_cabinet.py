@@ -98,17 +98,17 @@ def test_what_a_client_writes_appears_in_an_open_conversation(
     cabinet.goto(f"{system.url}/cabinet/{salon.id}/replies")
     system.whatsapp.send(client, salon.phone, "Есть время завтра?")
     _wait_for_messages(system, salon, 1)
-    cabinet.locator("#conversations a").click(timeout=60_000)
+    cabinet.locator("#conversations a").click()
     expect(cabinet.locator("#chat li")).to_have_count(1)
     cabinet.get_by_label("Ответ", exact=True).fill("Есть, в шесть")
     # One reading that is never answered does not end the readings.
     cabinet.route("**/replies/*/new*", lambda _route: None, times=1)
     system.whatsapp.send(client, salon.phone, "Или послезавтра?")
     _wait_for_messages(system, salon, 2)
-    expect(cabinet.locator("#chat li").last).to_contain_text("Или послезавтра?", timeout=60_000)
+    expect(cabinet.locator("#chat li").last).to_contain_text("Или послезавтра?")
     expect(cabinet.get_by_label("Ответ", exact=True)).to_have_value("Есть, в шесть")
     cabinet.get_by_role("button", name="Отправить").click()
-    expect(cabinet.locator("#chat .ours [data-state]")).to_have_text("доставлено", timeout=60_000)
+    expect(cabinet.locator("#chat .ours [data-state]")).to_have_text("доставлено")
     assert grave_findings(cabinet) == []
     assert sideways_scroll(cabinet) <= 0
 
@@ -122,7 +122,6 @@ def _wait_for_messages(system: Deployment, salon: Salon, count: int) -> None:
     wait_until(
         lambda: system.query(statement, salon.id) == [(count,)],
         f"{count} messages of clients have come",
-        seconds=60,
         why=system.logs,
     )
 

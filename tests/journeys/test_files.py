@@ -27,7 +27,6 @@ def received(system: Deployment, text: str) -> Any:
     wait_until(
         lambda: found() is not None,
         f"{text!r} with its file is on the client's phone",
-        seconds=60,
         why=lambda: str(system.query("SELECT status, error FROM whatsapp_message ORDER BY id DESC")[:3]),
     )
     return found()
@@ -43,7 +42,7 @@ def test_pictures_and_documents_go_both_ways(system: Deployment, open_page: Call
         CLIENT, salon.phone, "image", png(640, 480), mime="image/png", name="", caption="Так хочу"
     )
     stored = "SELECT state FROM whatsapp_mediafile"
-    wait_until(lambda: system.query(stored) == [("kept",)], "the picture is kept", seconds=60)
+    wait_until(lambda: system.query(stored) == [("kept",)], "the picture is kept")
     page.goto(f"{home}/replies?lang=ru")
     page.get_by_text("Так хочу").click()
     picture = page.locator("#chat img")
@@ -80,5 +79,4 @@ def test_pictures_and_documents_go_both_ways(system: Deployment, open_page: Call
             if not each["outgoing"]
         ),
         "the text with its picture is on the client's phone",
-        seconds=60,
     )

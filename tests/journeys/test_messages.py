@@ -35,7 +35,7 @@ def linked(deployment: Deployment) -> Deployment:
 @pytest.fixture
 def system(system: Deployment, linked: Deployment) -> Deployment:
     """The linked salon, its line up."""
-    wait_until(lambda: is_active(system, SALON), "the line is up", seconds=60)
+    wait_until(lambda: is_active(system, SALON), "the line is up")
     return system
 
 
@@ -119,7 +119,7 @@ def test_a_number_without_whatsapp_is_said_at_once(system: Deployment) -> None:
 
 def test_a_message_waits_while_the_line_is_down(system: Deployment) -> None:
     irina = new_client(system)
-    system.whatsapp.fault("refuse", seconds=60)
+    system.whatsapp.fault("refuse")
     system.whatsapp.fault("drop", SALON_PHONE)
     wait_until(lambda: not is_active(system, SALON), "the salon is seen off line")
     one = system.yclients.notify(SALON, TEXT, irina)[0]
@@ -215,7 +215,7 @@ def test_a_file_that_a_killed_pool_was_fetching_is_fetched_by_the_next(system: D
     system.shell(f"from whatsapp.models import MediaFile; MediaFile.objects.update(claimed_until={past})")
     system.start("pool")
     kept = [("kept", False, len(picture))]
-    wait_until(lambda: system.query(columns, others) == kept, "the file is kept", seconds=60)
+    wait_until(lambda: system.query(columns, others) == kept, "the file is kept")
     texts = "SELECT count(*) FROM whatsapp_message WHERE phone = %s AND text = 'Так хочу'"
     assert system.query(texts, irina) == [(1,)]
 

@@ -21,7 +21,7 @@ def type_number(page: Page, text: str) -> str:
     page.get_by_label("Номер WhatsApp на телефоне салона").fill(text)
     page.get_by_role("button", name="Получить код").click()
     shown = page.locator("#code [aria-hidden]")
-    expect(shown).to_have_text(re.compile("^[1-9A-Z]{4}-[1-9A-Z]{4}$"), timeout=60_000)
+    expect(shown).to_have_text(re.compile("^[1-9A-Z]{4}-[1-9A-Z]{4}$"))
     expect(page.locator("#code-for")).to_have_text("Код для номера +7 999 000-11-22")
     expect(page.locator("#code-left")).to_have_text(re.compile(r"Код действует ещё \d+ с"))
     return shown.inner_text()
@@ -44,16 +44,16 @@ def test_a_salon_is_linked_by_a_typed_code(system: Deployment, phone_page: Page)
     wait_until(lambda: has_moved(system, salon), "the device is connected in its shard")
     system.whatsapp.fault("replaced", salon.phone)
     again = phone_page.get_by_role("button", name="Использовать здесь снова")
-    expect(again).to_be_visible(timeout=60_000)
+    expect(again).to_be_visible()
     wait_until(lambda: available(system, salon) is False, "YClients was told that WhatsApp is down")
     before = logins(system, salon)
     again.click()
-    expect(phone_page.locator("#done-title")).to_have_text("WhatsApp подключён", timeout=60_000)
-    expect(phone_page.locator("#done-good")).to_be_visible(timeout=60_000)
+    expect(phone_page.locator("#done-title")).to_have_text("WhatsApp подключён")
+    expect(phone_page.locator("#done-good")).to_be_visible()
     assert logins(system, salon) == before + 1
 
     system.whatsapp.remove_devices(salon.phone)
-    expect(phone_page.locator("#lost-link")).to_contain_text("оборвалась сразу после", timeout=60_000)
+    expect(phone_page.locator("#lost-link")).to_contain_text("оборвалась сразу после")
 
 
 def has_moved(system: Deployment, salon: Salon) -> bool:

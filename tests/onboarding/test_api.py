@@ -436,7 +436,7 @@ def in_background(act: Any) -> Any:
 
 
 def wait_until(condition: Any) -> None:
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < ends, "it did not happen in time"
         time.sleep(0.02)

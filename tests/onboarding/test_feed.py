@@ -9,7 +9,7 @@ import pytest
 from onboarding.live import feed
 from onboarding.live.feed import Feed
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 async def leave_nothing_to_read(_news: object) -> bool:

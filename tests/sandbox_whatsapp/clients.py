@@ -11,7 +11,7 @@ from typing import Any
 from sandbox.whatsapp import SandboxWhatsApp
 
 CLIENT = Path(__file__).with_name("client.py")
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Client:

@@ -229,7 +229,7 @@ async def run_server(folder: Path) -> tuple[asyncio.subprocess.Process, dict[str
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout
-    return process, json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+    return process, json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -240,7 +240,7 @@ async def test_the_process_says_its_settings_and_stops_on_a_signal(
     async with aiohttp.request("GET", settings["control_url"] + "/settings") as response:
         assert await response.json() == settings
     process.send_signal(number)
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert (process.returncode, errors) == (0, b"")
 
 

@@ -130,14 +130,14 @@ async def test_it_runs_as_a_process_and_stops_when_told(tmp_path: Path, number: 
     )
     try:
         assert process.stdout is not None
-        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 10))
+        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"{ready['api_url']}/api/v1/company/{SALON}", headers=HEADERS) as response,
         ):
             assert response.status == 200
         process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     finally:
         if process.returncode is None:
             process.kill()

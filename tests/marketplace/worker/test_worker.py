@@ -33,10 +33,10 @@ async def at_work(*workers: Worker) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        await asyncio.wait_for(asyncio.gather(*tasks), 15)
+        await asyncio.wait_for(asyncio.gather(*tasks), 60)
 
 
-async def until(is_so: Callable[[], Any], seconds: float = 30) -> None:
+async def until(is_so: Callable[[], Any], seconds: float = 60) -> None:
     """Return when `is_so`, asked in a thread, is true."""
     async with asyncio.timeout(seconds):
         while not await sync_to_async(is_so)():  # a database has no event to wait for
@@ -152,7 +152,7 @@ async def test_a_worker_with_a_dead_part_does_not_look_alive(monkeypatch: pytest
 
     monkeypatch.setattr(Worker, "_forward_hints", die)
     with pytest.raises(RuntimeError, match="a bug"):
-        await asyncio.wait_for(Worker().run(asyncio.Event()), 10)
+        await asyncio.wait_for(Worker().run(asyncio.Event()), 60)
 
 
 async def test_stopping_does_not_wait_for_ever_for_work_that_hangs() -> None:
@@ -242,6 +242,6 @@ async def test_many_hints_lead_to_one_look_after_a_rest() -> None:
     for _ in range(100):
         job.hint()
     assert not job.wake.is_set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await job.wake.wait()
     assert job.timer is None

@@ -72,7 +72,7 @@ class EventRecorder:
 
     async def end(self) -> None:
         """Wait until the engine has said everything."""
-        await asyncio.wait_for(self._task, 10)
+        await asyncio.wait_for(self._task, 60)
 
 
 class SimulatedHarness:

@@ -21,14 +21,14 @@ async def test_events_come_in_order_and_end_with_the_queue() -> None:
 async def test_a_full_queue_makes_the_hosts_wait_until_the_consumer_has_caught_up() -> None:
     event_queue = EventQueue(2)
     event_queue.put(Stopped("a"))
-    await asyncio.wait_for(event_queue.room(), 1)
+    await asyncio.wait_for(event_queue.room(), 60)
     event_queue.put(Stopped("b"))
     waiting = asyncio.create_task(event_queue.room())
     await asyncio.sleep(0)
     assert not waiting.done()
     events = event_queue.events()
     await anext(events)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_a_failure_inside_the_engine_reaches_the_consumer_after_the_events() -> None:

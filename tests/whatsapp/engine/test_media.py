@@ -80,7 +80,7 @@ def put(sandbox: SandboxWhatsApp, **changes: Any) -> MediaReference:
 
 
 async def get(
-    sandbox: SandboxWhatsApp, reference: MediaReference, *, max_bytes: int = LIMIT, seconds: float = 20
+    sandbox: SandboxWhatsApp, reference: MediaReference, *, max_bytes: int = LIMIT, seconds: float = 60
 ) -> bytes:
     route = Route(sandbox.proxy_url, sandbox.ca_file)
     return await download(reference, route, max_bytes=max_bytes, seconds=seconds)

@@ -54,11 +54,11 @@ def test_files_that_do_not_fit_into_memory_together_take_turns(
     monkeypatch.setattr(uploads, "MOST_BYTES", len(DOCUMENT.data))
     both = Uploads(seconds=20)
     session.begin(both, DOCUMENT)
-    session.begun.get(timeout=10)
+    session.begun.get(timeout=60)
     session.begin(both, DOCUMENT)
     assert session.begun.empty()
     session.let_go.set()
-    assert [session.said.get(timeout=10).file for _ in range(2)] == ["uploaded", "uploaded"]
+    assert [session.said.get(timeout=60).file for _ in range(2)] == ["uploaded", "uploaded"]
 
 
 def test_a_file_that_waits_for_its_turn_too_long_is_not_sent(
@@ -68,7 +68,7 @@ def test_a_file_that_waits_for_its_turn_too_long_is_not_sent(
     short = Uploads(seconds=0.1)
     assert short._take_turn(1, ends=0)
     session.begin(short, DOCUMENT)
-    failure = session.said.get(timeout=10)
+    failure = session.said.get(timeout=60)
     assert isinstance(failure, SendFailed) and failure.error.startswith("upload_failed: ")
     assert session.begun.empty()
 
@@ -80,11 +80,11 @@ def test_threads_that_hang_in_the_library_are_limited(
     short = Uploads(seconds=0.1)
     for _attempt in range(2):
         session.begin(short, DOCUMENT)
-        assert isinstance(session.said.get(timeout=10), SendFailed)
-    assert session.begun.get(timeout=10) and session.begun.empty()
+        assert isinstance(session.said.get(timeout=60), SendFailed)
+    assert session.begun.get(timeout=60) and session.begun.empty()
 
 
 def test_the_bytes_are_not_kept_after_the_upload(session: SlowSession) -> None:
     session.let_go.set()
     session.begin(Uploads(seconds=20), DOCUMENT)
-    assert session.said.get(timeout=10).command.data == b""
+    assert session.said.get(timeout=60).command.data == b""

@@ -23,7 +23,7 @@ from whatsapp.sessions.leases import Lease, LeaseLost
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Status = Message.Status
-PATIENCE = 20
+PATIENCE = 60
 
 
 def linked_session() -> Session:

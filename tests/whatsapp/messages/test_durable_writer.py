@@ -83,7 +83,7 @@ async def test_a_flush_does_not_wait_for_ever() -> None:
     writer, database = DurableWriter(lambda _event: None), Absent(calls=10_000)
     task = writer.start(database.write)
     await writer.add(incoming(1))  # nobody runs the writer
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await writer.flush(0.05)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -118,7 +118,7 @@ async def test_what_waits_is_bounded_and_nothing_of_it_is_lost(monkeypatch: pyte
             await asyncio.sleep(0.001)
         assert not adding.done()
         away.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await adding
             await writer.flushed()
     assert stored == written == events
@@ -131,7 +131,7 @@ async def test_one_event_that_the_database_refuses_does_not_take_others_along() 
     async with running_writer() as (writer, _written):
         await writer.add(unknown)
         await writer.add(known)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await writer.flushed()
     rows = await in_thread(lambda: list(Message.objects.values_list("wa_message_id", flat=True)))
     assert rows == ["IN2"]

@@ -257,7 +257,7 @@ async def _inbound(session: Session, number: int) -> list[Message]:
     def rows() -> list[Message]:
         return list(Message.objects.filter(session=session, direction="in").order_by("id"))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(found := await in_thread(rows)) < number:
             await asyncio.sleep(0.02)
     return found

@@ -15,7 +15,7 @@ from tests.environment import ROOT
 from whatsapp.pool import process_lock
 from whatsapp.pool.process_lock import ProcessLock, forget, read_owners
 
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds
 # A pool with one host: the child inherits the descriptor and nothing else that matters.
 POOL = """
 import subprocess, sys
