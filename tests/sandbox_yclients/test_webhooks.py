@@ -70,7 +70,6 @@ async def test_patience_has_an_end(yclients: SandboxYClients, product: Product) 
     (delivery,) = await yclients.send_lifecycle(SALON, "uninstall")
     assert [attempt.status for attempt in delivery.attempts] == [None] * 3
     assert delivery.attempts[0].error == "No answer within 0.05 s."
-    assert len(product.received) == 3
 
 
 async def test_an_address_where_nobody_listens_is_noted(yclients: SandboxYClients) -> None:

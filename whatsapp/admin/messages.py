@@ -44,6 +44,7 @@ STATUS_TONES = {
 CALLBACK_TONES = {"due": "busy", "done": "good", "dead": "bad"}
 SESSION_SECRETS = ("session__qr", "session__pairing_code")
 EXCERPT = 70  # characters
+SHORT_ID = 8  # characters of the first group of a session's id, by which people name it
 
 
 class MessageAdmin(LongListAdmin, OperableAdmin):
@@ -177,10 +178,15 @@ class MessageAdmin(LongListAdmin, OperableAdmin):
 
     def found_by(self, term: str) -> Q:
         """The condition that a search for `term` stands for."""
-        if digits := digits_in(term):
-            found = phone_is(digits)
-            return found | Q(pk=int(digits)) if int(digits) <= LARGEST_NUMBER else found
-        return self.of_sessions(Session.objects.filter(pk__istartswith=term))
+        of_session = Session.objects.filter(pk__istartswith=term)
+        if not (digits := digits_in(term)):
+            return self.of_sessions(of_session)
+        found = phone_is(digits)
+        if int(digits) <= LARGEST_NUMBER:
+            found |= Q(pk=int(digits))
+        if len(term) == SHORT_ID:  # one id in forty begins with digits alone
+            found |= self.of_sessions(of_session)
+        return found
 
     @staticmethod
     def of_sessions(sessions: QuerySet[Session]) -> Q:

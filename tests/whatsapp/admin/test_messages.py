@@ -116,6 +116,13 @@ def test_a_message_is_found_by_its_number_and_by_its_sessions_id(
     assert found(support, q=str(salon.session.pk)[:8]) == {salon.failed.pk, salon.dead.pk}
 
 
+def test_a_session_whose_id_begins_with_digits_alone_is_found_too(support: Client) -> None:
+    session = Session.objects.create(pk="29684240-4bfb-4dce-833e-91990aa60050")
+    message = Message.objects.create(session=session, phone="79995550101")
+    assert found(support, q="29684240") == {message.pk}
+    assert found(support, q="2968424") == set()
+
+
 @pytest.mark.parametrize(
     ("query", "names"),
     [
