@@ -87,7 +87,7 @@ class TestTaking:
         self, session: Session, django_assert_max_num_queries: DjangoAssertNumQueries
     ) -> None:
         batch = [new(f"text {number}", callback_url=URL) for number in range(1000)]
-        with django_assert_max_num_queries(20):
+        with django_assert_max_num_queries(50):  # SQLite takes fewer rows in one
             rows = message_queue.queue_messages(session=session, messages=batch)
         assert [row.external_id for row in rows] == [each.external_id for each in batch]
         assert [row.pk for row in rows] == sorted(row.pk for row in rows)
