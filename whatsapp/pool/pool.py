@@ -110,7 +110,7 @@ class SessionPool:
                     group.create_task(watch.renew_linked(), name="leases"),
                     group.create_task(watch.renew_pairing(), name="pairing leases"),
                     group.create_task(watch.stop_overdue(), name="lease ends"),
-                    group.create_task(self._dispatch.run(), name="events"),
+                    dispatching := group.create_task(self._dispatch.run(), name="events"),
                     group.create_task(self.writer.run(), name="durable writer"),
                     group.create_task(self.claims.run(), name="message claims"),
                 ]
@@ -118,6 +118,10 @@ class SessionPool:
                 for task in taking:
                     task.cancel()
                 await self._stop_runners()
+                # What clients write is heard until the hosts have ended, and still to be written down.
+                await self.engine.close()
+                await asyncio.wait({dispatching}, timeout=FLUSH_TIMEOUT)
+                await self.writer.flush(FLUSH_TIMEOUT)
                 for task in serving:
                     task.cancel()
             polite = True
@@ -213,7 +217,6 @@ class SessionPool:
             _done, late = await asyncio.wait(tasks, timeout=self.settings.stop_timeout)
             if late:
                 log.error("sessions did not stop in time", sessions=len(late))
-        await self.writer.flush(FLUSH_TIMEOUT)
 
     async def _sign_off(self, *, release: bool) -> None:
         if release and self._claiming:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -23,7 +24,8 @@ from tests.whatsapp.pools import (
     running_pool,
     until,
 )
-from whatsapp.models import Pool, Session
+from whatsapp.engine.events import Incoming
+from whatsapp.models import Message, Pool, Session
 from whatsapp.sessions import leases, services
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,6 +43,25 @@ async def test_a_polite_stop_gives_everything_back() -> None:
     row = await until(row, lambda now: not now.lease_owner)
     assert row.status == Status.RECONNECTING
     assert not await in_thread(Pool.objects.exists)
+
+
+async def test_what_a_client_writes_while_the_hosts_end_is_written_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running_pool() as running:
+        row = await linked_session(running)
+        close = running.engine.close
+
+        async def hear_one_more_and_close() -> None:
+            monkeypatch.undo()
+            words = Incoming(
+                str(row.pk), "IN1", phone="79995550101", lid=None, text="Wait!", note=None, at=time.time()
+            )
+            running.engine._event_queue.put(words)
+            await close()
+
+        monkeypatch.setattr(running.engine, "close", hear_one_more_and_close)
+    assert await in_thread(Message.objects.filter(session=row.pk, wa_message_id="IN1").count) == 1
 
 
 async def test_a_session_that_is_claimed_at_the_moment_of_the_stop_is_given_back(

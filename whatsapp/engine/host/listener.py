@@ -25,12 +25,16 @@ from whatsapp.engine.events import (
 )
 from whatsapp.engine.host import translate
 from whatsapp.engine.host.library import Client, LibraryError
+from whatsapp.engine.host.spool import RECORDED
 
 FIRST_QR_LIFETIME = 60.0
 NEXT_QR_LIFETIME = 20.0
 QR_CODES = 6
 # The library names an unexpected state first and says what it was a moment later.
 EXPLANATION_WAIT = 5.0
+# The line closed, the library still hands on what it has decrypted, and does not say when that is done.
+SILENCE_AFTER_LINE = 0.25
+SILENCE_MOST = 3.0
 LOST = "the connection was lost"
 
 
@@ -51,6 +55,8 @@ class Listener(ABC):
         self._held_receipts: list[Receipt] = []
         self._qr_codes = 0
         self._first_qr_at = 0.0
+        self._called_back = threading.Condition()
+        self._callbacks_running = 0
 
     @abstractmethod
     def library(self) -> AbstractContextManager[Client]:
@@ -79,9 +85,20 @@ class Listener(ABC):
                     self.emit(self._held_receipts.pop(0))
 
     def emit(self, event: Event) -> None:
-        """Write an event, unless the session is over."""
-        if not self._over:
+        """Write an event, unless the session is over. What concerns messages is written also then: the
+        library has confirmed it to WhatsApp, which does not repeat it."""
+        if not self._over or isinstance(event, RECORDED):
             self._write(event)
+
+    def wait_for_silence(self) -> None:
+        """Return when no callback is running and none has come for SILENCE_AFTER_LINE seconds, or after
+        SILENCE_MOST."""
+        deadline = time.monotonic() + SILENCE_MOST
+        with self._called_back:
+            while (left := deadline - time.monotonic()) > 0:
+                called = self._called_back.wait(min(left, SILENCE_AFTER_LINE))
+                if not called and not self._callbacks_running:
+                    return
 
     def _end(self, event: Event) -> None:
         """Write the terminal event, once, and have the session stopped (not here: this may be a callback)."""
@@ -118,9 +135,22 @@ class Listener(ABC):
             self._end(PairingEnded(self.id, "error", word))
 
     def _event(self, kind: str, event: Any) -> None:
-        self._mark_answered()
-        handler = getattr(self, f"_on_{kind.lower()}")
-        handler(event)
+        with self._callback():
+            self._mark_answered()
+            handler = getattr(self, f"_on_{kind.lower()}")
+            handler(event)
+
+    @contextmanager
+    def _callback(self) -> Iterator[None]:
+        with self._called_back:
+            self._callbacks_running += 1
+            self._called_back.notify_all()
+        try:
+            yield
+        finally:
+            with self._called_back:
+                self._callbacks_running -= 1
+                self._called_back.notify_all()
 
     def _on_connected(self, _event: Any) -> None:
         try:

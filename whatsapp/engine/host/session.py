@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -82,7 +82,15 @@ class Session(Listener):
 
     def stop(self) -> None:
         """Close the connection. One that waits for a scan goes on in the library until its codes have
-        run out."""
+        run out.
+
+        First the line alone: stopped at once, the library would forget a message that it has decrypted and
+        not handed on yet, and WhatsApp's repetition of it would be taken for one that is known.
+        """
+        with suppress(LibraryError):
+            with self.library() as client:
+                client.disconnect()
+            self.wait_for_silence()
         with self._lock.exclusive():
             self._usable = False
             if self._connection.ident is not None:

@@ -182,7 +182,7 @@ class Placement:
         host = slot.host
         if host is None:
             return
-        waits_for_scan = host.kind == "pairing" and slot.phase is not Phase.MOVING
+        waits_for_scan = host.kind == "pairing" and not slot.linked_once
         if not waits_for_scan:
             host.send(Stop(slot.session))
             with suppress(TimeoutError):
