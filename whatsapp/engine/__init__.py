@@ -8,8 +8,9 @@ turn it off). The engine bounds it by `EngineSettings.reconnect_grace`: either `
 time, or `ConnectFailed(permanent=False)` and `Stopped`, and when to try again is the pool's decision. The
 same ends a line that breaks again and again (`quick_returns`).
 After `PairingEnded`, `LoggedOut`, `Replaced`, `Banned`, `ClientOutdated` and `ConnectFailed` the engine
-stops the session by itself; `Stopped` is then the last event of it. `start` on a session that the engine
-still holds restarts it.
+stops the session by itself; `Stopped` is then the last event of it. What concerns messages (`Incoming`,
+`Receipt`, `Sent`) may come until `Stopped`, also after a `stop`: WhatsApp repeats nothing of it. `start` on
+a session that the engine still holds restarts it.
 """
 
 from __future__ import annotations
