@@ -21,6 +21,7 @@ from tests.environment import ROOT
 TURNS: dict[str, Callable[[int], list[str]]] = {
     "bookings": lambda turn: ["--webhooks", "600", "--records", "50", "--seed", str(turn)],
     "pools": lambda turn: ["--rounds", "2", "--salons", "3", "--seed", str(turn)],
+    "inbound": lambda _turn: ["--rounds", "4"],
     "reconnects": lambda _turn: ["--salons", "3", "--seconds", "10"],
     "hosts": lambda _turn: ["--sessions", "20", "--cycles", "100"],
     "attack": lambda _turn: ["--minutes", "1"],
