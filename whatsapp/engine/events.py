@@ -291,5 +291,8 @@ SessionEvent = (
 )
 Event = SessionEvent | Pong | HostStarted | HostExited
 
+# What concerns messages: the library has confirmed it to WhatsApp, which repeats nothing of it.
+MessageEvent = Sent | Receipt | Incoming
+
 # The engine stops a session by itself after one of these.
 TERMINAL_EVENTS = (PairingEnded, LoggedOut, Replaced, Banned, ClientOutdated, ConnectFailed)

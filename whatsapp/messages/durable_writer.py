@@ -13,15 +13,13 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
 from config.shared.database import DedicatedThread, in_thread
-from whatsapp.engine.events import Incoming, Receipt, Sent
+from whatsapp.engine.events import Incoming, MessageEvent, Receipt, Sent
 from whatsapp.messages import inbox, outbox
 from whatsapp.messages.early_receipts import EarlyReceipts
 
 log = structlog.get_logger("pool")
 P = ParamSpec("P")
 T = TypeVar("T")
-MessageEvent = Sent | Receipt | Incoming
-MESSAGE_EVENTS = (Sent, Receipt, Incoming)
 RETRY = 0.5  # seconds
 EVENTS_MOST = 10_000  # that wait
 BATCH_MOST = 200  # events in one transaction

@@ -7,7 +7,7 @@ import structlog
 
 from whatsapp import metrics
 from whatsapp.engine import RECYCLED, Engine, events
-from whatsapp.messages.durable_writer import MESSAGE_EVENTS, DurableWriter, MessageEvent
+from whatsapp.messages.durable_writer import DurableWriter
 from whatsapp.pool.runner import SessionRunner
 
 log = structlog.get_logger("pool")
@@ -37,12 +37,12 @@ class EventDispatch:
                 log.info("engine host started", host=event.host, pid=event.pid)
             elif isinstance(event, events.Pong):
                 continue
-            elif isinstance(event, MESSAGE_EVENTS):
+            elif isinstance(event, events.MessageEvent):
                 await self.writer.add(event)  # before anything else; waits while too many wait
             elif runner := self._runners.get(uuid.UUID(event.session)):
                 runner.handle_event(event)
 
-    def _written(self, event: MessageEvent) -> None:
+    def _written(self, event: events.MessageEvent) -> None:
         """The session's sender waits for the acknowledgement of its message in the row."""
         if isinstance(event, events.Incoming) and event.media:
             self._on_file()

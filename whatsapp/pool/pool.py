@@ -118,10 +118,7 @@ class SessionPool:
                 for task in taking:
                     task.cancel()
                 await self._stop_runners()
-                # What clients write is heard until the hosts have ended, and still to be written down.
-                await self.engine.close()
-                await asyncio.wait({dispatching}, timeout=FLUSH_TIMEOUT)
-                await self.writer.flush(FLUSH_TIMEOUT)
+                await self._end_hosts(dispatching)
                 for task in serving:
                     task.cancel()
             polite = True
@@ -217,6 +214,12 @@ class SessionPool:
             _done, late = await asyncio.wait(tasks, timeout=self.settings.stop_timeout)
             if late:
                 log.error("sessions did not stop in time", sessions=len(late))
+
+    async def _end_hosts(self, dispatching: "asyncio.Task[None]") -> None:
+        """What clients write is heard until the hosts have ended, and written down."""
+        await self.engine.close()
+        await asyncio.wait({dispatching}, timeout=FLUSH_TIMEOUT)
+        await self.writer.flush(FLUSH_TIMEOUT)
 
     async def _sign_off(self, *, release: bool) -> None:
         if release and self._claiming:

@@ -13,9 +13,9 @@ from django.db import OperationalError
 from config.shared.database import in_thread
 from tests.whatsapp.outgoing import queue, until_message, until_status
 from tests.whatsapp.pools import linked_session, running_pool
-from whatsapp.engine.events import Incoming, Receipt, Sent
+from whatsapp.engine.events import Incoming, MessageEvent, Receipt, Sent
 from whatsapp.messages import durable_writer, outbox
-from whatsapp.messages.durable_writer import DurableWriter, MessageEvent
+from whatsapp.messages.durable_writer import DurableWriter
 from whatsapp.models import Message
 from whatsapp.sessions import services
 

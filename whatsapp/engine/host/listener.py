@@ -18,6 +18,7 @@ from whatsapp.engine.events import (
     KeepAliveRestored,
     KeepAliveTimeout,
     LoggedOut,
+    MessageEvent,
     PairingEnded,
     QrCode,
     Receipt,
@@ -25,7 +26,6 @@ from whatsapp.engine.events import (
 )
 from whatsapp.engine.host import translate
 from whatsapp.engine.host.library import Client, LibraryError
-from whatsapp.engine.host.spool import RECORDED
 
 FIRST_QR_LIFETIME = 60.0
 NEXT_QR_LIFETIME = 20.0
@@ -87,7 +87,7 @@ class Listener(ABC):
     def emit(self, event: Event) -> None:
         """Write an event, unless the session is over. What concerns messages is written also then: the
         library has confirmed it to WhatsApp, which does not repeat it."""
-        if not self._over or isinstance(event, RECORDED):
+        if not self._over or isinstance(event, MessageEvent):
             self._write(event)
 
     def wait_for_silence(self) -> None:

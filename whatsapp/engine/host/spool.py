@@ -18,11 +18,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from whatsapp.engine.events import Event, Incoming, Receipt, Sent
+from whatsapp.engine.events import Event, MessageEvent
 from whatsapp.engine.protocol import ProtocolError, decode, encode
 
 ROTATE_EVERY = 20.0  # seconds; at most twice as long, because two files take turns
-RECORDED = (Sent, Receipt, Incoming)
 
 
 class Spool:
@@ -47,14 +46,14 @@ class Spool:
             for line in lines:
                 with suppress(ProtocolError):
                     event = decode(line, of_any_version=True)
-                    found += [event] if isinstance(event, RECORDED) else []
+                    found += [event] if isinstance(event, MessageEvent) else []
         return found
 
     def recording(self, write: Callable[[Event], None]) -> Callable[[Event], None]:
         """`write`, with what concerns messages kept before it is written."""
 
         def record_and_write(event: Event) -> None:
-            if isinstance(event, RECORDED):
+            if isinstance(event, MessageEvent):
                 self._record(event)
             write(event)
 

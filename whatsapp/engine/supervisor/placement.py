@@ -182,7 +182,8 @@ class Placement:
         host = slot.host
         if host is None:
             return
-        waits_for_scan = host.kind == "pairing" and not slot.linked_once
+        # Once linked it has a move before it, and its host has messages to hand on.
+        waits_for_scan = host.kind == "pairing" and slot.move is None
         if not waits_for_scan:
             host.send(Stop(slot.session))
             with suppress(TimeoutError):

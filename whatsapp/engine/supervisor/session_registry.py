@@ -110,7 +110,6 @@ class SessionRegistry(Placement):
 
     def _connected(self, slot: Slot, event: Connected) -> None:
         slot.set_timer(None)
-        slot.linked_once = True
         if slot.phase is Phase.PAIRING:
             slot.phase = Phase.SETTLING
             slot.move = self.background.spawn(self._move_after_settling(slot))

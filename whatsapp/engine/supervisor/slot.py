@@ -34,8 +34,6 @@ class Slot:
     store_path: Path
     phase: Phase
     host: HostProcess | None = None
-    # Linked at least once: its host hears messages, and is not ended before it has handed them on.
-    linked_once: bool = False
     # The first event of the session has come from its host, or none will come any more.
     responded: asyncio.Event = field(default_factory=asyncio.Event)
     # The present host has let go of the session (by its word or by its end).
