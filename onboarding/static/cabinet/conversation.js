@@ -1,7 +1,8 @@
 // Conversations that stay up to date: what is new is put in while somebody looks, and marked as read once seen.
 
-// Milliseconds. A reading that hangs is given up, or it would be the last one.
-const POLL = 5000, SLOWEST = 15000, SLOWEST_AFTER_ERRORS = 60000, ANSWER_WITHIN = 15000;
+import { ANSWER_WITHIN, fetchPage } from "./fetch_page.js";
+
+const POLL = 5000, SLOWEST = 15000, SLOWEST_AFTER_ERRORS = 60000; // milliseconds
 const chat = document.getElementById("chat");
 const list = document.getElementById("conversations");
 const fragment = document.querySelector("[data-fragment]")?.dataset.fragment; // none on pages of older ones
@@ -62,11 +63,7 @@ function refreshList(page) {
 
 async function refresh() {
   const listed = list?.offsetParent ? "?list=1" : ""; // a phone shows the conversation alone
-  const answer = await fetch(fragment + listed, {
-    headers: { Accept: "text/html" }, redirect: "error", signal: AbortSignal.timeout(ANSWER_WITHIN),
-  });
-  if (!answer.ok) throw new Error(String(answer.status));
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = await fetchPage(fragment + listed);
   return [refreshChat(page), refreshList(page)].includes(true);
 }
 

@@ -1,5 +1,7 @@
 // Shows the result of a test event without a reload: asks every two seconds, for a minute.
 
+import { fetchPage } from "./fetch_page.js";
+
 const EVERY = 2000, MOST = 30; // milliseconds, times
 let asked = 0;
 
@@ -7,9 +9,7 @@ async function look() {
   const shown = document.getElementById("test");
   if (shown?.dataset.test !== "due" || asked++ >= MOST) return;
   try {
-    const answer = await fetch(location.pathname, { headers: { Accept: "text/html" }, redirect: "error" });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.getElementById("test");
+    const fresh = (await fetchPage(location.pathname)).getElementById("test");
     if (fresh && fresh.dataset.test !== "due") {
       shown.replaceChildren(...fresh.childNodes);
       shown.dataset.test = fresh.dataset.test;

@@ -1,13 +1,13 @@
 // Keeps the home page fresh: reads it anew while somebody looks at it, and puts in what has changed.
 
+import { fetchPage } from "./fetch_page.js";
+
 const EVERY_MS = 15000;
 let timer = null;
 
 async function refresh() {
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
-    if (!answer.ok) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live]");
+    const fresh = (await fetchPage(location.href)).querySelector("[data-live]");
     const shown = document.querySelector("[data-live]");
     if (!fresh || busy(shown)) return;
     for (const [index, section] of [...fresh.children].entries()) {
