@@ -150,6 +150,9 @@ class Engine(Protocol):
         therefore not wait inside its loop for a method of the engine that waits for a host.
         """
 
+    async def drained(self) -> None:
+        """Return when the consumer of `events` has handled every event that is there now."""
+
     def hosts(self) -> list[HostInfo]:
         """The host processes that run now."""
 

@@ -11,11 +11,13 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Connect a session from its key store; with `pairing`, link a new device when the store has none."""
+    """Connect a session from its key store; with `pairing`, link a new device when the store has none; with
+    `repeats`, first repeat what the last run's spool holds."""
 
     session: str
     store_path: str
     pairing: bool
+    repeats: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,12 @@ class EventQueue:
         self._room.set()
         self._closed = False
         self._failure: BaseException | None = None
+        self._added = self._handled = 0
+        self._drains: deque[tuple[int, asyncio.Future[None]]] = deque()  # who waits for which number
 
     def put(self, event: Event) -> None:
         """Add an event at once."""
+        self._added += 1
         self._events.append(event)
         self._changed.set()
         if len(self._events) >= self._limit:
@@ -44,6 +47,13 @@ class EventQueue:
         self._failure = self._failure or error
         self._changed.set()
 
+    async def drained(self) -> None:
+        """Return when the consumer has handled every event that was put before."""
+        if self._handled < self._added:
+            done = asyncio.get_running_loop().create_future()
+            self._drains.append((self._added, done))
+            await done
+
     async def events(self) -> AsyncIterator[Event]:
         """Every event in order, until `close` or `fail`."""
         while True:
@@ -52,9 +62,17 @@ class EventQueue:
                 if len(self._events) < self._limit:
                     self._room.set()
                 yield event
+                self._handled += 1
+                self._end_drains()
             if self._failure is not None:
                 raise self._failure
             if self._closed:
                 return
             self._changed.clear()
             await self._changed.wait()
+
+    def _end_drains(self) -> None:
+        while self._drains and self._drains[0][0] <= self._handled:
+            _number, done = self._drains.popleft()
+            if not done.done():
+                done.set_result(None)

@@ -158,7 +158,7 @@ class Sender:
         flight, self._in_flight = self._in_flight, None
         if not flight or self._context.lost:  # then it is for the next holder of the lease to settle
             return
-        await self._writer.flushed()  # its acknowledgement may be on its way into the row
+        await self._heard_written()  # its acknowledgement may be on its way into the row
         status = await self._writer.write(
             outbox.record_failed,
             pk=flight.pk,
@@ -168,6 +168,19 @@ class Sender:
         )
         if status in (Message.Status.QUEUED, Message.Status.UNKNOWN):
             self._context.log.warning("outcome of a message unknown", message=flight.pk, cause=cause)
+
+    async def heard_is_written(self, seconds: float) -> bool:
+        """Whether all that the engine has said of messages until now is in the database after this time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._heard_written()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _heard_written(self) -> None:
+        await self._context.engine.drained()
+        await self._writer.flushed()
 
     # --- sending -------------------------------------------------------------------------------
 

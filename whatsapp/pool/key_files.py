@@ -2,6 +2,9 @@
 
 A key store that no host uses any more is sealed: the file is replaced by an encrypted one, which is opened
 again before the next start. Only a killed pool leaves a plain file behind.
+
+Beside a key store lies the spool: what hosts have heard of messages lately (`whatsapp.engine.host.spool`). It
+is removed when all of it is in the database, else it is sealed with the key store and read by the next run.
 """
 
 import sqlite3
@@ -18,7 +21,7 @@ log = structlog.get_logger("vault")
 
 SessionId = uuid.UUID | str
 SQLITE_FILES = ("-wal", "-shm", "-journal")
-SIDE_FILES = (*SQLITE_FILES, "-said", "-said-old")
+SPOOL_FILES = ("-said-old", "-said")  # the older first
 
 
 class StoreDamaged(Exception):
@@ -62,12 +65,17 @@ def sealed_path(session_id: SessionId) -> Path:
     return store_path(session_id).with_suffix(".sealed")
 
 
-def seal(session_id: SessionId) -> bool:
-    """Encrypt the local key store on the disk; False when there is none.
+def seal(session_id: SessionId, *, heard_is_written: bool) -> bool:
+    """Encrypt the local key store on the disk; False when there is none. The spool is removed when what it
+    holds is written, else encrypted.
 
     Call it under the session's lease, when its engine session has ended: whoever has the file open would go
-    on with one that is deleted. Raises StoreDamaged; the file stays as it is then.
+    on with one that is deleted. Raises StoreDamaged; the key store stays as it is then.
     """
+    if heard_is_written:
+        remove_spool(session_id)
+    else:
+        _seal_spool(session_id)
     path = store_path(session_id)
     if not path.exists():
         return False
@@ -91,8 +99,43 @@ def _merge_journal(path: Path) -> None:
         raise StoreDamaged("the key store is still in use")
 
 
+def remove_spool(session_id: SessionId) -> None:
+    """Remove what hosts have heard of the session's messages."""
+    for file in (*_spool(session_id), _sealed_spool(session_id)):
+        file.unlink(missing_ok=True)
+
+
+def _seal_spool(session_id: SessionId) -> None:
+    if heard := b"".join(file.read_bytes() for file in _spool(session_id) if file.exists()):
+        write_private(_sealed_spool(session_id), encrypt(heard))
+        for file in _spool(session_id):
+            file.unlink(missing_ok=True)
+
+
+def _open_spool(session_id: SessionId) -> None:
+    sealed, (_older, path) = _sealed_spool(session_id), _spool(session_id)
+    if not sealed.exists():
+        return
+    try:
+        write_private(path, decrypt(sealed.read_bytes()) + (path.read_bytes() if path.exists() else b""))
+    except UndecryptableError as error:
+        log.warning("sealed spool not opened", session=str(session_id), cause=str(error))
+    sealed.unlink()
+
+
+def _spool(session_id: SessionId) -> list[Path]:
+    path = store_path(session_id)
+    return [path.with_name(path.name + end) for end in SPOOL_FILES]
+
+
+def _sealed_spool(session_id: SessionId) -> Path:
+    return store_path(session_id).with_suffix(".said-sealed")
+
+
 def open_sealed(session_id: SessionId) -> None:
-    """Bring the plain key store back; one that cannot be decrypted is dropped: the database has a copy."""
+    """Bring the plain key store and its spool back; what cannot be decrypted is dropped: of the key store
+    the database has a copy."""
+    _open_spool(session_id)
     path, sealed = store_path(session_id), sealed_path(session_id)
     if not sealed.exists():
         return

@@ -26,6 +26,7 @@ Status, Wanted = Session.Status, Session.Wanted
 
 CODE_FITS_BEFORE = 90.0  # seconds; an older pairing attempt ends before a code could be typed
 FIRST_QR_WAIT = 20.0  # seconds; many attempts at once wait for their turn
+WRITTEN_WITHIN = 1.0  # seconds for what was heard of messages; what takes longer is kept beside the key store
 
 
 class Link:
@@ -183,8 +184,9 @@ class Link:
         """Encrypt the key store on the disk: the session is off line, and stays so."""
         if not self.context.row.is_linked:
             return
+        written = await self.sender.heard_is_written(WRITTEN_WITHIN)
         try:
-            await self.context.database(key_files.seal, self.context.session)
+            await self.context.database(key_files.seal, self.context.session, heard_is_written=written)
         except (key_files.StoreDamaged, OSError) as error:
             self.context.log.warning("key store not sealed", cause=str(error))
 

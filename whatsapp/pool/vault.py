@@ -168,9 +168,9 @@ def _restore(session_id: key_files.SessionId, path: Path) -> None:
 
 
 def destroy_local(session_id: key_files.SessionId) -> None:
-    """Delete the local key store and what belongs to it."""
+    """Delete the local key store and what belongs to it, but for its spool."""
     path = key_files.store_path(session_id)
-    beside = [path.with_name(path.name + end) for end in key_files.SIDE_FILES]
+    beside = [path.with_name(path.name + end) for end in key_files.SQLITE_FILES]
     for file in (path, *beside, key_files.sealed_path(session_id), _origin_path(session_id)):
         file.unlink(missing_ok=True)
 
@@ -179,3 +179,4 @@ def destroy(session_id: key_files.SessionId) -> None:
     """Destroy the session's credentials, here and in the database."""
     StoredCredentials.objects.filter(session_id=session_id).delete()
     destroy_local(session_id)
+    key_files.remove_spool(session_id)

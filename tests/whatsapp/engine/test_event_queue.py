@@ -39,3 +39,18 @@ async def test_a_failure_inside_the_engine_reaches_the_consumer_after_the_events
     assert await anext(events) == Stopped("a")
     with pytest.raises(RuntimeError, match="defect"):
         await anext(events)
+
+
+async def test_drained_waits_until_the_consumer_has_handled_what_is_there() -> None:
+    event_queue = EventQueue(10)
+    await event_queue.drained()
+    event_queue.put(Stopped("a"))
+    draining = asyncio.create_task(event_queue.drained())
+    events = event_queue.events()
+    await anext(events)
+    await asyncio.sleep(0)
+    assert not draining.done()  # taken, and in the consumer's hands
+    event_queue.put(Stopped("b"))
+    await anext(events)
+    await asyncio.wait_for(draining, 60)
+    event_queue.close()

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from whatsapp.engine.events import Connected, Incoming, QrCode
 
 from .engines import CLIENT, SALON, STRANGER, RealHarness
+from .run_engine import kill, run_engine
 
 ONE, TWO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 PATIENCE = 60  # seconds
@@ -116,5 +117,21 @@ async def test_what_clients_write_to_a_session_that_is_stopped_as_soon_as_it_is_
     async with somebody_writes(harness) as written:
         await some_more(written)
         await harness.engine.stop(ONE)
+    await harness.engine.start(ONE, harness.store(ONE), pairing=False)
+    await expect_all(written, harness)
+
+
+async def test_what_clients_write_until_the_supervisor_is_killed_is_received(
+    make: Callable[..., RealHarness],
+) -> None:
+    """Several times: what the library was just handing on decides."""
+    harness = make()
+    await harness.linked(ONE, SALON)
+    await harness.engine.stop(ONE)
+    async with somebody_writes(harness) as written:
+        for _ in range(3):
+            process, hosts = await run_engine(harness.sandbox, ONE, harness.store(ONE), pairing=False)
+            await some_more(written)
+            await kill(process, hosts)
     await harness.engine.start(ONE, harness.store(ONE), pairing=False)
     await expect_all(written, harness)

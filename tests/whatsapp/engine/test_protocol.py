@@ -23,7 +23,7 @@ from whatsapp.engine.protocol import Message, ProtocolError, decode, encode
 
 SESSION = "5d3f7a52-7f3b-4a54-9f6a-0d4b8b0f6a11"
 MESSAGES: list[Message] = [
-    Start(SESSION, "/stores/a.db", True),
+    Start(SESSION, "/stores/a.db", True, False),
     Send(SESSION, "42", "79990000002", "Ждём вас\nзавтра в 12:00 ✂"),
     CheckNumbers(SESSION, "7", ["79990000002", "79990000003"]),
     Banned(SESSION, 101, None, "send_to_too_many_people"),

@@ -71,11 +71,14 @@ def test_what_another_version_has_kept_is_read_as_far_as_this_one_knows_it(store
     assert Spool(store).read_events() == [WORDS, PICTURE, replace(PICTURE, media=None), TICK]
 
 
-def test_an_orderly_end_leaves_nothing(store: Path) -> None:
+def test_a_run_that_has_ended_leaves_what_it_heard_and_touches_it_no_more(store: Path) -> None:
+    """The pool removes it when it is written."""
     spool, line = run_of(store, SENT)
-    spool.remove()
+    spool.close()
     spool.recording(line.append)(TICK)
-    assert (Spool(store).read_events(), line, list(store.parent.iterdir())) == ([], [SENT, TICK], [])
+    spool.rotate()
+    assert (Spool(store).read_events(), line) == ([SENT], [SENT, TICK])
+    assert [file.name for file in store.parent.iterdir()] == ["session.db-said"]
 
 
 def test_what_is_old_is_let_go_of_after_two_turns(store: Path) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
 import signal
-import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +32,7 @@ from whatsapp.engine.events import (
 from whatsapp.engine.supervisor.slot import Phase
 
 from .engines import CLIENT, SALON, RealHarness
+from .run_engine import kill, run_engine, runs
 
 ONE, TWO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 
@@ -42,14 +41,6 @@ async def until(condition: Callable[[], object], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # what is waited for happens in other processes
             await asyncio.sleep(0.02)
-
-
-def runs(pid: int) -> bool:
-    """Whether the process exists and is not merely waiting to be reaped."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def test_two_processes_are_never_linked_at_once(real: RealHarness) -> None:
@@ -345,22 +336,16 @@ async def test_a_message_to_a_silent_server_does_not_stop_the_neighbours(real: R
 
 async def test_hosts_end_with_their_supervisor(sandbox: SandboxWhatsApp, tmp_path: Path) -> None:
     """A pool that is killed leaves nothing behind that could go on talking to WhatsApp."""
-    script = Path(__file__).with_name("run_engine.py")
-    settings = {"proxy_url": sandbox.proxy_url, "ca_file": sandbox.ca_file, "noise_root": sandbox.noise_root}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(script),
-        json.dumps(settings),
-        str(tmp_path / "a.db"),
-        stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
-    )
-    assert process.stdout is not None
-    pids = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
-    assert len(pids) == 2 and all(runs(pid) for pid in pids)
-    process.kill()
-    await process.wait()
-    await until(lambda: not any(runs(pid) for pid in pids))
+    await kill(*await run_engine(sandbox, ONE, tmp_path / "a.db", pairing=True))
+
+
+async def test_a_host_that_is_paused_ends_with_its_supervisor(
+    sandbox: SandboxWhatsApp, tmp_path: Path
+) -> None:
+    process, hosts = await run_engine(sandbox, ONE, tmp_path / "a.db", pairing=True)
+    for host in hosts:
+        os.kill(host, signal.SIGSTOP)
+    await kill(process, hosts)
 
 
 async def test_secrets_do_not_reach_the_log(real: RealHarness, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from django.core.management import call_command
+from django.db import OperationalError
 from django.utils import timezone
 
 from config.shared.database import in_thread
@@ -25,7 +26,9 @@ from tests.whatsapp.pools import (
     until,
 )
 from whatsapp.engine.events import Incoming
+from whatsapp.messages import durable_writer
 from whatsapp.models import Message, Pool, Session
+from whatsapp.pool import key_files
 from whatsapp.sessions import leases, services
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,6 +65,31 @@ async def test_what_a_client_writes_while_the_hosts_end_is_written_down(
 
         monkeypatch.setattr(running.engine, "close", hear_one_more_and_close)
     assert await in_thread(Message.objects.filter(session=row.pk, wa_message_id="IN1").count) == 1
+
+
+@pytest.mark.parametrize("database_away", [False, True])
+async def test_what_hosts_have_kept_goes_at_a_polite_stop_when_it_is_written(
+    database_away: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_events: object) -> None:
+        raise OperationalError("the server closed the connection")
+
+    async with running_pool() as running:
+        row = await linked_session(running)
+        path = key_files.store_path(row.pk)
+        spool = path.with_name(f"{path.name}-said")
+        await asyncio.to_thread(spool.write_text, "what a client wrote")
+        if database_away:
+            monkeypatch.setattr(durable_writer, "record_events", refuse)
+        words = Incoming(
+            str(row.pk), "IN1", phone="79995550101", lid=None, text="Wait!", note=None, at=time.time()
+        )
+        running.engine._event_queue.put(words)
+    left = await asyncio.to_thread(lambda: [file.suffix for file in path.parent.glob(f"{row.pk}*")])
+    assert (".said-sealed" in left) is database_away
+    assert not spool.exists()
+    await in_thread(key_files.open_sealed, row.pk)
+    assert spool.exists() is database_away
 
 
 async def test_a_session_that_is_claimed_at_the_moment_of_the_stop_is_given_back(

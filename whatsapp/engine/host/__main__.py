@@ -46,7 +46,6 @@ def main(arguments: Sequence[str]) -> None:
     """Import everything, fork a host for each request, and in each host run until the supervisor hangs up
     or sends Shutdown."""
     options = parse(arguments)
-    fork_server.die_with_parent(options.parent)
     os.umask(0o077)  # Key stores are for this user only.
     if version("neonize") != LIBRARY_VERSION:
         sys.exit(f"neonize {LIBRARY_VERSION} is needed, {version('neonize')} is installed")
@@ -72,7 +71,7 @@ def run_host(
     permit = Permit(options.silence)
     line = Line(connection, files, lambda: runner.count(), permit)
     runner = Runner(device_name=options.device_name, upload_timeout=options.upload_timeout, write=line.write)
-    threading.Thread(target=_read, args=[line, commands], name="reader", daemon=True).start()
+    threading.Thread(target=_read, args=[line, commands, runner], name="reader", daemon=True).start()
     threading.Thread(target=permit.end_when_over, name="permit", daemon=True).start()
     handling = threading.Thread(target=_handle_commands, args=[runner, commands], name="commands")
     handling.start()
@@ -90,10 +89,11 @@ def _fail(failure: threading.ExceptHookArgs) -> None:
     os._exit(1)
 
 
-def _read(line: Line, commands: queue.SimpleQueue[Command]) -> None:
+def _read(line: Line, commands: queue.SimpleQueue[Command], runner: Runner) -> None:
     for command in line.commands():
         commands.put(command)
-    os._exit(0)  # The supervisor has hung up.
+    runner.hang_up()  # as the supervisor has
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,26 @@
 shares the memory of what was imported.
 
 It has one thread and holds no session. Each host is forked twice, so that its parent becomes the
-supervisor, which has declared itself the reaper of such orphans: the supervisor waits for it, and the kernel
-kills it when the supervisor dies, whatever becomes of this process.
+supervisor, which has declared itself the reaper of such orphans and waits for it.
+
+When the supervisor dies its hosts end by themselves, after they have closed their lines. One that does not,
+because it is paused or hangs, is killed by this process, which the end of its own line wakes.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
+import select
 import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
 ADOPTED_WITHIN = 10.0  # seconds
+ENDED_WITHIN = 1.5  # seconds that hosts have when the supervisor is gone; longer than `runner.HANG_UP_MOST`
 FAILED = b"0"  # instead of a process id
 
 
@@ -32,18 +35,25 @@ def serve(control: socket.socket, parent: int) -> tuple[socket.socket, socket.so
         sys.exit("the fork server must have a single thread")
     gc.collect()
     gc.freeze()  # else the first collection in a host would copy every page
+    hosts: list[int] = []
     while True:
-        _request, descriptors, _flags, _address = socket.recv_fds(control, 16, 3)
+        descriptors = _receive_request(control)
+        hosts = running(hosts)
         if len(descriptors) != 3:
+            end(hosts)
             sys.exit(0)
         line, files, output = descriptors
         try:
             pid = _fork_orphan()
+            if pid:
+                hosts.append(os.pidfd_open(pid))
         except OSError:
             pid = int(FAILED)
         else:
             if pid == 0:
                 control.close()
+                for other in hosts:
+                    os.close(other)
                 _detach(output, parent)
                 return socket.socket(fileno=line), socket.socket(fileno=files)
         for descriptor in descriptors:
@@ -51,11 +61,39 @@ def serve(control: socket.socket, parent: int) -> tuple[socket.socket, socket.so
         control.send(str(pid).encode())
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the supervisor dies, however it dies."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit("the supervisor is gone")
+def _receive_request(control: socket.socket) -> list[int]:
+    """The descriptors of the next request; none when the supervisor has hung up."""
+    try:
+        _request, descriptors, _flags, _address = socket.recv_fds(control, 16, 3)
+    except ConnectionError:  # it ended before it had read an answer
+        return []
+    return descriptors
+
+
+def running(hosts: list[int], seconds: float = 0.0) -> list[int]:
+    """Those of these processes, named by handles, that still run after so many seconds; the handles of the
+    others are closed."""
+    poll = select.poll()
+    deadline = time.monotonic() + seconds
+    left = set(hosts)
+    for host in hosts:
+        poll.register(host, select.POLLIN)
+    while left:
+        ended = [host for host, _events in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)]
+        for host in ended:
+            poll.unregister(host)
+            os.close(host)
+        left.difference_update(ended)
+        if not ended:
+            break
+    return sorted(left)
+
+
+def end(hosts: list[int]) -> None:
+    """Kill those that have not ended by themselves in time."""
+    for host in running(hosts, ENDED_WITHIN):
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(host, signal.SIGKILL)
 
 
 def _fork_orphan() -> int:
@@ -100,4 +138,3 @@ def _detach(output: int, parent: int) -> None:
     deadline = time.monotonic() + ADOPTED_WITHIN
     while os.getppid() != parent and time.monotonic() < deadline:
         time.sleep(0.001)
-    die_with_parent(parent)

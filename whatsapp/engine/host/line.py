@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +23,7 @@ class Line:
     """Reads commands and writes events; safe to write from any thread.
 
     A write blocks while the supervisor does not read: that slows the library down instead of filling the
-    memory. A supervisor that is gone ends the process: a host must never outlive it, because a successor
-    would link the same devices.
+    memory. When the supervisor is gone `commands` ends, and what is written then reaches nobody.
     """
 
     def __init__(
@@ -40,18 +40,16 @@ class Line:
         self._writing = threading.Lock()
 
     def write(self, event: Event) -> None:
-        """Hand one event to the supervisor; ends the process when there is no supervisor any more."""
+        """Hand one event to the supervisor, if there is one."""
         data = encode(event)
-        try:
-            with self._writing:
-                self._connection.sendall(data)
-        except OSError:
-            os._exit(0)
+        with suppress(OSError), self._writing:
+            self._connection.sendall(data)
 
     def commands(self) -> Iterator[Command]:
         """Every command but Ping, which is answered here, with its file if it has one; ends when the
         supervisor hangs up."""
-        with self._connection.makefile("rb") as lines:
+        # A supervisor that ends with something unread resets the line.
+        with suppress(ConnectionError), self._connection.makefile("rb") as lines:
             for raw in lines:
                 message = decode(raw)
                 if isinstance(message, Ping):

@@ -26,6 +26,8 @@ from whatsapp.engine.host.session import Session
 from whatsapp.engine.host.spool import ROTATE_EVERY
 from whatsapp.engine.host.uploads import Uploads
 
+HANG_UP_MOST = 1.0
+
 
 class Runner:
     """Starts sessions one after another (a start is exclusive in the library anyway), stops each on a
@@ -57,6 +59,19 @@ class Runner:
         else:
             self._submit(command)
 
+    def hang_up(self) -> None:
+        """Close every line at once: the supervisor is gone, and another one may start the same sessions as
+        soon as this process has ended. What the library still hands on is in the spools when this returns,
+        after HANG_UP_MOST seconds at the latest."""
+        with self._sessions_lock:
+            sessions = [session for session in self._sessions.values() if not session.qr_waiting]
+        closing = [threading.Thread(target=session.close_line, daemon=True) for session in sessions]
+        deadline = time.monotonic() + HANG_UP_MOST
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
     def _start(self, command: Start) -> None:
         with self._sessions_lock:
             if command.session in self._sessions:
@@ -79,8 +94,9 @@ class Runner:
         while True:
             time.sleep(ROTATE_EVERY)
             with self._sessions_lock:
-                sessions = list(self._sessions.values())
-            for session in sessions:
+                # One that waits for its start has not repeated yet what the last run has kept.
+                begun = [session for session in self._sessions.values() if session.begun]
+            for session in begun:
                 session.spool.rotate()
 
     def _stop(self, name: str) -> None:

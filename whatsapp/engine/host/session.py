@@ -42,7 +42,9 @@ class Session(Listener):
         self.spool = Spool(Path(start.store_path))
         super().__init__(start.session, write=self.spool.recording(write))
         self._replay = write
+        self._repeats = start.repeats
         self.pairing = start.pairing
+        self.begun = False
         self._lock = lock
         self._on_over = on_over
         self.client = Client(
@@ -61,8 +63,9 @@ class Session(Listener):
 
     def start(self) -> None:
         """Connect; returns when the library has answered once, or failed. Blocks other starts and stops."""
-        for event in self.spool.read_events():
+        for event in self.spool.read_events() if self._repeats else []:
             self._replay(event)
+        self.begun = True
         ticket = self._lock.acquire_exclusive()
         try:
             if self._stopping:
@@ -87,10 +90,7 @@ class Session(Listener):
         First the line alone: stopped at once, the library would forget a message that it has decrypted and
         not handed on yet, and WhatsApp's repetition of it would be taken for one that is known.
         """
-        with suppress(LibraryError):
-            with self.library() as client:
-                client.disconnect()
-            self.wait_for_silence()
+        self.close_line()
         with self._lock.exclusive():
             self._usable = False
             if self._connection.ident is not None:
@@ -100,7 +100,14 @@ class Session(Listener):
         for thread in (self._worker, None if self.qr_waiting else self._connection):
             if thread is not None and thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
-        self.spool.remove()
+        self.spool.close()
+
+    def close_line(self) -> None:
+        """Close the connection to WhatsApp, and return when the library hands nothing on any more."""
+        with suppress(LibraryError):
+            with self.library() as client:
+                client.disconnect()
+            self.wait_for_silence()
 
     def submit(self, command: Command | Uploaded) -> None:
         """Do what the command asks, in order, on the session's own worker."""

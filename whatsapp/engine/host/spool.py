@@ -3,8 +3,8 @@
 The library confirms to WhatsApp what it hands us, and WhatsApp repeats nothing: an acknowledgement, a
 receipt, or what a client wrote would be gone with a pool that is killed before it has read its hosts' lines.
 So each of these is in the file before it is on the line, and a session that starts again first repeats what
-the last run's file holds. Whoever writes it down a second time changes nothing by it. A run that ends in an
-orderly way leaves no file, for then everything was read.
+the last run's file holds. Whoever writes it down a second time changes nothing by it. The file outlasts its
+run: the pool removes it when the session is at rest and everything is written (`whatsapp.pool.key_files`).
 
 The file is for killed processes, not for a lost machine: nothing waits for the disk.
 """
@@ -33,7 +33,7 @@ class Spool:
         self._lock = threading.Lock()
         self._file: int | None = None
         self._has_new, self._has_old = self._new.exists(), self._old.exists()
-        self._over = False
+        self._closed = False
 
     def read_events(self) -> list[Event]:
         """The events that an earlier run wrote last, in order; a last line that was cut off is left out.
@@ -62,7 +62,7 @@ class Spool:
     def _record(self, event: Event) -> None:
         try:
             with self._lock:
-                if self._over:
+                if self._closed:
                     return
                 if self._file is None:
                     self._file = os.open(self._new, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -76,8 +76,10 @@ class Spool:
     def rotate(self) -> None:
         """Let go of what is older than the last turn; called every ROTATE_EVERY seconds."""
         with self._lock:
+            if self._closed:
+                return
             if self._has_new:
-                self._close()
+                self._close_file()
                 with suppress(FileNotFoundError):  # destroyed with the key store
                     self._new.replace(self._old)
                 self._has_new, self._has_old = False, True
@@ -85,15 +87,13 @@ class Spool:
                 self._old.unlink(missing_ok=True)
                 self._has_old = False
 
-    def remove(self) -> None:
-        """Keep nothing more, and nothing of what was kept: the run has ended in an orderly way."""
+    def close(self) -> None:
+        """Touch the files no more: they are the pool's, or the next run's."""
         with self._lock:
-            self._over = True
-            self._close()
-            for path in (self._new, self._old):
-                path.unlink(missing_ok=True)
+            self._closed = True
+            self._close_file()
 
-    def _close(self) -> None:
+    def _close_file(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None

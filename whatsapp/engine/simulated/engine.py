@@ -150,6 +150,9 @@ class SimulatedEngine(Controls):
     def events(self) -> AsyncIterator[Event]:
         return self._event_queue.events()
 
+    async def drained(self) -> None:
+        await self._event_queue.drained()
+
     def hosts(self) -> list[HostInfo]:
         return [host.info() for host in self._hosts.running]
 

@@ -94,6 +94,9 @@ class NeonizeEngine:
         self._keep_running()
         return self._event_queue.events()
 
+    async def drained(self) -> None:
+        await self._event_queue.drained()
+
     def hosts(self) -> list[HostInfo]:
         return self._registry.fleet.infos()
 

@@ -150,7 +150,8 @@ class Placement:
             return
         slot.host = host
         slot.gone.clear()
-        host.send(Start(slot.session, str(slot.store_path.absolute()), pairing))
+        host.send(Start(slot.session, str(slot.store_path.absolute()), pairing, slot.repeats))
+        slot.repeats = True
         # A host starts its sessions one after another.
         queued = sum(other.host is host and not other.linked.is_set() for other in self.slots.values())
         self._give_up_after(slot, self._settings.start_timeout * queued, "WhatsApp does not answer")

@@ -70,6 +70,7 @@ class SessionRegistry(Placement):
         if isinstance(event, QrCode | Connected):  # either comes only from WhatsApp's own server
             self.fleet.note_connection(succeeded=True)
         if isinstance(event, Stopped):
+            slot.repeats = False
             slot.gone.set()
         elif isinstance(event, MediaUploaded):
             slot.uploading.discard(event.ref)

@@ -51,6 +51,8 @@ class Slot:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     timer: asyncio.TimerHandle | None = None
     move: asyncio.Task[None] | None = None
+    # The next host repeats what the last one has kept of messages: this side has not received all of it.
+    repeats: bool = True
     logout: asyncio.Future[str | None] | None = None
     connected_at: float | None = None  # monotonic
     quick_losses: int = 0  # in a row
