@@ -3,7 +3,7 @@
 MANAGE := .venv/bin/python manage.py
 PYTEST := .venv/bin/python -m pytest
 # One process more than the two cores of a small machine: the journeys, all in one of them, mostly wait.
-PARALLEL := -n 3 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n 3 --no-loadscope-reorder
 # Reads settings without a database or secrets of this machine.
 ANY_SETTINGS := DATABASE_URL=sqlite://:memory: DEBUG=true
 

@@ -119,14 +119,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         drop_database(server_url, template)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Several processes share the tests by groups."""
+    from tests.scheduling import Scheduling  # absent when pytest-xdist is
+
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What mostly waits comes first. Tests of one file run in one process, for they share what is slow to
-    prepare. On SQLite only what touches the database is repeated, see also on_sqlite.txt."""
+    """What mostly waits comes first. On SQLite only what touches the database is repeated, see also
+    on_sqlite.txt."""
     items.sort(key=lambda item: _rank(item.path))
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))
     if config.getoption("--db") != "sqlite":
         return
     kept = [item for item in items if _uses_database(item)]

@@ -31,18 +31,14 @@ PAGES = pytest.StashKey[list[Page]]()
 _numbers = itertools.count(1)  # of databases, also of those of other folders that use this fixture
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder is a journey, and a browser test when it uses a page. Those that share a
-    deployment run in one process."""
+    """Everything in this folder is a journey, and a browser test when it uses a page."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.journey)
             # A story waits for conditions that each have a limit; on a slow machine its steps add up.
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(400))
-            if "deployment" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group("journeys"))
             if "chromium" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.browser)
 

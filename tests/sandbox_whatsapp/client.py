@@ -1,20 +1,25 @@
 """A small test client around the real neonize library, run as a process of its own.
 
-``python client.py FD ROOT STORE``: speaks JSON lines on the socket FD, trusts the Noise root ROOT (64 hex
-digits), keeps its keys in STORE. ``HTTPS_PROXY`` and ``SSL_CERT_FILE`` must be in the environment before
-the start: Go reads them once. The library may crash the process it lives in (Go maps without a lock), so
-it must never be imported into the test process.
+``python client.py FD`` imports the library and forks a client for each request on the socket FD: JSON,
+``{"root": …, "store": …}``, with one descriptor. The client speaks JSON lines on that, trusts the Noise root
+``root`` (64 hex digits), keeps its keys in ``store``. The answer is a pidfd of it. ``HTTPS_PROXY`` and
+``SSL_CERT_FILE`` must be in the environment before the start: Go reads them once. The library may crash the
+process it lives in (Go maps without a lock), so it must never be imported into the test process.
 """
 
 import ctypes
 import json
 import os
+import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from whatsapp.engine.host.deferred_library import deferred_loading
 
 WHATSMEOW_ROOT = bytes.fromhex("142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b")
 
@@ -106,11 +111,33 @@ def handle(client: Any, wire: Wire, order: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    wire = Wire(int(sys.argv[1]))
+    control = socket.socket(fileno=int(sys.argv[1]))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a client
+    with deferred_loading(version("neonize")) as compiled:
+        import neonize.client
+        import neonize.events  # noqa: F401
+    while True:
+        message, descriptors, _flags, _address = socket.recv_fds(control, 4096, 1)
+        if not message:
+            os._exit(0)
+        if (pid := os.fork()) == 0:
+            control.close()
+            compiled.load()
+            run(descriptors[0], **json.loads(message))
+        os.close(descriptors[0])
+        pidfd = os.pidfd_open(pid)
+        socket.send_fds(control, [b"started"], [pidfd])
+        os.close(pidfd)
+
+
+def run(descriptor: int, root: str, store: str) -> NoReturn:
+    """One client, until its test hangs up."""
     from neonize.client import NewClient
 
-    trust(bytes.fromhex(sys.argv[2]))
-    client = NewClient(sys.argv[3], uuid="test")
+    wire = Wire(descriptor)
+    os.chdir(Path(store).parent)
+    trust(bytes.fromhex(root))
+    client = NewClient(store, uuid="test")
     subscribe(client, wire)
     threading.Thread(target=client.connect, daemon=True).start()
     for line in wire.reader:

@@ -3,15 +3,46 @@
 import asyncio
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sandbox.whatsapp import SandboxWhatsApp
+from tests.environment import ROOT
 
 CLIENT = Path(__file__).with_name("client.py")
 PATIENCE = 60.0
+_servers: dict[tuple[str, str], socket.socket] = {}
+
+
+def _fork(sandbox: SandboxWhatsApp, store: Path, line: socket.socket) -> int:
+    """A pidfd of a new client that speaks on this line."""
+    request = json.dumps({"root": sandbox.noise_root, "store": str(store)}).encode()
+    server = _server(sandbox.proxy_url, sandbox.ca_file)
+    socket.send_fds(server, [request], [line.fileno()])
+    _answer, pidfds, _flags, _address = socket.recv_fds(server, 16, 1)
+    return pidfds[0]
+
+
+def _server(proxy_url: str, ca_file: str) -> socket.socket:
+    """The line to the process that forks clients of this server; it ends with this process."""
+    if (proxy_url, ca_file) not in _servers:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(PATIENCE)
+        environment = {"HTTPS_PROXY": proxy_url, "SSL_CERT_FILE": ca_file, "PYTHONPATH": str(ROOT)}
+        with theirs:
+            subprocess.Popen(
+                [sys.executable, str(CLIENT), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        _servers[proxy_url, ca_file] = ours
+    return _servers[proxy_url, ca_file]
 
 
 class Client:
@@ -22,16 +53,12 @@ class Client:
         self.events: list[dict[str, Any]] = []
         self.unread: list[dict[str, Any]] = []
         self.arrived = asyncio.Condition()
+        self.pidfd: int | None = None
 
     async def start(self, sandbox: SandboxWhatsApp) -> "Client":
         ours, theirs = socket.socketpair()
-        environment = dict(os.environ, HTTPS_PROXY=sandbox.proxy_url, SSL_CERT_FILE=sandbox.ca_file)
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, str(CLIENT), str(theirs.fileno()), sandbox.noise_root, str(self.store),
-            pass_fds=[theirs.fileno()], env=environment, cwd=self.store.parent,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        theirs.close()
+        with theirs:
+            self.pidfd = _fork(sandbox, self.store, theirs)
         reader, self.writer = await asyncio.open_connection(sock=ours)
         self.pump = asyncio.create_task(self._read(reader))
         return self
@@ -73,11 +100,15 @@ class Client:
         return [event["event"] for event in self.events]
 
     async def kill(self) -> None:
-        if self.process.returncode is None:
-            self.process.kill()
-        await self.process.wait()
+        """End the process, if that has not been done."""
+        if self.pidfd is None:
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        os.close(self.pidfd)
+        self.pidfd = None
+        await self.pump  # its end of the line is closed when it is gone
         self.writer.close()
-        await self.pump
 
 
 async def until(sandbox: SandboxWhatsApp, kind: str, **wanted: object) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.whatsapp import Options, SandboxWhatsApp
+from tests.sandbox_server import SteadySandbox
 
 from .clients import Client
 
@@ -28,7 +29,7 @@ def linked_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("linked")
 
     async def link() -> None:
-        sandbox = SandboxWhatsApp(state_dir=folder / "server", options=quick_options())
+        sandbox = SteadySandbox(folder / "server", options=quick_options())
         await sandbox.start()
         sandbox.create_phone(SALON, "Salon")
         client = await Client(folder / "client.db").start(sandbox)
@@ -49,7 +50,7 @@ async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     if "linked_folder" in request.fixturenames:
         source: Path = request.getfixturevalue("linked_folder")
         shutil.copytree(source, tmp_path, dirs_exist_ok=True)
-    server = SandboxWhatsApp(state_dir=tmp_path / "server", options=quick_options())
+    server = SteadySandbox(tmp_path / "server", options=quick_options())
     await server.start()
     server.create_phone(SALON, "Salon")
     yield server

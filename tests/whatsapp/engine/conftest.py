@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from sandbox.whatsapp import SandboxWhatsApp
+from tests.sandbox_server import SteadySandbox
 
 from .engines import AnyHarness, RealHarness, SimulatedHarness
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[SandboxWhatsApp]:
-    server = SandboxWhatsApp()
+async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxWhatsApp]:
+    server = SteadySandbox(tmp_path / "server")
     await server.start()
     yield server
     await server.stop()
@@ -28,7 +29,7 @@ async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield simulated
         await simulated.close()
         return
-    server = SandboxWhatsApp()
+    server = SteadySandbox(tmp_path / "server")
     await server.start()
     real = RealHarness(tmp_path, server)
     yield real

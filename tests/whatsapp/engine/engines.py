@@ -13,7 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from sandbox.whatsapp import SandboxWhatsApp
 from sandbox.whatsapp.store import Store
+from tests.sandbox_server import SteadySandbox
 from tests.server import temporary_folder
+from tests.shared_forks import SharedForkServer
 from whatsapp.engine import Engine, EngineSettings
 from whatsapp.engine.events import Connected, Event, Location, QrCode
 from whatsapp.engine.simulated import SimulatedEngine
@@ -159,6 +161,8 @@ class RealHarness:
         self.folder = folder
         self.sandbox = sandbox
         self.engine = NeonizeEngine(self.settings(sandbox, **settings))
+        if isinstance(sandbox, SteadySandbox) and "held_open" not in settings:
+            self.engine._registry.fleet._forks = SharedForkServer(self.settings(sandbox, **settings))
         self.recorder = EventRecorder(self.engine)
         self.phones: dict[str, str] = {}
 
@@ -280,7 +284,7 @@ async def _prepared() -> Path:
     them; made by the first who asks."""
     folder = _folder()
     if not (folder / DONE).exists():
-        sandbox = SandboxWhatsApp(state_dir=folder)
+        sandbox = SandboxWhatsApp(state_dir=folder)  # beside the test's own
         await sandbox.start()
         harness = RealHarness(folder, sandbox)
         await harness.link(SALON, SALON)

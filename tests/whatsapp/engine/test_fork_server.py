@@ -4,13 +4,28 @@ import asyncio
 import os
 import signal
 import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
+from sandbox.whatsapp import SandboxWhatsApp
 from whatsapp.engine.events import Disconnected, HostExited
 
 from .engines import CLIENT, SALON, RealHarness
 
 ONE, TWO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+
+
+@pytest.fixture
+async def real(tmp_path: Path) -> AsyncIterator[RealHarness]:
+    """With a fork server of its own."""
+    sandbox = SandboxWhatsApp()
+    await sandbox.start()
+    harness = RealHarness(tmp_path, sandbox)
+    yield harness
+    await harness.close()
+    await sandbox.stop()
 
 
 def children() -> list[str]:
