@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ MAY_IMPORT = {
 CATCH_ALL_NAMES = {"utils", "helpers", "constants", "signals", "selectors", "common", "misc"}
 
 
+@cache
 def source_files(*folders: str) -> list[Path]:
     """The Python files of the given top folders that git holds or would hold."""
     listed = _git("ls-files", "--cached", "--others", "--exclude-standard", "--", *folders)
@@ -32,6 +34,7 @@ def _git(*arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@cache
 def imports_of(path: Path, package: str = "") -> set[str]:
     """The dotted names of every module imported anywhere in the file, functions included; those relative
     to its package only when that is named."""

