@@ -40,6 +40,7 @@ class Runner:
         self._lock = LibraryLock()
         self._sessions: dict[str, Session] = {}
         self._sessions_lock = threading.Lock()
+        self._hung_up = False
         self._starts: queue.SimpleQueue[Session] = queue.SimpleQueue()
         threading.Thread(target=self._run_starts, name="starter", daemon=True).start()
         threading.Thread(target=self._rotate_spools, name="spools", daemon=True).start()
@@ -63,9 +64,13 @@ class Runner:
         """Close every line at once: the supervisor is gone, and another one may start the same sessions as
         soon as this process has ended. What the library still hands on is in the spools when this returns,
         after HANG_UP_MOST seconds at the latest."""
+        self._hung_up = True
         with self._sessions_lock:
-            sessions = [session for session in self._sessions.values() if not session.qr_waiting]
-        closing = [threading.Thread(target=session.close_line, daemon=True) for session in sessions]
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            session.claim_stop()  # one that waits for its start begins no more
+        linked = [session for session in sessions if not session.qr_waiting]
+        closing = [threading.Thread(target=session.close_line, daemon=True) for session in linked]
         deadline = time.monotonic() + HANG_UP_MOST
         for thread in closing:
             thread.start()
@@ -88,7 +93,9 @@ class Runner:
 
     def _run_starts(self) -> None:
         while True:
-            self._starts.get().start()
+            session = self._starts.get()
+            if not self._hung_up:
+                session.start()
 
     def _rotate_spools(self) -> None:
         while True:
