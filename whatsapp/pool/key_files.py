@@ -7,9 +7,10 @@ Beside a key store lies the spool: what hosts have heard of messages lately (`wh
 is removed when all of it is in the database, else it is sealed with the key store and read by the next run.
 """
 
+import os
 import sqlite3
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import structlog
@@ -105,6 +106,17 @@ def remove_spool(session_id: SessionId) -> None:
         file.unlink(missing_ok=True)
 
 
+def spools() -> dict[uuid.UUID, float]:
+    """The sessions that have a spool here, sealed or not, and when it was last written to (seconds since the
+    epoch)."""
+    found: dict[uuid.UUID, float] = {}
+    for file in Path(settings.WHATSAPP_STORE_DIR).glob("*said*"):
+        with suppress(ValueError, FileNotFoundError):  # another file; removed meanwhile
+            session_id = uuid.UUID(file.name.partition(".")[0])
+            found[session_id] = max(file.stat().st_mtime, found.get(session_id, 0.0))
+    return found
+
+
 def _seal_spool(session_id: SessionId) -> None:
     if heard := b"".join(file.read_bytes() for file in _spool(session_id) if file.exists()):
         write_private(_sealed_spool(session_id), encrypt(heard))
@@ -112,12 +124,15 @@ def _seal_spool(session_id: SessionId) -> None:
             file.unlink(missing_ok=True)
 
 
-def _open_spool(session_id: SessionId) -> None:
+def open_spool(session_id: SessionId) -> None:
+    """Bring the plain spool back, if it is sealed; one that cannot be decrypted is dropped."""
     sealed, (_older, path) = _sealed_spool(session_id), _spool(session_id)
     if not sealed.exists():
         return
     try:
+        modified = max(file.stat().st_mtime for file in (sealed, path) if file.exists())
         write_private(path, decrypt(sealed.read_bytes()) + (path.read_bytes() if path.exists() else b""))
+        os.utime(path, (modified, modified))  # so long ago was something heard
     except UndecryptableError as error:
         log.warning("sealed spool not opened", session=str(session_id), cause=str(error))
     sealed.unlink()
@@ -135,7 +150,7 @@ def _sealed_spool(session_id: SessionId) -> Path:
 def open_sealed(session_id: SessionId) -> None:
     """Bring the plain key store and its spool back; what cannot be decrypted is dropped: of the key store
     the database has a copy."""
-    _open_spool(session_id)
+    open_spool(session_id)
     path, sealed = store_path(session_id), sealed_path(session_id)
     if not sealed.exists():
         return

@@ -23,6 +23,7 @@ from whatsapp.messages.claims import ClaimBatches
 from whatsapp.messages.outbox import HeldSession
 from whatsapp.messages.pacing import Pacer
 from whatsapp.models import Pool
+from whatsapp.pool import abandoned_spools
 from whatsapp.pool.dead_pools import locks_folder, release_dead_pools
 from whatsapp.pool.event_dispatch import EventDispatch
 from whatsapp.pool.heartbeat import Heartbeat
@@ -142,8 +143,8 @@ class SessionPool:
                         _notify(runner, held)
                 if started - self._ended_late_at >= self.settings.poll:
                     self._ended_late_at = started
-                    await self._end_late_messages()
                     self._neighbours = await in_thread(release_dead_pools)
+                    await self._sweep()
                 claimed = await self._claim()
             except DatabaseError as error:
                 log.warning("database unavailable", task="claims", error=str(error).partition("\n")[0])
@@ -152,12 +153,13 @@ class SessionPool:
             # Hints of single messages that come in a row are answered together.
             await asyncio.sleep(max(0.0, started + MIN_BETWEEN_LOOKS - time.monotonic()))
 
-    async def _end_late_messages(self) -> None:
-        """End what waits in vain, of any session."""
+    async def _sweep(self) -> None:
+        """End what waits in vain, of any session, and write down what killed pools have left."""
         await in_thread(message_queue.expire_due)
         if time.monotonic() - self._swept_at > SWEEP_INTERVAL:
             self._swept_at = time.monotonic()
             await in_thread(message_queue.fail_unlinked)
+            await abandoned_spools.recover(self.writer, (self.name, *self._neighbours))
 
     async def _claim(self) -> int:
         """Claim sessions and start their runners; returns how many."""

@@ -35,12 +35,12 @@ class Spool:
         self._has_new, self._has_old = self._new.exists(), self._old.exists()
         self._closed = False
 
-    def read_events(self) -> list[Event]:
+    def read_events(self) -> list[MessageEvent]:
         """The events that an earlier run wrote last, in order; a last line that was cut off is left out.
 
         The run may have been of another version: the product is upgraded by killing it, too.
         """
-        found: list[Event] = []
+        found: list[MessageEvent] = []
         for path in (self._old, self._new):
             lines = path.read_bytes().splitlines() if path.exists() else []
             for line in lines:
