@@ -16,7 +16,7 @@ from whatsapp.engine.events import MessageEvent
 from whatsapp.engine.host.spool import Spool
 from whatsapp.messages.durable_writer import DurableWriter
 from whatsapp.models import Session
-from whatsapp.pool import key_files
+from whatsapp.pool import key_files, spool_files
 
 log = structlog.get_logger("pool")
 ABANDONED_AFTER = 60.0  # seconds since the last write; a host that runs lets go of a file within 40
@@ -42,7 +42,7 @@ async def recover(writer: DurableWriter, living: Collection[str]) -> None:
 def find(living: Collection[str]) -> dict[uuid.UUID, float]:
     """Sessions with a spool that no host here writes to any more, and when it was last written to."""
     before = time.time() - ABANDONED_AFTER
-    old = {session_id: at for session_id, at in key_files.spools().items() if at < before}
+    old = {session_id: at for session_id, at in spool_files.find().items() if at < before}
     if not old:
         return {}
     held = set(Session.objects.filter(pk__in=old, lease_owner__in=living).values_list("pk", flat=True))
@@ -50,11 +50,11 @@ def find(living: Collection[str]) -> dict[uuid.UUID, float]:
 
 
 def _read(session_id: uuid.UUID) -> list[MessageEvent]:
-    key_files.open_spool(session_id)
+    spool_files.open_sealed(session_id)
     return Spool(key_files.store_path(session_id)).read_events()
 
 
 def _remove(session_id: uuid.UUID, modified_at: float) -> None:
     """Unless a host has begun to write to it meanwhile: that one has repeated all of it."""
-    if key_files.spools().get(session_id, 0.0) <= modified_at:
-        key_files.remove_spool(session_id)
+    if spool_files.find().get(session_id, 0.0) <= modified_at:
+        spool_files.remove(session_id)

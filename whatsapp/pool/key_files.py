@@ -2,15 +2,11 @@
 
 A key store that no host uses any more is sealed: the file is replaced by an encrypted one, which is opened
 again before the next start. Only a killed pool leaves a plain file behind.
-
-Beside a key store lies the spool: what hosts have heard of messages lately (`whatsapp.engine.host.spool`). It
-is removed when all of it is in the database, else it is sealed with the key store and read by the next run.
 """
 
-import os
 import sqlite3
 import uuid
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import structlog
@@ -22,7 +18,6 @@ log = structlog.get_logger("vault")
 
 SessionId = uuid.UUID | str
 SQLITE_FILES = ("-wal", "-shm", "-journal")
-SPOOL_FILES = ("-said-old", "-said")  # the older first
 
 
 class StoreDamaged(Exception):
@@ -66,17 +61,12 @@ def sealed_path(session_id: SessionId) -> Path:
     return store_path(session_id).with_suffix(".sealed")
 
 
-def seal(session_id: SessionId, *, heard_is_written: bool) -> bool:
-    """Encrypt the local key store on the disk; False when there is none. The spool is removed when what it
-    holds is written, else encrypted.
+def seal(session_id: SessionId) -> bool:
+    """Encrypt the local key store on the disk; False when there is none.
 
     Call it under the session's lease, when its engine session has ended: whoever has the file open would go
-    on with one that is deleted. Raises StoreDamaged; the key store stays as it is then.
+    on with one that is deleted. Raises StoreDamaged; the file stays as it is then.
     """
-    if heard_is_written:
-        remove_spool(session_id)
-    else:
-        _seal_spool(session_id)
     path = store_path(session_id)
     if not path.exists():
         return False
@@ -100,57 +90,8 @@ def _merge_journal(path: Path) -> None:
         raise StoreDamaged("the key store is still in use")
 
 
-def remove_spool(session_id: SessionId) -> None:
-    """Remove what hosts have heard of the session's messages."""
-    for file in (*_spool(session_id), _sealed_spool(session_id)):
-        file.unlink(missing_ok=True)
-
-
-def spools() -> dict[uuid.UUID, float]:
-    """The sessions that have a spool here, sealed or not, and when it was last written to (seconds since the
-    epoch)."""
-    found: dict[uuid.UUID, float] = {}
-    for file in Path(settings.WHATSAPP_STORE_DIR).glob("*said*"):
-        with suppress(ValueError, FileNotFoundError):  # another file; removed meanwhile
-            session_id = uuid.UUID(file.name.partition(".")[0])
-            found[session_id] = max(file.stat().st_mtime, found.get(session_id, 0.0))
-    return found
-
-
-def _seal_spool(session_id: SessionId) -> None:
-    if heard := b"".join(file.read_bytes() for file in _spool(session_id) if file.exists()):
-        write_private(_sealed_spool(session_id), encrypt(heard))
-        for file in _spool(session_id):
-            file.unlink(missing_ok=True)
-
-
-def open_spool(session_id: SessionId) -> None:
-    """Bring the plain spool back, if it is sealed; one that cannot be decrypted is dropped."""
-    sealed, (_older, path) = _sealed_spool(session_id), _spool(session_id)
-    if not sealed.exists():
-        return
-    try:
-        modified = max(file.stat().st_mtime for file in (sealed, path) if file.exists())
-        write_private(path, decrypt(sealed.read_bytes()) + (path.read_bytes() if path.exists() else b""))
-        os.utime(path, (modified, modified))  # so long ago was something heard
-    except UndecryptableError as error:
-        log.warning("sealed spool not opened", session=str(session_id), cause=str(error))
-    sealed.unlink()
-
-
-def _spool(session_id: SessionId) -> list[Path]:
-    path = store_path(session_id)
-    return [path.with_name(path.name + end) for end in SPOOL_FILES]
-
-
-def _sealed_spool(session_id: SessionId) -> Path:
-    return store_path(session_id).with_suffix(".said-sealed")
-
-
 def open_sealed(session_id: SessionId) -> None:
-    """Bring the plain key store and its spool back; what cannot be decrypted is dropped: of the key store
-    the database has a copy."""
-    open_spool(session_id)
+    """Bring the plain key store back; one that cannot be decrypted is dropped: the database has a copy."""
     path, sealed = store_path(session_id), sealed_path(session_id)
     if not sealed.exists():
         return

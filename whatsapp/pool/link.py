@@ -16,7 +16,7 @@ from whatsapp.messages import message_queue
 from whatsapp.messages.pacing import Pacer
 from whatsapp.messages.sender import Sender
 from whatsapp.models import Session, Trouble
-from whatsapp.pool import key_files, vault
+from whatsapp.pool import key_files, spool_files, vault
 from whatsapp.sessions import policy
 from whatsapp.sessions.context import SessionContext
 from whatsapp.sessions.leases import LeaseLost
@@ -186,7 +186,10 @@ class Link:
             return
         written = await self.sender.heard_is_written(WRITTEN_WITHIN)
         try:
-            await self.context.database(key_files.seal, self.context.session, heard_is_written=written)
+            await self.context.database(
+                spool_files.remove if written else spool_files.seal, self.context.session
+            )
+            await self.context.database(key_files.seal, self.context.session)
         except (key_files.StoreDamaged, OSError) as error:
             self.context.log.warning("key store not sealed", cause=str(error))
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from whatsapp.crypto.encryption import UndecryptableError
 from whatsapp.models import Message, Session, StoredCredentials
-from whatsapp.pool import key_files
+from whatsapp.pool import key_files, spool_files
 from whatsapp.sessions.leases import Lease, LeaseLost
 
 log = structlog.get_logger("vault")
@@ -114,6 +114,7 @@ def prepare(session_id: key_files.SessionId) -> KeyStore:
     Raises CredentialsMissing or CredentialsDamaged; a copy that cannot be used is left as it is.
     """
     key_files.open_sealed(session_id)
+    spool_files.open_sealed(session_id)
     path = key_files.store_path(session_id)
     kept = StoredCredentials.objects.filter(session_id=session_id).defer("store").first()
     if kept is None:
@@ -179,4 +180,4 @@ def destroy(session_id: key_files.SessionId) -> None:
     """Destroy the session's credentials, here and in the database."""
     StoredCredentials.objects.filter(session_id=session_id).delete()
     destroy_local(session_id)
-    key_files.remove_spool(session_id)
+    spool_files.remove(session_id)

@@ -15,7 +15,7 @@ from tests.whatsapp.pools import PATIENCE, running_pool
 from whatsapp.engine.events import Incoming
 from whatsapp.engine.host.spool import Spool
 from whatsapp.models import Message, Session
-from whatsapp.pool import abandoned_spools, key_files
+from whatsapp.pool import abandoned_spools, key_files, spool_files
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG_AGO = 120.0  # seconds
@@ -42,7 +42,7 @@ def leave_spool(session: Session, *, age: float = LONG_AGO, sealed: bool = False
     spool.recording(lambda _event: None)(words)
     spool.close()
     if sealed:
-        key_files.seal(session.pk, heard_is_written=False)
+        spool_files.seal(session.pk)
     for file in left(session):
         os.utime(file, (time.time() - age, time.time() - age))
 
@@ -79,7 +79,7 @@ def test_a_file_that_is_written_to_meanwhile_stays() -> None:
     assert left(session)
 
 
-def test_files_of_other_names_are_not_taken_for_spools() -> None:
-    store = key_files.store_path(uuid.uuid4()).parent
-    (store / "what-he-said").write_text("")
-    assert key_files.spools() == {}
+@pytest.mark.parametrize("name", ["what-he-said", f"{uuid.UUID(int=1)}.db-said-new"])
+def test_files_of_other_names_are_not_taken_for_spools(name: str) -> None:
+    (key_files.store_path(uuid.uuid4()).parent / name).write_text("")
+    assert spool_files.find() == {}

@@ -28,7 +28,7 @@ from tests.whatsapp.pools import (
 from whatsapp.engine.events import Incoming
 from whatsapp.messages import durable_writer
 from whatsapp.models import Message, Pool, Session
-from whatsapp.pool import key_files
+from whatsapp.pool import key_files, spool_files
 from whatsapp.sessions import leases, services
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,7 +88,7 @@ async def test_what_hosts_have_kept_goes_at_a_polite_stop_when_it_is_written(
     left = await asyncio.to_thread(lambda: [file.suffix for file in path.parent.glob(f"{row.pk}*")])
     assert (".said-sealed" in left) is database_away
     assert not spool.exists()
-    await in_thread(key_files.open_sealed, row.pk)
+    await in_thread(spool_files.open_sealed, row.pk)
     assert spool.exists() is database_away
 
 

@@ -241,7 +241,7 @@ def test_a_sealed_store_is_unreadable_on_the_disk_and_comes_back_whole(
 ) -> None:
     write(key_store, "a secret of the device")
     key_store.close()
-    assert key_files.seal(lease.session_id, heard_is_written=True)
+    assert key_files.seal(lease.session_id)
     files = list(key_files.store_path(lease.session_id).parent.iterdir())
     assert [file.suffix for file in files] == [".sealed"]
     content = files[0].read_bytes()
@@ -258,7 +258,7 @@ def test_a_sealed_store_that_is_newer_than_the_copy_is_used(
     vault.store_copy(lease)
     write(key_store, "after the copy")
     key_store.close()
-    key_files.seal(lease.session_id, heard_is_written=True)
+    key_files.seal(lease.session_id)
     assert read(vault.prepare(lease.session_id).path) == ["first", "after the copy"]
 
 
@@ -268,7 +268,7 @@ def test_a_copy_taken_elsewhere_since_replaces_the_sealed_store(
     here = settings.WHATSAPP_STORE_DIR
     vault.store_copy(lease)
     key_store.close()
-    key_files.seal(lease.session_id, heard_is_written=True)
+    key_files.seal(lease.session_id)
     on_another_machine(settings, tmp_path)
     elsewhere = sqlite3.connect(vault.prepare(lease.session_id).path)
     write(elsewhere, "elsewhere")
@@ -288,7 +288,7 @@ def test_sealing_that_was_interrupted_loses_nothing(
 
     with monkeypatch.context() as hook, pytest.raises(KeyboardInterrupt):
         hook.setattr(Path, "unlink", killed)
-        key_files.seal(lease.session_id, heard_is_written=True)
+        key_files.seal(lease.session_id)
     assert read(vault.prepare(lease.session_id).path) == ["first"]
     assert not key_files.sealed_path(lease.session_id).exists()
 
@@ -300,7 +300,7 @@ def test_a_sealed_store_whose_key_is_gone_is_replaced_by_the_copy(
     key_store.close()
     good = settings.FIELD_ENCRYPTION_KEYS
     settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
-    key_files.seal(lease.session_id, heard_is_written=True)
+    key_files.seal(lease.session_id)
     settings.FIELD_ENCRYPTION_KEYS = good
     assert read(vault.prepare(lease.session_id).path) == ["first"]
 
@@ -309,81 +309,6 @@ def test_destroying_credentials_destroys_the_sealed_store(
     lease: Lease, key_store: sqlite3.Connection
 ) -> None:
     key_store.close()
-    key_files.seal(lease.session_id, heard_is_written=True)
-    vault.destroy(lease.session_id)
-    assert list(key_files.store_path(lease.session_id).parent.iterdir()) == []
-
-
-def spool_of(lease: Lease, *, older: bytes = b"", newer: bytes = b"") -> None:
-    """What two turns of hosts have heard."""
-    path = key_files.store_path(lease.session_id)
-    for end, heard in (("-said-old", older), ("-said", newer)):
-        if heard:
-            path.with_name(path.name + end).write_bytes(heard)
-
-
-def heard(lease: Lease) -> bytes:
-    return key_files.store_path(lease.session_id).with_name(f"{lease.session_id}.db-said").read_bytes()
-
-
-def test_what_was_heard_and_is_written_goes_when_the_store_is_sealed(
-    lease: Lease, key_store: sqlite3.Connection
-) -> None:
-    key_store.close()
-    spool_of(lease, older=b"the first\n", newer=b"the second\n")
-    key_files.seal(lease.session_id, heard_is_written=True)
-    files = list(key_files.store_path(lease.session_id).parent.iterdir())
-    assert [file.suffix for file in files] == [".sealed"]
-
-
-def test_what_was_heard_and_is_not_written_is_sealed_and_comes_back(
-    lease: Lease, key_store: sqlite3.Connection
-) -> None:
-    key_store.close()
-    spool_of(lease, older=b"the first\n", newer=b"the second\n")
-    key_files.seal(lease.session_id, heard_is_written=False)
-    files = list(key_files.store_path(lease.session_id).parent.iterdir())
-    assert sorted(file.suffix for file in files) == [".said-sealed", ".sealed"]
-    assert not any(b"the first" in file.read_bytes() for file in files)
-    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
-    vault.prepare(lease.session_id)
-    assert heard(lease) == b"the first\nthe second\n"
-    assert not list(key_files.store_path(lease.session_id).parent.glob("*sealed"))
-
-
-def test_what_was_heard_here_outlives_keys_that_were_copied_elsewhere_since(
-    lease: Lease, key_store: sqlite3.Connection, settings: Any, tmp_path: Path
-) -> None:
-    here = settings.WHATSAPP_STORE_DIR
-    vault.store_copy(lease)
-    spool_of(lease, newer=b"the first\n")
-    on_another_machine(settings, tmp_path)
-    elsewhere = sqlite3.connect(vault.prepare(lease.session_id).path)
-    write(elsewhere, "elsewhere")
-    elsewhere.close()
-    vault.store_copy(lease)
-    settings.WHATSAPP_STORE_DIR = here
-    assert read(vault.prepare(lease.session_id).path) == ["first", "elsewhere"]
-    assert heard(lease) == b"the first\n"
-
-
-def test_a_sealed_spool_whose_key_is_gone_keeps_no_session_off_line(
-    lease: Lease, key_store: sqlite3.Connection, settings: Any
-) -> None:
-    vault.store_copy(lease)
-    key_store.close()
-    spool_of(lease, newer=b"the first\n")
-    good = settings.FIELD_ENCRYPTION_KEYS
-    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
-    key_files.seal(lease.session_id, heard_is_written=False)
-    settings.FIELD_ENCRYPTION_KEYS = good
-    assert read(vault.prepare(lease.session_id).path) == ["first"]
-
-
-def test_destroying_credentials_destroys_what_was_heard(lease: Lease, key_store: sqlite3.Connection) -> None:
-    key_store.close()
-    spool_of(lease, newer=b"the first\n")
-    key_files.seal(lease.session_id, heard_is_written=False)
-    spool_of(lease, older=b"the first\n", newer=b"the second\n")
+    key_files.seal(lease.session_id)
     vault.destroy(lease.session_id)
     assert list(key_files.store_path(lease.session_id).parent.iterdir()) == []

@@ -4,7 +4,7 @@ The library confirms to WhatsApp what it hands us, and WhatsApp repeats nothing:
 receipt, or what a client wrote would be gone with a pool that is killed before it has read its hosts' lines.
 So each of these is in the file before it is on the line, and a session that starts again first repeats what
 the last run's file holds. Whoever writes it down a second time changes nothing by it. The file outlasts its
-run: the pool removes it when the session is at rest and everything is written (`whatsapp.pool.key_files`).
+run: the pool removes it when the session is at rest and everything is written (`whatsapp.pool.spool_files`).
 
 The file is for killed processes, not for a lost machine: nothing waits for the disk.
 """
