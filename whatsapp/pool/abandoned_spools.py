@@ -25,24 +25,29 @@ ABANDONED_AFTER = 60.0  # seconds since the last write; a host that runs lets go
 async def recover(writer: DurableWriter, living: Collection[str]) -> None:
     """Write down and remove what was abandoned. `living` are the names of this machine's living pools.
 
-    Returns when it is written, however long the database is away.
+    Returns when it is written, however long the database is away. What cannot be read is left and logged.
     """
-    abandoned = await in_thread(find, living)
-    for session_id in abandoned:
-        events = await in_thread(_read, session_id)
+    read: dict[uuid.UUID, float] = {}
+    for session_id, modified_at in (await in_thread(find, living)).items():
+        try:
+            events = await in_thread(_read, session_id)
+        except OSError as error:
+            log.error("events of a killed pool not read", session=str(session_id), cause=str(error))
+            continue
         log.warning("events of a killed pool recovered", session=str(session_id), events=len(events))
         for event in events:
             await writer.add(event)
-    if abandoned:
+        read[session_id] = modified_at
+    if read:
         await writer.flushed()
-    for session_id, modified_at in abandoned.items():
-        await in_thread(_remove, session_id, modified_at)
+        await in_thread(_remove, read)
 
 
 def find(living: Collection[str]) -> dict[uuid.UUID, float]:
     """Sessions with a spool that no host here writes to any more, and when it was last written to."""
     before = time.time() - ABANDONED_AFTER
-    old = {session_id: at for session_id, at in spool_files.find().items() if at < before}
+    kept = {session_id: spool_files.modified_at(session_id) for session_id in spool_files.find()}
+    old = {session_id: at for session_id, at in kept.items() if at < before}
     if not old:
         return {}
     held = set(Session.objects.filter(pk__in=old, lease_owner__in=living).values_list("pk", flat=True))
@@ -54,7 +59,8 @@ def _read(session_id: uuid.UUID) -> list[MessageEvent]:
     return Spool(key_files.store_path(session_id)).read_events()
 
 
-def _remove(session_id: uuid.UUID, modified_at: float) -> None:
-    """Unless a host has begun to write to it meanwhile: that one has repeated all of it."""
-    if spool_files.find().get(session_id, 0.0) <= modified_at:
-        spool_files.remove(session_id)
+def _remove(read: dict[uuid.UUID, float]) -> None:
+    """Not what a host has begun to write to meanwhile: that one has repeated all of it."""
+    for session_id, modified_at in read.items():
+        if spool_files.modified_at(session_id) <= modified_at:
+            spool_files.remove(session_id)

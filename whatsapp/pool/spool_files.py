@@ -13,28 +13,35 @@ import structlog
 from django.conf import settings
 
 from whatsapp.crypto.encryption import UndecryptableError, decrypt, encrypt
+from whatsapp.engine.host.spool import ENDS, spool_paths
 from whatsapp.pool.key_files import SessionId, store_path, write_private
 
 log = structlog.get_logger("vault")
-PLAIN = ("-said-old", "-said")  # after the key store's name; the older first
 SEALED = ".said-sealed"
 
 
-def find() -> dict[uuid.UUID, float]:
-    """The sessions of which something is kept here, sealed or not, and when it was last written to (seconds
-    since the epoch)."""
-    found: dict[uuid.UUID, float] = {}
-    for end in (*PLAIN, SEALED):
+def find() -> set[uuid.UUID]:
+    """The sessions of which something is kept here, sealed or not."""
+    found = set()
+    for end in (*ENDS, SEALED):
         for file in Path(settings.WHATSAPP_STORE_DIR).glob(f"*{end}"):
-            with suppress(ValueError, FileNotFoundError):  # another file; removed meanwhile
-                session_id = uuid.UUID(file.name.partition(".")[0])
-                found[session_id] = max(file.stat().st_mtime, found.get(session_id, 0.0))
+            with suppress(ValueError):  # another file
+                found.add(uuid.UUID(file.name.partition(".")[0]))
     return found
+
+
+def modified_at(session_id: SessionId) -> float:
+    """When it was last written to, in seconds since the epoch; 0 when nothing is kept."""
+    times = [0.0]
+    for file in _all(session_id):
+        with suppress(FileNotFoundError):  # or removed meanwhile
+            times.append(file.stat().st_mtime)
+    return max(times)
 
 
 def remove(session_id: SessionId) -> None:
     """Remove what is kept of the session's messages."""
-    for file in (*_plain(session_id), _sealed(session_id)):
+    for file in _all(session_id):
         file.unlink(missing_ok=True)
 
 
@@ -52,7 +59,7 @@ def open_sealed(session_id: SessionId) -> None:
     if not sealed.exists():
         return
     try:
-        modified = max(file.stat().st_mtime for file in (sealed, path) if file.exists())
+        modified = modified_at(session_id)
         write_private(path, decrypt(sealed.read_bytes()) + (path.read_bytes() if path.exists() else b""))
         os.utime(path, (modified, modified))  # so long ago was something heard
     except UndecryptableError as error:
@@ -60,10 +67,13 @@ def open_sealed(session_id: SessionId) -> None:
     sealed.unlink()
 
 
-def _plain(session_id: SessionId) -> list[Path]:
-    path = store_path(session_id)
-    return [path.with_name(path.name + end) for end in PLAIN]
+def _plain(session_id: SessionId) -> tuple[Path, Path]:
+    return spool_paths(store_path(session_id))
 
 
 def _sealed(session_id: SessionId) -> Path:
     return store_path(session_id).with_suffix(SEALED)
+
+
+def _all(session_id: SessionId) -> tuple[Path, ...]:
+    return (*_plain(session_id), _sealed(session_id))

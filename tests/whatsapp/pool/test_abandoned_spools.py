@@ -74,12 +74,31 @@ def test_a_file_that_is_written_to_meanwhile_stays() -> None:
     session = session_held_by("")
     leave_spool(session)
     found = abandoned_spools.find([])
+    assert list(found) == [session.pk]
     leave_spool(session, age=0.0)  # a host has begun
-    abandoned_spools._remove(session.pk, found[session.pk])
+    abandoned_spools._remove(found)
     assert left(session)
+
+
+async def test_one_that_cannot_be_read_ends_no_pool_and_keeps_no_other_waiting() -> None:
+    broken, session = await in_thread(session_held_by, ""), await in_thread(session_held_by, "")
+    path = key_files.store_path(broken.pk)
+    unreadable = path.with_name(f"{path.name}-said")
+
+    def make_unreadable() -> None:
+        unreadable.mkdir()
+        os.utime(unreadable, (time.time() - LONG_AGO, time.time() - LONG_AGO))
+
+    await asyncio.to_thread(make_unreadable)
+    await in_thread(leave_spool, session)
+    async with running_pool() as running, asyncio.timeout(PATIENCE):
+        while await in_thread(left, session):
+            await asyncio.sleep(0.02)
+        assert not running.task.done()
+    assert await in_thread(Message.objects.filter(session=session, wa_message_id="IN1").count) == 1
 
 
 @pytest.mark.parametrize("name", ["what-he-said", f"{uuid.UUID(int=1)}.db-said-new"])
 def test_files_of_other_names_are_not_taken_for_spools(name: str) -> None:
     (key_files.store_path(uuid.uuid4()).parent / name).write_text("")
-    assert spool_files.find() == {}
+    assert spool_files.find() == set()

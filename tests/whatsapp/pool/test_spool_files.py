@@ -41,12 +41,13 @@ def test_what_is_written_goes(session: uuid.UUID) -> None:
 
 
 def test_what_is_not_written_is_sealed_and_comes_back(session: uuid.UUID) -> None:
-    before = spool_files.find()[session]
+    before = spool_files.modified_at(session)
     spool_files.seal(session)
     (sealed,) = files(session)
     assert b"the first" not in sealed.read_bytes()
     assert sealed.stat().st_mode & 0o077 == 0
-    assert spool_files.find()[session] >= before
+    assert spool_files.find() == {session}
+    assert spool_files.modified_at(session) >= before
     spool_files.open_sealed(session)
     assert heard(session) == b"the first\nthe second\n"
     assert len(files(session)) == 1

@@ -22,14 +22,20 @@ from whatsapp.engine.events import Event, MessageEvent
 from whatsapp.engine.protocol import ProtocolError, decode, encode
 
 ROTATE_EVERY = 20.0  # seconds; at most twice as long, because two files take turns
+ENDS = ("-said-old", "-said")  # of the files' names, after the key store's; the older first
+
+
+def spool_paths(store_path: Path) -> tuple[Path, Path]:
+    """The files beside this key store, the older first."""
+    older, newer = ENDS
+    return store_path.with_name(store_path.name + older), store_path.with_name(store_path.name + newer)
 
 
 class Spool:
     """The file of one session; safe from any thread."""
 
     def __init__(self, store_path: Path) -> None:
-        self._new = store_path.with_name(f"{store_path.name}-said")
-        self._old = store_path.with_name(f"{store_path.name}-said-old")
+        self._old, self._new = spool_paths(store_path)
         self._lock = threading.Lock()
         self._file: int | None = None
         self._has_new, self._has_old = self._new.exists(), self._old.exists()
