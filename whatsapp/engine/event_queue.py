@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
+from whatsapp.engine.backlog import Backlog
 from whatsapp.engine.events import Event
 
 
@@ -21,12 +22,11 @@ class EventQueue:
         self._room.set()
         self._closed = False
         self._failure: BaseException | None = None
-        self._added = self._handled = 0
-        self._drains: deque[tuple[int, asyncio.Future[None]]] = deque()  # who waits for which number
+        self._unhandled = Backlog()
 
     def put(self, event: Event) -> None:
         """Add an event at once."""
-        self._added += 1
+        self._unhandled.add()
         self._events.append(event)
         self._changed.set()
         if len(self._events) >= self._limit:
@@ -49,10 +49,7 @@ class EventQueue:
 
     async def drained(self) -> None:
         """Return when the consumer has handled every event that was put before."""
-        if self._handled < self._added:
-            done = asyncio.get_running_loop().create_future()
-            self._drains.append((self._added, done))
-            await done
+        await self._unhandled.cleared()
 
     async def events(self) -> AsyncIterator[Event]:
         """Every event in order, until `close` or `fail`."""
@@ -62,17 +59,10 @@ class EventQueue:
                 if len(self._events) < self._limit:
                     self._room.set()
                 yield event
-                self._handled += 1
-                self._end_drains()
+                self._unhandled.mark_done()
             if self._failure is not None:
                 raise self._failure
             if self._closed:
                 return
             self._changed.clear()
             await self._changed.wait()
-
-    def _end_drains(self) -> None:
-        while self._drains and self._drains[0][0] <= self._handled:
-            _number, done = self._drains.popleft()
-            if not done.done():
-                done.set_result(None)

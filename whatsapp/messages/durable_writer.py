@@ -13,6 +13,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
 from config.shared.database import DedicatedThread, in_thread
+from whatsapp.engine.backlog import Backlog
 from whatsapp.engine.events import Incoming, MessageEvent, Receipt, Sent
 from whatsapp.messages import inbox, outbox
 from whatsapp.messages.early_receipts import EarlyReceipts
@@ -44,8 +45,7 @@ class DurableWriter:
     def __init__(self, on_written: Callable[[MessageEvent], None]) -> None:
         self._on_written = on_written
         self._events: asyncio.Queue[MessageEvent] = asyncio.Queue(maxsize=EVENTS_MOST)
-        self._added = self._written = 0
-        self._flushes: list[tuple[int, asyncio.Future[None]]] = []  # who waits for which number of events
+        self._unwritten = Backlog()
         self._early = EarlyReceipts()
         self._thread = DedicatedThread("durable writer")
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -59,7 +59,7 @@ class DurableWriter:
     async def add(self, event: MessageEvent) -> None:
         """Have `run` write the event; waits while too many wait already."""
         await self._events.put(event)
-        self._added += 1
+        self._unwritten.add()
 
     async def run(self) -> None:
         """Write what was added, in the order it came. What arrives meanwhile makes up the next batch."""
@@ -70,15 +70,11 @@ class DurableWriter:
             await self._record(batch)
             for event in batch:
                 self._on_written(event)
-            self._written += len(batch)
-            self._end_flushes()
+            self._unwritten.mark_done(len(batch))
 
     async def flushed(self) -> None:
         """Return when all that was added before is written."""
-        if self._written < self._added:
-            done = asyncio.get_running_loop().create_future()
-            self._flushes.append((self._added, done))
-            await done
+        await self._unwritten.cleared()
 
     def start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Task[T]":
         """Begin other database work that must be done; goes on whatever becomes of the caller."""
@@ -98,7 +94,7 @@ class DurableWriter:
         events = asyncio.create_task(self.flushed())
         _done, late = await asyncio.wait({events, *self._tasks}, timeout=seconds)
         if late:
-            log.error("not everything was written", events=self._added - self._written)
+            log.error("not everything was written", events=self._unwritten.left)
             events.cancel()
 
     def close(self) -> None:
@@ -136,12 +132,6 @@ class DurableWriter:
                     log.debug("database still unavailable", task="messages", error=repr(error))
         finally:
             self._retrying -= 1
-
-    def _end_flushes(self) -> None:
-        while self._flushes and self._flushes[0][0] <= self._written:
-            _number, done = self._flushes.pop(0)
-            if not done.done():
-                done.set_result(None)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

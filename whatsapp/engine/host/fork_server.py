@@ -73,20 +73,16 @@ def _receive_request(control: socket.socket) -> list[int]:
 def running(hosts: list[int], seconds: float = 0.0) -> list[int]:
     """Those of these processes, named by handles, that still run after so many seconds; the handles of the
     others are closed."""
-    poll = select.poll()
     deadline = time.monotonic() + seconds
-    left = set(hosts)
+    poll, left = select.poll(), set(hosts)
     for host in hosts:
         poll.register(host, select.POLLIN)
-    while left:
-        ended = [host for host, _events in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)]
-        for host in ended:
+    while left and (ended := poll.poll(max(0.0, deadline - time.monotonic()) * 1000)):
+        for host, _event in ended:
             poll.unregister(host)
             os.close(host)
-        left.difference_update(ended)
-        if not ended:
-            break
-    return sorted(left)
+            left.remove(host)
+    return list(left)
 
 
 def end(hosts: list[int]) -> None:
