@@ -44,7 +44,6 @@ class Session(Listener):
         self._replay = write
         self._repeats = start.repeats
         self.pairing = start.pairing
-        self.begun = False
         self._lock = lock
         self._on_over = on_over
         self.client = Client(
@@ -61,11 +60,15 @@ class Session(Listener):
         self._worker: threading.Thread | None = None
         self._commands: queue.SimpleQueue[Command | Uploaded | None] = queue.SimpleQueue()
 
+    @property
+    def begun(self) -> bool:
+        """What the last run has kept is repeated, and the connection was begun."""
+        return self._connection.ident is not None
+
     def start(self) -> None:
         """Connect; returns when the library has answered once, or failed. Blocks other starts and stops."""
         for event in self.spool.read_events() if self._repeats else []:
             self._replay(event)
-        self.begun = True
         ticket = self._lock.acquire_exclusive()
         try:
             if self._stopping:
