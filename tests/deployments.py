@@ -6,23 +6,26 @@
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.environment import APPLICATION_ID, PARTNER_TOKEN, SECRETS, clean_environment
 from tests.processes import BINARIES, Process, Stack, answers
-from tests.server import free_port
-from tests.servers import Redis
+from tests.server import free_port, temporary_folder
+from tests.servers import Postgres, Redis, start_postgres, start_redis
 from tests.stand_ins import Control, WhatsApp, YClients
 
 PRODUCT = ("web", "pool", "worker")
 
 
 class Deployment(Stack):
-    """A stack whose `yclients` and `whatsapp` are the controls of the stand-ins, and `redis` what it uses."""
+    """A stack whose `yclients` and `whatsapp` are the controls of the stand-ins; `redis` and `postgres` are
+    what it uses."""
 
     yclients: YClients
     whatsapp: WhatsApp
     redis: Redis
+    postgres: Postgres
 
 
 def production_deployment(
@@ -55,6 +58,24 @@ def production_deployment(
     system.add("web", daphne, ready=lambda _: answers(f"{system.url}/healthz"))
     system.add("pool", [*manage, "run_session_pool"], ready=lambda process: _pool_beats(system, process))
     system.add("worker", [*manage, "run_worker"], ready=lambda process: process.said("worker started"))
+    return system
+
+
+def deployment_on_own_servers(
+    closing: ExitStack, name: str, *, durable: bool = False, **settings: str
+) -> Deployment:
+    """`production_deployment` on a PostgreSQL (`postgres`) and a Redis (`redis`) that end with `closing`; to
+    close the deployment before is the caller's part."""
+    postgres = closing.enter_context(start_postgres(durable=durable))
+    redis = closing.enter_context(start_redis())
+    system = production_deployment(
+        folder=temporary_folder(name),
+        database_url=postgres.create_database("own"),
+        redis_url=redis.url,
+        forked=False,
+        **settings,
+    )
+    system.postgres, system.redis = postgres, redis
     return system
 
 

@@ -16,14 +16,31 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tests.environment import ROOT
 
 SERVER = Path(__file__).with_name("fork_server.py")
 _servers: dict[int, ForkServer] = {}
+
+
+def start_on_line(
+    command: Callable[[int], list[str]], **options: Any
+) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Starts a process that takes requests on a line, and our end of that. `command` is given the number of
+    the process's end; `options` are subprocess.Popen's."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            command(theirs.fileno()),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            **options,
+        )
+    return ours, process
 
 
 class ForkServerError(Exception):
@@ -34,16 +51,10 @@ class ForkServer:
     """The process and the line to it; ends when this process does."""
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._control, self._lock = ours, threading.Lock()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, str(SERVER), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        self._lock = threading.Lock()
+        self._control, self._process = start_on_line(
+            lambda line: [sys.executable, str(SERVER), str(line)], cwd=ROOT
+        )
         atexit.register(self.close)
 
     def start(self, request: Mapping[str, object], descriptors: list[int]) -> tuple[int, int]:

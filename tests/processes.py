@@ -171,6 +171,14 @@ def wait_until(
         time.sleep(0.05)
 
 
+def is_running(pid: int) -> bool:
+    """Whether the process exists and is not merely waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def answers(url: str) -> bool:
     """Whether a GET is answered with a 2xx or 3xx status within 2 s."""
     try:

@@ -28,11 +28,10 @@ class SteadySandbox(SandboxWhatsApp):
     def __init__(self, state_dir: Path, **options: Any) -> None:
         super().__init__(proxy_port=_proxy_port(), state_dir=state_dir, **options)
         state_dir.mkdir(parents=True, exist_ok=True)
-        self._state = state_dir
 
     async def start(self) -> None:
         """Open all ports, with the identity of this process's servers where the state has none."""
-        store = Store(self._state)
+        store = Store(self.state_dir)
         for name, value in _identity().items():
             if not store.get("meta", name):
                 store.put("meta", name, value)

@@ -17,10 +17,6 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # it ships no type
     """Gives out one group of tests after the other, in the order of `pytest_collection_modifyitems`."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return group_of(nodeid)
-
-
-def group_of(nodeid: str) -> str:
-    """The tests of a group run in one process, one after the other."""
-    path = nodeid.partition("::")[0]
-    return JOURNEYS if path.startswith(JOURNEYS) and path not in BY_THEMSELVES else path
+        """The test's group: those of a group run in one process, one after the other."""
+        path = nodeid.partition("::")[0]
+        return JOURNEYS if path.startswith(JOURNEYS) and path not in BY_THEMSELVES else path

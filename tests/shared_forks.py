@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 
+from tests.forked_processes import start_on_line
 from whatsapp.engine import EngineSettings
 from whatsapp.engine.supervisor.fork_server import PR_SET_CHILD_SUBREAPER, ForkServer
 from whatsapp.engine.supervisor.launch import PACKAGE_ROOT, fork_server_command, host_environment
@@ -43,17 +44,12 @@ def _running(settings: EngineSettings) -> socket.socket:
     )
     if key not in _servers:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, _process = start_on_line(
+            lambda line: fork_server_command(settings, line),
+            env=environment,
+            cwd=PACKAGE_ROOT,
+            stdout=subprocess.DEVNULL,
+        )
         ours.settimeout(60)
-        with theirs:
-            subprocess.Popen(
-                fork_server_command(settings, theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                env=environment,
-                cwd=PACKAGE_ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
         _servers[key] = ours
     return _servers[key]

@@ -7,7 +7,7 @@ import pytest
 
 from bench import __main__ as benches
 from bench.__main__ import HEADING, Row, rows_of, run, run_limited, write
-from tests.processes import wait_until
+from tests.processes import is_running, wait_until
 
 
 def test_figures_beside_a_peer_have_a_ratio() -> None:
@@ -86,14 +86,7 @@ def test_a_command_that_takes_too_long_is_killed_with_what_it_started(tmp_path: 
     printed, failure = run_limited([sys.executable, "-c", code], 5.0)
     assert (printed, failure) == ("a  1\n", "stopped after 5 s")
     child = int((tmp_path / "pid").read_text())
-    wait_until(lambda: not _runs(child), "the child is gone")
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    wait_until(lambda: not is_running(child), "the child is gone")
 
 
 @pytest.mark.parametrize(

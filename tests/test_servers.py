@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from tests import binaries
+from tests.processes import is_running
 from tests.server import ServerError
 from tests.servers import Postgres, Redis, start_postgres, start_redis
 
@@ -101,18 +102,9 @@ def test_nothing_is_left_behind_by_a_killed_owner() -> None:
     owner.send_signal(signal.SIGKILL)
     owner.communicate()
     deadline = time.monotonic() + 60
-    while Path(folder).exists() or _runs(int(pid)):
+    while Path(folder).exists() or is_running(int(pid)):
         assert time.monotonic() < deadline, "the server or its folder outlived its owner"
         time.sleep(0.02)
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process runs; one that ended but was not collected by its new parent does not."""
-    status = Path(f"/proc/{pid}/stat")
-    try:
-        return status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to step down")

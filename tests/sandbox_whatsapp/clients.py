@@ -13,6 +13,7 @@ from typing import Any
 
 from sandbox.whatsapp import SandboxWhatsApp
 from tests.environment import ROOT
+from tests.forked_processes import start_on_line
 
 CLIENT = Path(__file__).with_name("client.py")
 PATIENCE = 60.0
@@ -31,16 +32,12 @@ def _fork(sandbox: SandboxWhatsApp, store: Path, line: socket.socket) -> int:
 def _server(proxy_url: str, ca_file: str) -> socket.socket:
     """The line to the process that forks clients of this server; it ends with this process."""
     if (proxy_url, ca_file) not in _servers:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(PATIENCE)
         environment = {"HTTPS_PROXY": proxy_url, "SSL_CERT_FILE": ca_file, "PYTHONPATH": str(ROOT)}
-        with theirs:
-            subprocess.Popen(
-                [sys.executable, str(CLIENT), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env=os.environ | environment,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+        ours, _process = start_on_line(
+            lambda line: [sys.executable, str(CLIENT), str(line)],
+            env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        ours.settimeout(PATIENCE)
         _servers[proxy_url, ca_file] = ours
     return _servers[proxy_url, ca_file]
 

@@ -17,10 +17,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from bench.processes import family, proportional_kb
-from tests.deployments import PRODUCT, Deployment, production_deployment
+from tests.deployments import PRODUCT, Deployment, deployment_on_own_servers
 from tests.processes import wait_until
-from tests.server import temporary_folder
-from tests.servers import start_postgres, start_redis
 from tests.soak.attacks import Attacks
 from tests.soak.honest import HonestTraffic
 
@@ -123,12 +121,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     options = parser.parse_args()
     with ExitStack() as closing:
-        postgres = closing.enter_context(start_postgres())
-        redis = closing.enter_context(start_redis())
-        system = production_deployment(
-            folder=temporary_folder("soak-attack"),
-            database_url=postgres.create_database("soak"),
-            redis_url=redis.url,
+        system = deployment_on_own_servers(
+            closing,
+            "soak-attack",
             SENDING_PACED="false",
             JWT_SECRET=JWT_SECRET,
             TRUSTED_PROXIES="1",

@@ -16,10 +16,8 @@ import threading
 import time
 from contextlib import ExitStack
 
-from tests.deployments import production_deployment
+from tests.deployments import deployment_on_own_servers
 from tests.pool_processes import Pools
-from tests.server import temporary_folder
-from tests.servers import start_postgres, start_redis
 
 NAMES = ("north", "south")
 CLIENT = "79995551000"
@@ -73,12 +71,9 @@ def main() -> None:
     parser.add_argument("--machines", type=int, choices=(1, 2), default=1)
     options = parser.parse_args()
     with ExitStack() as closing:
-        postgres = closing.enter_context(start_postgres())
-        redis = closing.enter_context(start_redis())
-        system = production_deployment(
-            folder=temporary_folder("soak-inbound"),
-            database_url=postgres.create_database("soak"),
-            redis_url=redis.url,
+        system = deployment_on_own_servers(
+            closing,
+            "soak-inbound",
             POOL_LEASE_SECONDS="6",
         )
         pools = closing.enter_context(Pools(system))

@@ -19,10 +19,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.deployments import production_deployment
+from tests.deployments import deployment_on_own_servers
 from tests.pool_processes import Pools
-from tests.server import temporary_folder
-from tests.servers import start_postgres, start_redis
 
 NAMES = ("north", "south", "west")
 
@@ -142,12 +140,9 @@ def main() -> None:
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     with ExitStack() as closing:
-        postgres = closing.enter_context(start_postgres())
-        redis = closing.enter_context(start_redis())
-        system = production_deployment(
-            folder=temporary_folder("soak-pools"),
-            database_url=postgres.create_database("soak"),
-            redis_url=redis.url,
+        system = deployment_on_own_servers(
+            closing,
+            "soak-pools",
             POOL_LEASE_SECONDS=str(options.lease),
             POOL_CAPACITY=str(max(1, options.salons)),
             POOL_SHARD_SIZE="3",

@@ -18,10 +18,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from tests.deployments import production_deployment
+from tests.deployments import deployment_on_own_servers
 from tests.pool_processes import Pools
-from tests.server import temporary_folder
-from tests.servers import start_postgres, start_redis
 from whatsapp.sessions.policy import QUICK_RETURNS_MOST
 
 # Pauses are drawn between half a second and 1, 2, 4, … 300 s. Attempts of one salon within a phase stay under
@@ -137,12 +135,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40, help="length of a phase")
     options = parser.parse_args()
     with ExitStack() as closing:
-        postgres = closing.enter_context(start_postgres())
-        redis = closing.enter_context(start_redis())
-        system = production_deployment(
-            folder=temporary_folder("soak-reconnects"),
-            database_url=postgres.create_database("soak"),
-            redis_url=redis.url,
+        system = deployment_on_own_servers(
+            closing,
+            "soak-reconnects",
         )
         pools = closing.enter_context(Pools(system))
         closing.callback(system.close)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sandbox.whatsapp import SandboxWhatsApp
 from tests.environment import ROOT
+from tests.processes import is_running
 from whatsapp.engine import EngineSettings
 from whatsapp.engine.events import Connected, QrCode
 from whatsapp.engine.supervisor.engine import NeonizeEngine
@@ -34,7 +35,7 @@ async def run_engine(
     )
     assert process.stdout is not None
     pids = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
-    assert len(pids) == 2 and all(runs(pid) for pid in pids)
+    assert len(pids) == 2 and all(is_running(pid) for pid in pids)
     return process, pids
 
 
@@ -43,16 +44,8 @@ async def kill(process: Process, hosts: list[int]) -> None:
     process.kill()
     await process.wait()
     async with asyncio.timeout(60):
-        while any(runs(pid) for pid in hosts):
+        while any(is_running(pid) for pid in hosts):
             await asyncio.sleep(0.02)
-
-
-def runs(pid: int) -> bool:
-    """Whether the process exists and is not merely waiting to be reaped."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def _main(settings: str, session: str, store: str, what: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.whatsapp import SandboxWhatsApp
+from tests.processes import is_running
 from whatsapp.engine import EngineError
 from whatsapp.engine.events import (
     Banned,
@@ -32,7 +33,7 @@ from whatsapp.engine.events import (
 from whatsapp.engine.supervisor.slot import Phase
 
 from .engines import CLIENT, SALON, RealHarness
-from .run_engine import kill, run_engine, runs
+from .run_engine import kill, run_engine
 
 ONE, TWO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 
@@ -72,7 +73,7 @@ async def test_a_lock_that_the_engine_was_given_is_held_until_its_last_host_is_g
     assert hosts
     await harness.engine.close()
     await until(can_be_taken)
-    assert not any(map(runs, hosts))
+    assert not any(map(is_running, hosts))
 
 
 async def test_messages_given_during_the_move_are_sent_from_the_shard(
@@ -170,7 +171,7 @@ async def test_a_hanging_host_is_killed_for_want_of_a_heartbeat(make: Callable[.
     while not exited.sessions:
         exited = await harness.recorder.next(HostExited)
     assert (exited.pid, exited.reason, exited.sessions) == (pid, "no heartbeat", [ONE])
-    assert not runs(pid)
+    assert not is_running(pid)
 
 
 async def test_a_session_in_a_hanging_host_is_stopped_all_the_same(make: Callable[..., RealHarness]) -> None:
@@ -179,7 +180,7 @@ async def test_a_session_in_a_hanging_host_is_stopped_all_the_same(make: Callabl
     pid = harness.pid_of(ONE)
     os.kill(pid, signal.SIGSTOP)
     await harness.engine.stop(ONE)
-    assert not runs(pid)
+    assert not is_running(pid)
     await harness.recorder.next(Stopped, ONE)
 
 
@@ -217,7 +218,7 @@ async def test_a_store_that_loses_its_device_at_the_last_moment_shows_no_code(
     assert (await harness.recorder.next(ConnectFailed, ONE)).permanent
     await harness.recorder.next(Stopped, ONE)
     assert not harness.recorder.count(QrCode)
-    await until(lambda: not runs(shard))
+    await until(lambda: not is_running(shard))
     await harness.engine.send(TWO, "1", CLIENT, "text")
     await harness.recorder.next(Sent, TWO)
 
@@ -236,7 +237,7 @@ async def test_an_old_shard_hands_its_sessions_on(make: Callable[..., RealHarnes
     old = harness.pid_of(ONE)
     await harness.recorder.next(Connected, ONE)
     assert harness.pid_of(ONE) != old
-    await until(lambda: not runs(old))
+    await until(lambda: not is_running(old))
     assert harness.recorder.count(Disconnected) == harness.recorder.count(Stopped) == 0
     assert harness.sandbox.state()["most_at_once"] == {f"{SALON}:1": 1}
 
