@@ -1,7 +1,7 @@
 """Hints that a row changed. They may be lost: whoever waits for one also polls.
 
-To pages: a channel layer message to the session's group, which may say in sealed form what changed. To pools
-and workers: PostgreSQL's NOTIFY between processes, a plain callback within one process (the default).
+To pages: a channel layer message to the session's group; of a new code they hear by `sessions.code_hints`. To
+pools and workers: PostgreSQL's NOTIFY between processes, a plain callback within one process (the default).
 """
 
 import asyncio
@@ -9,24 +9,19 @@ import uuid
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-import psycopg
 import structlog
 from asgiref.sync import SyncToAsync, async_to_sync
 from channels.layers import get_channel_layer
 from django.db import connection, transaction
 from prometheus_client import Counter
 
+from config.shared.listening import listen_for_ever
 from config.shared.waiting import wait_at_most
 
 log = structlog.get_logger("hints")
 
 POOLS = "whatsapp_pools"
 WORKERS = "marketplace_workers"
-# Of Django's connection parameters, those that libpq knows.
-LIBPQ = (
-    *("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert"),
-    *("connect_timeout", "tcp_user_timeout", "keepalives_idle"),
-)
 PUSH_TIMEOUT = 2.0  # seconds that a channel layer may take for one push
 PUSHES_MOST = 200  # under way at once in one event loop; what comes on top of a layer that hangs is dropped
 PUSHES_LOST = Counter("pushes_lost_total", "Pushes to pages that were not sent, by reason.", ["reason"])
@@ -51,12 +46,9 @@ def pages_changed(session_id: uuid.UUID | str) -> None:
     transaction.on_commit(lambda: _push(session_id), robust=True)
 
 
-def push(session_id: uuid.UUID | str, *, news: bytes) -> None:
-    """Push what was committed to the pages of this session, from code of an event loop; nobody waits for it.
-
-    `news` is sealed by whoever wrote the row, for others may read Redis and write to it.
-    """
-    _start_push(asyncio.get_running_loop(), session_id, news)
+def push(session_id: uuid.UUID | str) -> None:
+    """Push to the pages of this session, from code of an event loop; nobody waits for it."""
+    _start_push(asyncio.get_running_loop(), session_id)
 
 
 def wake_pools() -> None:
@@ -84,18 +76,18 @@ def _push(session_id: uuid.UUID | str) -> None:
         PUSHES_LOST.labels(reason="stopped").inc()
 
 
-def _start_push(loop: asyncio.AbstractEventLoop, session_id: uuid.UUID | str, news: bytes = b"") -> None:
+def _start_push(loop: asyncio.AbstractEventLoop, session_id: uuid.UUID | str) -> None:
     under_way = _pushes.setdefault(loop, set())
     if len(under_way) >= PUSHES_MOST:
         PUSHES_LOST.labels(reason="too many").inc()
         return
-    task = loop.create_task(_send(session_id, news), name="push")
+    task = loop.create_task(_send(session_id), name="push")
     under_way.add(task)
     task.add_done_callback(under_way.discard)
 
 
-async def _send(session_id: uuid.UUID | str, news: bytes = b"") -> None:
-    message = {"type": "session.changed", "session_id": str(session_id), "news": news}
+async def _send(session_id: uuid.UUID | str) -> None:
+    message = {"type": "session.changed", "session_id": str(session_id)}
     try:
         async with asyncio.timeout(PUSH_TIMEOUT):
             await get_channel_layer().group_send(group_of(session_id), message)
@@ -132,7 +124,10 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         _listeners[self.channel].add(self._set_event)
         if connection.vendor == "postgresql":
-            self._task = asyncio.create_task(self._listen_for_ever(), name=f"listen:{self.channel}")
+            self._task = asyncio.create_task(
+                listen_for_ever(self.channel, lambda _payload: self.event.set(), self.event.set),
+                name=f"listen:{self.channel}",
+            )
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -150,22 +145,3 @@ class Listener:
             await wait_at_most(self.event, seconds)
         finally:
             self.event.clear()
-
-    async def _listen_for_ever(self) -> None:
-        while True:
-            try:
-                await self._listen()
-            except psycopg.Error as error:
-                log.warning("listening connection lost", channel=self.channel, error=repr(error))
-                await asyncio.sleep(1)
-
-    async def _listen(self) -> None:
-        parameters = connection.get_connection_params()
-        conninfo = psycopg.conninfo.make_conninfo(
-            **{name: parameters[name] for name in LIBPQ if parameters.get(name) is not None}
-        )
-        async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as listening:
-            await listening.execute(f"LISTEN {self.channel}")
-            self.event.set()  # whatever was hinted at while nobody listened
-            async for _notification in listening.notifies():
-                self.event.set()

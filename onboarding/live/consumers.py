@@ -101,7 +101,7 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
 
     async def _follow_session(self, session_id: uuid.UUID) -> None:
         """Follow one session: until the token expires, or a new registration gave the salon another one."""
-        async with Feed(session_id, self._hear).listening() as self._feed:
+        async with Feed(session_id, self._show_code).listening() as self._feed:
             while (left := token_scope.seconds_until(self.registrant.expires_at)) > 0:
                 await self._refresh()
                 if self._shown and self._shown.session.pk != session_id:
@@ -132,9 +132,9 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         if state.picture["companyStatus"] == "uninstalled":
             raise TokenRevoked("the salon has removed the application")
 
-    async def _hear(self, news: object) -> bool:
+    async def _show_code(self, heard: str) -> bool:
         """Show the code that a hint tells of; False when the rows must be read to know what to show."""
-        hint, shown = code_hints.unseal(news), self._shown
+        hint, shown = code_hints.unseal(heard), self._shown
         if hint is None or shown is None or hint.session_id != shown.session.pk:
             return False
         if hint.version > shown.session.version:

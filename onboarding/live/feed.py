@@ -1,6 +1,6 @@
-"""Hints that a session changed, for one live connection.
+"""Hints that a session changed, for one live connection: new codes by NOTIFY, the rest by the channel layer.
 
-The consumer subscribes by itself instead of leaving it to Channels: there a channel layer that does not
+The consumer subscribes to the layer by itself instead of leaving it to Channels: there a layer that does not
 answer ends the connection. Here it costs speed only, for whoever waits for a hint also polls.
 """
 
@@ -17,6 +17,7 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 from config.shared import hints
 from config.shared.backoff import backoff
 from config.shared.waiting import wait_at_most
+from whatsapp.sessions import code_hints
 
 log = structlog.get_logger("onboarding")
 
@@ -25,6 +26,7 @@ POLL_FAR = 2.5
 POLL_MOST = 10.0  # whatever hints say; the salon's row and the reading of a view have none
 FIRST_TRY = 2.0
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0
+CODES_MOST = 8  # hints of codes that wait until the page has been sent those before
 
 
 async def end(task: "asyncio.Task[None]") -> None:
@@ -37,11 +39,13 @@ async def end(task: "asyncio.Task[None]") -> None:
 class Feed:
     """Wakes `wait` when the session is hinted at; `listening` runs it.
 
-    `hear` gets what a hint says, and returns True when nothing is left to wait for.
+    `show_code` gets what a hint of a code says, and returns True when nothing is left to wait for.
     """
 
-    def __init__(self, session_id: uuid.UUID, hear: Callable[[object], Awaitable[bool]]) -> None:
-        self._hear = hear
+    def __init__(self, session_id: uuid.UUID, show_code: Callable[[str], Awaitable[bool]]) -> None:
+        self._session_id = session_id
+        self._show_code = show_code
+        self._codes: asyncio.Queue[str] = asyncio.Queue(CODES_MOST)
         self._group = hints.group_of(session_id)
         self._hinted = asyncio.Event()
         self._subscribed = False
@@ -55,23 +59,49 @@ class Feed:
         reading of the row and the subscription.
         """
         first_try = asyncio.Event()
-        task = asyncio.create_task(self._listen_for_ever(first_try), name=f"feed:{self._group}")
+        tasks = [
+            asyncio.create_task(self._listen_for_ever(first_try), name=f"feed:{self._group}"),
+            asyncio.create_task(self._show_codes(), name=f"codes:{self._group}"),
+        ]
         try:
             with contextlib.suppress(TimeoutError):  # a layer that hangs must not hold the page up
                 async with asyncio.timeout(FIRST_TRY):
                     await first_try.wait()
-            yield self
+                    await code_hints.listening()
+            with code_hints.heard_by(self._note_code, self._session_id):
+                yield self
         finally:
-            await end(task)
+            for task in tasks:
+                await end(task)
 
     def hint(self) -> None:
         """Wake `wait` now: this very connection changed something."""
         self._hinted.set()
 
+    def _note_code(self, heard: str | None) -> None:
+        if heard is None or self._codes.full():
+            self._hinted.set()
+        else:
+            self._codes.put_nowait(heard)
+
+    async def _show_codes(self) -> None:
+        while True:
+            code = await self._codes.get()
+            try:
+                shown = await self._show_code(code)
+            except Exception as error:  # noqa: BLE001  the page reads its rows instead
+                log.warning("code not shown by its hint", error=repr(error))
+                shown = False
+            if shown:
+                self._told_at = time.monotonic()
+            else:
+                self._hinted.set()
+
     async def wait(self, most: float) -> None:
         """Return at the next hint, when it is time to poll, or after `most` seconds.
 
-        What `hear` takes says as much of the row as a reading: the time to poll begins anew, within limits.
+        What `show_code` takes says as much of the row as a reading: the time to poll begins anew, within
+        limits.
         """
         near = isinstance(get_channel_layer(), InMemoryChannelLayer) or not self._subscribed
         interval = POLL_NEAR if near else POLL_FAR
@@ -105,10 +135,7 @@ class Feed:
             self._hinted.set()  # whatever changed while nobody listened
             tried.set()
             while True:
-                news = (await layer.receive(channel)).get("news")
-                if news and await self._hear(news):
-                    self._told_at = time.monotonic()
-                else:
-                    self._hinted.set()
+                await layer.receive(channel)
+                self._hinted.set()
         finally:
             await layer.group_discard(self._group, channel)

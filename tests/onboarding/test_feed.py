@@ -12,7 +12,7 @@ from onboarding.live.feed import Feed
 PATIENCE = 60
 
 
-async def leave_nothing_to_read(_news: object) -> bool:
+async def leave_nothing_to_read(_code: str) -> bool:
     return True
 
 

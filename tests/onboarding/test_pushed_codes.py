@@ -1,6 +1,7 @@
 """Codes that a hint brings to the page before the row is read: the pool's own, and nobody else's."""
 
 import asyncio
+import base64
 import dataclasses
 import json
 import threading
@@ -10,23 +11,25 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from channels.layers import get_channel_layer
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.db import connection
 from django.utils import timezone
 
-from config.shared import hints
 from onboarding.linking import page_actions, tokens
 from tests.onboarding.test_live_channel import Tab, in_database
 from tests.onboarding.visitors import Visitor, after
 from whatsapp.crypto import encryption
 from whatsapp.models import Session
-from whatsapp.sessions import code_writes, leases, services
+from whatsapp.sessions import code_hints, code_writes, leases, services
 from whatsapp.sessions.code_hints import CodeHint
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("channel_layer_of_this_loop"),
 ]
+only_on_postgresql = pytest.mark.skipif(
+    "connection.vendor == 'sqlite'", reason="SQLite sends no notifications: pages read their rows"
+)
 FORGED = "https://wa.me/settings/linked_devices#2@forged"
 
 
@@ -64,18 +67,26 @@ async def settled(visitor: Visitor, tab: Tab) -> Session:
     return row
 
 
-async def publish(visitor: Visitor, news: object) -> None:
-    session_id = (await in_database(lambda: visitor.session)()).pk
-    message = {"type": "session.changed", "session_id": str(session_id), "news": news}
-    await get_channel_layer().group_send(hints.group_of(session_id), message)
+def notify(visitor: Visitor, said: str) -> None:
+    """Send something to the pages of this salon's session; whoever may connect to the database can."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [code_hints.CHANNEL, f"{visitor.session.pk} {said}"])
 
 
-def next_of(row: Session, **changes: Any) -> CodeHint:
+def next_of(row: Session, **changes: Any) -> str:
     """What a pool that writes FORGED into this row now would say."""
     hint = CodeHint(row.pk, row.version + 1, Session.Status.QR, FORGED, after(60))
-    return dataclasses.replace(hint, **changes)
+    return said(dataclasses.replace(hint, **changes))
 
 
+def said(hint: CodeHint) -> str:
+    sealed = code_hints.seal(
+        hint.session_id, status=hint.status, qr=hint.qr, qr_expires_at=hint.qr_expires_at
+    )
+    return f"{hint.version} {sealed}"
+
+
+@only_on_postgresql
 async def test_a_pools_codes_are_shown_while_no_row_can_be_read(
     moscow: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,87 +156,117 @@ async def test_a_code_reaches_its_own_pages_only(
         assert code(1) not in json.dumps(await other.receive_until("qr-update", qr=theirs))
 
 
-def _plain(row: Session, _other: Session) -> bytes:
-    return json.dumps([str(row.pk), row.version + 1, "qr", FORGED, after(60).isoformat()]).encode()
+def _plain(row: Session) -> bytes:
+    return json.dumps([str(row.pk), "qr", FORGED, after(60).isoformat()]).encode()
 
 
-def _stored(row: Session, other: Session) -> bytes:
-    """Text of ours with the field's own encryption: who copies it from the database has made no hint."""
-    return encryption.encrypt(_plain(row, other))
+def _as_next(row: Session, sealed: bytes) -> str:
+    return f"{row.version + 1} {base64.b64encode(sealed).decode()}"
 
 
-def _foreign_key(row: Session, other: Session) -> bytes:
+def _foreign_key(row: Session) -> bytes:
     nonce = bytes(encryption.NONCE)
-    return nonce + AESGCM(AESGCM.generate_key(256)).encrypt(nonce, _plain(row, other), None)
+    return nonce + AESGCM(AESGCM.generate_key(256)).encrypt(nonce, _plain(row), None)
 
 
-def _other_purpose(row: Session, other: Session) -> bytes:
-    return encryption.seal(_plain(row, other), purpose="something else")
-
-
-def _damaged(sealed: bytes) -> bytes:
-    return sealed[:-1] + bytes([sealed[-1] ^ 1])
-
-
-FORGERIES: dict[str, Callable[[Session, Session], object]] = {
-    "not sealed": _plain,
-    "a stored value": _stored,
-    "another key": _foreign_key,
-    "another purpose": _other_purpose,
-    "damaged": lambda row, _other: _damaged(next_of(row).seal()),
-    "cut off": lambda row, _other: next_of(row).seal()[:5],
-    "text": lambda _row, _other: "\u0000код",
-    "a number": lambda _row, _other: 7,
-    "of another session": lambda row, other: next_of(row, session_id=other.pk).seal(),
-    "another session's next": lambda _row, other: next_of(other).seal(),
-    "replayed": lambda row, _other: next_of(row, version=row.version).seal(),
-    "older": lambda row, _other: next_of(row, version=row.version - 1).seal(),
-    "with a change missed": lambda row, _other: next_of(row, version=row.version + 2).seal(),
-    "run out": lambda row, _other: next_of(row, qr_expires_at=after(-1)).seal(),
+FORGERIES: dict[str, Callable[[Session, Session], str]] = {
+    "not sealed": lambda row, _other: _as_next(row, _plain(row)),
+    # Who copies it from the database has made no hint.
+    "a stored value": lambda row, _other: _as_next(row, encryption.encrypt(_plain(row))),
+    "another key": lambda row, _other: _as_next(row, _foreign_key(row)),
+    "another purpose": lambda row, _other: _as_next(
+        row, encryption.seal(_plain(row), purpose="something else")
+    ),
+    "damaged": lambda row, _other: f"{next_of(row)[:-8]}AAAAAAA=",
+    "cut off": lambda row, _other: next_of(row)[:9],
+    "nothing": lambda _row, _other: "",
+    "text": lambda _row, _other: "код код",
+    "no version": lambda row, _other: f"x {next_of(row).partition(' ')[2]}",
+    "of another session": lambda row, other: next_of(row, session_id=other.pk),
+    "another session's next": lambda _row, other: next_of(other),
+    "replayed": lambda row, _other: next_of(row, version=row.version),
+    "older": lambda row, _other: next_of(row, version=row.version - 1),
+    "with a change missed": lambda row, _other: next_of(row, version=row.version + 2),
+    "run out": lambda row, _other: next_of(row, qr_expires_at=after(-1)),
 }
 
 
+@only_on_postgresql
 async def test_hints_that_no_write_has_sent_show_nothing(moscow: Visitor, kazan: Visitor) -> None:
     other = await in_database(lambda: kazan.session)()
     async with Tab(moscow.token) as tab:
         row = await settled(moscow, tab)
         for forge in FORGERIES.values():
-            await publish(moscow, forge(row, other))
+            await in_database(notify)(moscow, forge(row, other))
         text = await in_database(moscow.shows_qr)(3)
         received = await tab.receive_until("qr-update", qr=text)
         assert "forged" not in json.dumps(received)
 
 
+@only_on_postgresql
 async def test_what_was_pushed_and_is_in_no_row_is_taken_back(moscow: Visitor) -> None:
     """A server that was the database has said so, and another one that knows nothing of it has taken over."""
     async with Tab(moscow.token) as tab:
         row = await settled(moscow, tab)
-        await publish(moscow, next_of(row).seal())
+        await in_database(notify)(moscow, next_of(row))
         await tab.receive_until("qr-update", qr=FORGED)
         taken_back = (await tab.receive_until("status", version=row.version))[-1]
         assert (taken_back["hasQR"], taken_back["qr"]) == (False, None)
 
 
+@only_on_postgresql
 async def test_a_disputed_salon_is_shown_no_pushed_code(moscow: Visitor) -> None:
     await in_database(moscow.becomes)("pending_whatsapp", disputed_at=timezone.now())
     async with Tab(moscow.token) as tab:
         row = await settled(moscow, tab)
-        await publish(moscow, next_of(row).seal())
+        await in_database(notify)(moscow, next_of(row))
         heard = await tab.receive_until("status", version=row.version + 1)
         assert "forged" not in json.dumps(heard)
         assert heard[-1]["disputed"]
 
 
-async def test_a_lost_lease_writes_and_pushes_nothing(
-    moscow: Visitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pushed: list[Any] = []
-    monkeypatch.setattr(hints, "push", lambda *said, **named: pushed.append((said, named)))
+async def test_a_lost_lease_writes_nothing_and_tells_nobody(moscow: Visitor) -> None:
     await in_database(moscow.pool_writes)(wanted="linked")
-    lease = await in_database(claimed)(moscow)
-    await in_database(moscow.pool_writes)(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    await in_database(claimed)(moscow)
-    with pytest.raises(leases.LeaseLost):
+    lost = await in_database(claimed)(moscow)
+    async with Tab(moscow.token) as tab:
+        await settled(moscow, tab)
+        await in_database(moscow.pool_writes)(lease_expires_at=timezone.now() - timedelta(seconds=1))
+        lease = await in_database(claimed)(moscow)
+        with pytest.raises(leases.LeaseLost):
+            await code_writes.write_qr(lost, status="qr", qr=FORGED, qr_expires_at=after(60))
+        assert (await in_database(lambda: moscow.session)()).qr == ""
         await code_writes.write_qr(lease, status="qr", qr=code(1), qr_expires_at=after(60))
-    assert pushed == []
-    assert (await in_database(lambda: moscow.session)()).qr == ""
+        assert "forged" not in json.dumps(await tab.receive_until("qr-update", qr=code(1)))
+
+
+@only_on_postgresql
+async def test_a_code_too_long_for_a_hint_is_written_and_read(moscow: Visitor) -> None:
+    async with Tab(moscow.token) as tab:
+        await settled(moscow, tab)
+        lease = await in_database(claimed)(moscow)
+        long = code(1) + "b" * code_hints.LONGEST
+        await code_writes.write_qr(lease, status="qr", qr=long, qr_expires_at=after(60))
+        await tab.receive_until("qr-update", qr=long)
+
+
+@only_on_postgresql
+async def test_pages_read_their_rows_when_the_listening_connection_was_lost(moscow: Visitor) -> None:
+    async with Tab(moscow.token) as tab:
+        await settled(moscow, tab)
+        lease = await in_database(claimed)(moscow)
+        assert await in_database(end_listening)() == 1
+        await code_writes.write_qr(lease, status="qr", qr=code(1), qr_expires_at=after(60))
+        await tab.receive_until("qr-update", qr=code(1))
+        await code_writes.write_qr(lease, status="qr", qr=code(2), qr_expires_at=after(60))
+        await tab.receive_until("qr-update", qr=code(2))
+
+
+def end_listening() -> int:
+    """End the connection by which this process hears of codes; how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE query = %s AND datname = current_database()",
+            [f"LISTEN {code_hints.CHANNEL}"],
+        )
+        return len(cursor.fetchall())

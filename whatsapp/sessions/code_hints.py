@@ -1,21 +1,37 @@
-"""What a hint says of a new QR code, so that a page can show it before it has read the row.
+"""What a page hears of a new QR code, so that it can show the code before it has read the row.
+
+It comes by PostgreSQL's NOTIFY, sent by the statement that writes the row (`code_writes`): it is heard if,
+and only if, that is committed. It may be lost all the same: pages also poll. On SQLite they read their rows.
 
 The code is a secret, and whoever scans another's code links a phone to a stranger's session. The hint is
-therefore encrypted and signed, and names its session and version; a page takes it only onto a row that it has
-read and that it follows by one version: then nothing else that the page shows has changed since. A hint that
-is kept and sent later brings a code of the past, which is shown no longer than it is good for.
+therefore encrypted and signed, and names its session; a page takes it only onto a row that it has read and
+that it follows by one version: then nothing else that the page shows has changed since. A hint that is kept
+and sent later brings a code of the past, which is shown no longer than it is good for.
 """
 
+import asyncio
+import base64
+import contextlib
 import copy
 import json
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from weakref import WeakKeyDictionary
 
+from django.db import connection
+
+from config.shared.listening import listen_for_ever
 from whatsapp.crypto import encryption
 from whatsapp.models import Session
 
+CHANNEL = "whatsapp_codes"
 PURPOSE = "code hint"
+LONGEST = 7000  # bytes; PostgreSQL takes 8,000 with the session and its version before them
+
+# Gets a hint as it came; None when hints may have been missed.
+Heard = Callable[[str | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +43,6 @@ class CodeHint:
     status: str
     qr: str
     qr_expires_at: datetime
-
-    def seal(self) -> bytes:
-        """Return the hint as bytes that nobody without our keys can read or make."""
-        said = [str(self.session_id), self.version, self.status, self.qr, self.qr_expires_at.isoformat()]
-        return encryption.seal(json.dumps(said).encode(), purpose=PURPOSE)
 
     def follows(self, row: Session) -> bool:
         """The write came right after the one that left `row` as it is."""
@@ -45,10 +56,80 @@ class CodeHint:
         return changed
 
 
-def unseal(sealed: object) -> CodeHint | None:
-    """Return a hint of ours; None for anything else."""
-    plain = encryption.unseal(sealed, purpose=PURPOSE) if isinstance(sealed, bytes) else None
-    if plain is None:
+def seal(session_id: uuid.UUID, *, status: str, qr: str, qr_expires_at: datetime) -> str:
+    """Return a hint as text that nobody without our keys can read or make, without the row's next version.
+
+    That is known to the statement that sends it. Empty when it would be too long: the page reads its row.
+    """
+    said = [str(session_id), status, qr, qr_expires_at.isoformat()]
+    sealed = base64.b64encode(encryption.seal(json.dumps(said).encode(), purpose=PURPOSE)).decode()
+    return sealed if len(sealed) <= LONGEST else ""
+
+
+def unseal(heard: str) -> CodeHint | None:
+    """Return a hint of ours, as it came without its session: `version sealed`; None for anything else."""
+    version, _space, sealed = heard.partition(" ")
+    try:
+        plain = encryption.unseal(base64.b64decode(sealed, validate=True), purpose=PURPOSE)
+        if plain is None:
+            return None
+        session_id, status, qr, qr_expires_at = json.loads(plain)
+        return CodeHint(
+            uuid.UUID(session_id), int(version), status, qr, datetime.fromisoformat(qr_expires_at)
+        )
+    except ValueError:
         return None
-    session_id, version, status, qr, qr_expires_at = json.loads(plain)
-    return CodeHint(uuid.UUID(session_id), version, status, qr, datetime.fromisoformat(qr_expires_at))
+
+
+class _Pages:
+    """The pages of one event loop, by session; all hear by one connection, which ends with the loop."""
+
+    def __init__(self) -> None:
+        self.by_session: dict[str, set[Heard]] = {}
+        self.began = asyncio.Event()
+        self._listening = asyncio.create_task(
+            listen_for_ever(CHANNEL, self._hear, self._missed), name=f"listen:{CHANNEL}"
+        )
+
+    def _hear(self, payload: str) -> None:
+        session_id, _space, said = payload.partition(" ")
+        for heard in self.by_session.get(session_id, ()):
+            heard(said)
+
+    def _missed(self) -> None:
+        self.began.set()
+        for pages in self.by_session.values():
+            for heard in pages:
+                heard(None)
+
+
+_pages: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Pages]" = WeakKeyDictionary()
+
+
+def _pages_of_this_loop() -> _Pages:
+    loop = asyncio.get_running_loop()
+    if loop not in _pages:
+        _pages[loop] = _Pages()
+    return _pages[loop]
+
+
+async def listening() -> None:
+    """Return when this event loop hears of codes, which it does from then on; at once on SQLite."""
+    if connection.vendor == "postgresql":
+        await _pages_of_this_loop().began.wait()
+
+
+@contextlib.contextmanager
+def heard_by(heard: Heard, session_id: uuid.UUID) -> Iterator[None]:
+    """Let `heard` be called with each hint of the session's codes, in the running event loop."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    by_session = _pages_of_this_loop().by_session
+    by_session.setdefault(str(session_id), set()).add(heard)
+    try:
+        yield
+    finally:
+        by_session[str(session_id)].discard(heard)
+        if not by_session[str(session_id)]:
+            del by_session[str(session_id)]

@@ -2,7 +2,8 @@
 
 Threads with connections of their own, which are kept: taking one from the pool and giving it back costs as
 much as the write. The statement is ready: Django builds one anew each time, for more than PostgreSQL takes.
-What comes while one batch is written is the next one, by one statement and one commit.
+It also tells the pages (`code_hints`), which so hear of the code at its commit. What comes while one batch is
+written is the next one, by one statement and one commit.
 """
 
 import uuid
@@ -17,24 +18,29 @@ from config.shared import hints
 from config.shared.batches import Batches
 from config.shared.database import on_live_connection, with_kept_connection
 from whatsapp.models import Session
-from whatsapp.sessions.code_hints import CodeHint
+from whatsapp.sessions import code_hints
 from whatsapp.sessions.leases import Lease, LeaseLost
 
 _UPDATE = (
     "UPDATE whatsapp_session SET status = %s, qr = %s, qr_expires_at = %s, updated_at = %s,"
-    " version = version + 1 WHERE id = %s AND lease_owner = %s AND lease_token = %s RETURNING version"
+    " version = version + 1 WHERE id = %s AND lease_owner = %s AND lease_token = %s RETURNING id, version"
+)
+_UPDATE_AND_NOTIFY = (
+    f"WITH written AS ({_UPDATE})"  # noqa: S608  our own text
+    " SELECT id, pg_notify(%s, id || ' ' || version || ' ' || %s) FROM written"
 )
 # Rows that another transaction holds are left out: two that lock several rows could wait for each other's.
-_UPDATE_MANY = (
+_UPDATE_MANY_AND_NOTIFY = (
     "WITH codes AS (SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[],"
-    " %s::uuid[], %s::text[], %s::bigint[])"
-    " AS code (status, qr, qr_expires_at, updated_at, id, owner, token)),"
+    " %s::uuid[], %s::text[], %s::bigint[], %s::text[])"
+    " AS code (status, qr, qr_expires_at, updated_at, id, owner, token, hint)),"
     " free AS (SELECT id FROM whatsapp_session WHERE id IN (SELECT id FROM codes)"
-    " FOR NO KEY UPDATE SKIP LOCKED)"
-    " UPDATE whatsapp_session AS session SET status = codes.status, qr = codes.qr,"
+    " FOR NO KEY UPDATE SKIP LOCKED),"
+    " written AS (UPDATE whatsapp_session AS session SET status = codes.status, qr = codes.qr,"
     " qr_expires_at = codes.qr_expires_at, updated_at = codes.updated_at, version = version + 1"
     " FROM codes JOIN free USING (id) WHERE session.id = codes.id"
-    " AND lease_owner = codes.owner AND lease_token = codes.token RETURNING session.id, version"
+    " AND lease_owner = codes.owner AND lease_token = codes.token RETURNING session.id, version, hint)"
+    " SELECT id, pg_notify(%s, id || ' ' || version || ' ' || hint) FROM written"
 )
 _COLUMNS = {column.name: column for column in Session._meta.concrete_fields}
 
@@ -50,45 +56,52 @@ class QrWrite:
 
 
 async def write_qr(lease: Lease, *, status: str, qr: str, qr_expires_at: datetime) -> None:
-    """Write the code and, when it is committed, push it to the pages of the session.
+    """Write the code, and tell the pages of the session when it is committed.
 
     Raises LeaseLost when the lease is not ours any more. A session's next code may be written only when this
     has returned: codes that wait together are written in no order.
     """
-    hint = await _writes.submit(QrWrite(lease, status, qr, qr_expires_at))
-    hints.push(lease.session_id, news=hint.seal())
-
-
-def _write(writes: list[QrWrite]) -> list[CodeHint | LeaseLost]:
-    versions = on_live_connection(_write_many, writes) if len(writes) > 1 else {}
-    for write in writes:
-        if write.lease.session_id not in versions:
-            versions[write.lease.session_id] = on_live_connection(_write_one, write)
-    return [_result(write, versions[write.lease.session_id]) for write in writes]
-
-
-def _result(write: QrWrite, version: int | None) -> CodeHint | LeaseLost:
-    session_id = write.lease.session_id
-    if version is None:
-        return LeaseLost(f"session {session_id}")
-    return CodeHint(session_id, version, write.status, write.qr, write.qr_expires_at)
-
-
-def _write_one(write: QrWrite) -> int | None:
-    """Write one code; the row's new version, None without the lease."""
-    with connection.cursor() as cursor:
-        cursor.execute(_UPDATE, _values(write))
-        row = cursor.fetchone()
-    return row[0] if row else None
-
-
-def _write_many(writes: list[QrWrite]) -> dict[uuid.UUID, int | None]:
-    """Write what can be written together; the new versions by session. The others are to be written alone."""
+    await _writes.submit(QrWrite(lease, status, qr, qr_expires_at))
     if connection.vendor != "postgresql":
-        return {}
+        hints.push(lease.session_id)
+
+
+def _write(writes: list[QrWrite]) -> list[LeaseLost | None]:
+    written = on_live_connection(_write_many, writes) if len(writes) > 1 else set()
+    for write in writes:
+        if write.lease.session_id not in written:
+            written |= on_live_connection(_write_one, write)
+    return [
+        None if write.lease.session_id in written else LeaseLost(f"session {write.lease.session_id}")
+        for write in writes
+    ]
+
+
+def _write_one(write: QrWrite) -> set[uuid.UUID]:
+    """Write one code; the session of a row that was written, nothing without the lease."""
+    if connection.vendor == "postgresql":
+        return _execute(_UPDATE_AND_NOTIFY, [*_values(write), code_hints.CHANNEL, _hint(write)])
+    return _execute(_UPDATE, _values(write))
+
+
+def _write_many(writes: list[QrWrite]) -> set[uuid.UUID]:
+    """Write what can be written together; the sessions of these. The others are to be written alone."""
+    if connection.vendor != "postgresql":
+        return set()
+    rows = [[*_values(write), _hint(write)] for write in writes]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return _execute(_UPDATE_MANY_AND_NOTIFY, [*columns, code_hints.CHANNEL])
+
+
+def _execute(statement: str, values: list[Any]) -> set[uuid.UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(_UPDATE_MANY, [list(column) for column in zip(*map(_values, writes), strict=True)])
-        return dict(cursor.fetchall())
+        cursor.execute(statement, values)
+        return {uuid.UUID(str(row[0])) for row in cursor.fetchall()}
+
+
+def _hint(write: QrWrite) -> str:
+    session_id = write.lease.session_id
+    return code_hints.seal(session_id, status=write.status, qr=write.qr, qr_expires_at=write.qr_expires_at)
 
 
 def _values(write: QrWrite) -> list[Any]:
@@ -106,6 +119,6 @@ def _values(write: QrWrite) -> list[Any]:
     return [_COLUMNS[name].get_db_prep_save(value, connection) for name, value in values.items()]
 
 
-_writes: Batches[QrWrite, CodeHint] = Batches(
+_writes: Batches[QrWrite, None] = Batches(
     with_kept_connection(_write), name="code-writes", threads=2, largest=64
 )

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from config.shared import hints
+from config.shared import hints, listening
 from config.shared.endpoints import IngestRequest
 from marketplace.models import Company
 from marketplace.notifications import format, intake, quota, store
@@ -307,12 +307,12 @@ def test_a_repeat_among_new_ones_has_its_number_and_all_of_them_alone_too() -> N
 def test_pools_and_workers_are_woken_by_the_insertion() -> None:
     make_active()
     parameters = connection.get_connection_params()
-    known = {name: parameters[name] for name in hints.LIBPQ if parameters.get(name) is not None}
-    with psycopg.connect(**known, autocommit=True) as listening:
+    known = {name: parameters[name] for name in listening.LIBPQ if parameters.get(name) is not None}
+    with psycopg.connect(**known, autocommit=True) as listener:
         for channel in (hints.POOLS, hints.WORKERS):
-            listening.execute(f"LISTEN {channel}")
+            listener.execute(f"LISTEN {channel}")
         intake.handle([ingest_request(request())])
-        heard = {one.channel for one in listening.notifies(timeout=10, stop_after=2)}
+        heard = {one.channel for one in listener.notifies(timeout=10, stop_after=2)}
     assert heard == {hints.POOLS, hints.WORKERS}
 
 

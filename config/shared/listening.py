@@ -1,0 +1,42 @@
+"""PostgreSQL's NOTIFY, heard by code of an event loop on a connection of its own."""
+
+import asyncio
+from collections.abc import Callable
+
+import psycopg
+import structlog
+from django.db import connection
+
+log = structlog.get_logger("hints")
+
+# Of Django's connection parameters, those that libpq knows.
+LIBPQ = (
+    *("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert"),
+    *("connect_timeout", "tcp_user_timeout", "keepalives_idle"),
+)
+RETRY_SECONDS = 1.0
+
+
+async def listen_for_ever(channel: str, heard: Callable[[str], None], missed: Callable[[], None]) -> None:
+    """Call `heard` with each payload sent to `channel`; a connection that is lost is opened anew.
+
+    Calls `missed` whenever it begins to listen: nobody has heard what was sent until then.
+    """
+    while True:
+        try:
+            await _listen(channel, heard, missed)
+        except psycopg.Error as error:
+            log.warning("listening connection lost", channel=channel, error=repr(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _listen(channel: str, heard: Callable[[str], None], missed: Callable[[], None]) -> None:
+    parameters = connection.get_connection_params()
+    conninfo = psycopg.conninfo.make_conninfo(
+        **{name: parameters[name] for name in LIBPQ if parameters.get(name) is not None}
+    )
+    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as listening:
+        await listening.execute(f"LISTEN {channel}")
+        missed()
+        async for notification in listening.notifies():
+            heard(notification.payload)
