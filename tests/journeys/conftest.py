@@ -102,9 +102,9 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     system.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """A running Chromium, ended with its file: playwright keeps an event loop running in this thread, in
+    """A running Chromium, ended with this folder: playwright keeps an event loop running in this thread, in
     which other tests could not ask the database. Without one these tests are skipped, but fail where CI
     should have installed it."""
     try:
