@@ -2,8 +2,9 @@
 .PHONY: help setup demo test fast journeys soak bench lint types check rehearse sbom audit ci clean screenshots
 MANAGE := .venv/bin/python manage.py
 PYTEST := .venv/bin/python -m pytest
-# One process more than the two cores of a small machine: the journeys, all in one of them, mostly wait.
-PARALLEL := -n 3 --no-loadscope-reorder
+# Two processes more than the two cores of a small machine: the journeys, all in one of them, and the engine's
+# tests mostly wait.
+PARALLEL := -n 4 --no-loadscope-reorder
 # Reads settings without a database or secrets of this machine.
 ANY_SETTINGS := DATABASE_URL=sqlite://:memory: DEBUG=true
 

@@ -11,10 +11,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from channels.layers import get_channel_layer
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection
 from django.utils import timezone
 
+from config.shared import hints
 from onboarding.linking import page_actions, tokens
 from tests.onboarding.test_live_channel import Tab, in_database
 from tests.onboarding.visitors import Visitor, after
@@ -201,6 +203,15 @@ async def test_hints_that_no_write_has_sent_show_nothing(moscow: Visitor, kazan:
         text = await in_database(moscow.shows_qr)(3)
         received = await tab.receive_until("qr-update", qr=text)
         assert "forged" not in json.dumps(received)
+
+
+async def test_who_writes_to_redis_shows_no_code(moscow: Visitor) -> None:
+    async with Tab(moscow.token) as tab:
+        row = await settled(moscow, tab)
+        said = {"type": "session.changed", "session_id": str(row.pk), "qr": FORGED, "news": next_of(row)}
+        await get_channel_layer().group_send(hints.group_of(row.pk), said)
+        text = await in_database(moscow.shows_qr)(3)
+        assert "forged" not in json.dumps(await tab.receive_until("qr-update", qr=text))
 
 
 @only_on_postgresql
