@@ -17,26 +17,26 @@ LIBPQ = (
 RETRY_SECONDS = 1.0
 
 
-async def listen_for_ever(channel: str, heard: Callable[[str], None], missed: Callable[[], None]) -> None:
-    """Call `heard` with each payload sent to `channel`; a connection that is lost is opened anew.
+async def listen_for_ever(channel: str, handle: Callable[[str], None], resync: Callable[[], None]) -> None:
+    """Call `handle` with each payload sent to `channel`; a connection that is lost is opened anew.
 
-    Calls `missed` whenever it begins to listen: nobody has heard what was sent until then.
+    Calls `resync` whenever it begins to listen: nobody has heard what was sent until then.
     """
     while True:
         try:
-            await _listen(channel, heard, missed)
+            await _listen(channel, handle, resync)
         except psycopg.Error as error:
             log.warning("listening connection lost", channel=channel, error=repr(error))
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _listen(channel: str, heard: Callable[[str], None], missed: Callable[[], None]) -> None:
+async def _listen(channel: str, handle: Callable[[str], None], resync: Callable[[], None]) -> None:
     parameters = connection.get_connection_params()
     conninfo = psycopg.conninfo.make_conninfo(
         **{name: parameters[name] for name in LIBPQ if parameters.get(name) is not None}
     )
     async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as listening:
         await listening.execute(f"LISTEN {channel}")
-        missed()
+        resync()
         async for notification in listening.notifies():
-            heard(notification.payload)
+            handle(notification.payload)

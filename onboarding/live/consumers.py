@@ -132,9 +132,9 @@ class OnboardingConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # s
         if state.picture["companyStatus"] == "uninstalled":
             raise TokenRevoked("the salon has removed the application")
 
-    async def _show_code(self, heard: str) -> bool:
+    async def _show_code(self, sealed: str) -> bool:
         """Show the code that a hint tells of; False when the rows must be read to know what to show."""
-        hint, shown = code_hints.unseal(heard), self._shown
+        hint, shown = code_hints.unseal(sealed), self._shown
         if hint is None or shown is None or hint.session_id != shown.session.pk:
             return False
         if hint.version > shown.session.version:

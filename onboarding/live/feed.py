@@ -67,8 +67,8 @@ class Feed:
             with contextlib.suppress(TimeoutError):  # a layer that hangs must not hold the page up
                 async with asyncio.timeout(FIRST_TRY):
                     await first_try.wait()
-                    await code_hints.listening()
-            with code_hints.heard_by(self._note_code, self._session_id):
+                    await code_hints.wait_until_listening()
+            with code_hints.subscribed(self._note_code, self._session_id):
                 yield self
         finally:
             for task in tasks:
@@ -78,11 +78,11 @@ class Feed:
         """Wake `wait` now: this very connection changed something."""
         self._hinted.set()
 
-    def _note_code(self, heard: str | None) -> None:
-        if heard is None or self._codes.full():
+    def _note_code(self, hint: str | None) -> None:
+        if hint is None or self._codes.full():
             self._hinted.set()
         else:
-            self._codes.put_nowait(heard)
+            self._codes.put_nowait(hint)
 
     async def _show_codes(self) -> None:
         while True:

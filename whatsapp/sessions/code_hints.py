@@ -30,8 +30,8 @@ CHANNEL = "whatsapp_codes"
 PURPOSE = "code hint"
 LONGEST = 7000  # bytes; PostgreSQL takes 8,000 with the session and its version before them
 
-# Gets a hint as it came; None when hints may have been missed.
-Heard = Callable[[str | None], None]
+# Gets a hint as it came, for `unseal`; None when hints may have been missed.
+HintHandler = Callable[[str | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,14 @@ def seal(session_id: uuid.UUID, *, status: str, qr: str, qr_expires_at: datetime
 
     That is known to the statement that sends it. Empty when it would be too long: the page reads its row.
     """
-    said = [str(session_id), status, qr, qr_expires_at.isoformat()]
-    sealed = base64.b64encode(encryption.seal(json.dumps(said).encode(), purpose=PURPOSE)).decode()
+    written = [str(session_id), status, qr, qr_expires_at.isoformat()]
+    sealed = base64.b64encode(encryption.seal(json.dumps(written).encode(), purpose=PURPOSE)).decode()
     return sealed if len(sealed) <= LONGEST else ""
 
 
-def unseal(heard: str) -> CodeHint | None:
-    """Return a hint of ours, as it came without its session: `version sealed`; None for anything else."""
-    version, _space, sealed = heard.partition(" ")
+def unseal(hint: str) -> CodeHint | None:
+    """Return a hint of ours, as a handler gets it: `version sealed`; None for anything else."""
+    version, _space, sealed = hint.partition(" ")
     try:
         plain = encryption.unseal(base64.b64decode(sealed, validate=True), purpose=PURPOSE)
         if plain is None:
@@ -81,55 +81,55 @@ def unseal(heard: str) -> CodeHint | None:
         return None
 
 
-class _Pages:
-    """The pages of one event loop, by session; all hear by one connection, which ends with the loop."""
+class _Subscribers:
+    """Who hears of codes in one event loop, by session; all by one connection, which ends with the loop."""
 
     def __init__(self) -> None:
-        self.by_session: dict[str, set[Heard]] = {}
-        self.began = asyncio.Event()
-        self._listening = asyncio.create_task(
-            listen_for_ever(CHANNEL, self._hear, self._missed), name=f"listen:{CHANNEL}"
+        self.by_session: dict[str, set[HintHandler]] = {}
+        self.listening = asyncio.Event()
+        self._task = asyncio.create_task(
+            listen_for_ever(CHANNEL, self._dispatch, self._resync), name=f"listen:{CHANNEL}"
         )
 
-    def _hear(self, payload: str) -> None:
-        session_id, _space, said = payload.partition(" ")
-        for heard in self.by_session.get(session_id, ()):
-            heard(said)
+    def _dispatch(self, payload: str) -> None:
+        session_id, _space, hint = payload.partition(" ")
+        for handler in self.by_session.get(session_id, ()):
+            handler(hint)
 
-    def _missed(self) -> None:
-        self.began.set()
-        for pages in self.by_session.values():
-            for heard in pages:
-                heard(None)
-
-
-_pages: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Pages]" = WeakKeyDictionary()
+    def _resync(self) -> None:
+        self.listening.set()
+        for handlers in self.by_session.values():
+            for handler in handlers:
+                handler(None)
 
 
-def _pages_of_this_loop() -> _Pages:
+_subscribers: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Subscribers]" = WeakKeyDictionary()
+
+
+def _of_this_loop() -> _Subscribers:
     loop = asyncio.get_running_loop()
-    if loop not in _pages:
-        _pages[loop] = _Pages()
-    return _pages[loop]
+    if loop not in _subscribers:
+        _subscribers[loop] = _Subscribers()
+    return _subscribers[loop]
 
 
-async def listening() -> None:
-    """Return when this event loop hears of codes, which it does from then on; at once on SQLite."""
+async def wait_until_listening() -> None:
+    """Return when this event loop hears of codes, as it does from then on; at once on SQLite."""
     if connection.vendor == "postgresql":
-        await _pages_of_this_loop().began.wait()
+        await _of_this_loop().listening.wait()
 
 
 @contextlib.contextmanager
-def heard_by(heard: Heard, session_id: uuid.UUID) -> Iterator[None]:
-    """Let `heard` be called with each hint of the session's codes, in the running event loop."""
+def subscribed(handler: HintHandler, session_id: uuid.UUID) -> Iterator[None]:
+    """Let `handler` be called with each hint of the session's codes, in the running event loop."""
     if connection.vendor != "postgresql":
         yield
         return
-    by_session = _pages_of_this_loop().by_session
-    by_session.setdefault(str(session_id), set()).add(heard)
+    by_session, key = _of_this_loop().by_session, str(session_id)
+    by_session.setdefault(key, set()).add(handler)
     try:
         yield
     finally:
-        by_session[str(session_id)].discard(heard)
-        if not by_session[str(session_id)]:
-            del by_session[str(session_id)]
+        by_session[key].discard(handler)
+        if not by_session[key]:
+            del by_session[key]
