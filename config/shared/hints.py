@@ -47,8 +47,15 @@ def pages_changed(session_id: uuid.UUID | str) -> None:
 
 
 def push(session_id: uuid.UUID | str) -> None:
-    """Push to the pages of this session, from code of an event loop; nobody waits for it."""
-    _start_push(asyncio.get_running_loop(), session_id)
+    """Push to the pages of this session now, from code of an event loop; nobody waits for it."""
+    loop = asyncio.get_running_loop()
+    under_way = _pushes.setdefault(loop, set())
+    if len(under_way) >= PUSHES_MOST:
+        PUSHES_LOST.labels(reason="too many").inc()
+        return
+    task = loop.create_task(_send(session_id), name="push")
+    under_way.add(task)
+    task.add_done_callback(under_way.discard)
 
 
 def wake_pools() -> None:
@@ -71,19 +78,9 @@ def _push(session_id: uuid.UUID | str) -> None:
         async_to_sync(_send)(session_id)
         return
     try:
-        loop.call_soon_threadsafe(_start_push, loop, session_id)
+        loop.call_soon_threadsafe(push, session_id)
     except RuntimeError:  # closed at this very moment
         PUSHES_LOST.labels(reason="stopped").inc()
-
-
-def _start_push(loop: asyncio.AbstractEventLoop, session_id: uuid.UUID | str) -> None:
-    under_way = _pushes.setdefault(loop, set())
-    if len(under_way) >= PUSHES_MOST:
-        PUSHES_LOST.labels(reason="too many").inc()
-        return
-    task = loop.create_task(_send(session_id), name="push")
-    under_way.add(task)
-    task.add_done_callback(under_way.discard)
 
 
 async def _send(session_id: uuid.UUID | str) -> None:

@@ -17,6 +17,13 @@ LIBPQ = (
 RETRY_SECONDS = 1.0
 
 
+def conninfo() -> str:
+    """How libpq connects to Django's PostgreSQL."""
+    parameters = connection.get_connection_params()
+    known = {name: parameters[name] for name in LIBPQ if parameters.get(name) is not None}
+    return psycopg.conninfo.make_conninfo(**known)
+
+
 async def listen_for_ever(channel: str, handle: Callable[[str], None], resync: Callable[[], None]) -> None:
     """Call `handle` with each payload sent to `channel`; a connection that is lost is opened anew.
 
@@ -25,17 +32,13 @@ async def listen_for_ever(channel: str, handle: Callable[[str], None], resync: C
     while True:
         try:
             await _listen(channel, handle, resync)
-        except psycopg.Error as error:
+        except Exception as error:  # noqa: BLE001  whatever it was, nobody else would begin to listen again
             log.warning("listening connection lost", channel=channel, error=repr(error))
             await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _listen(channel: str, handle: Callable[[str], None], resync: Callable[[], None]) -> None:
-    parameters = connection.get_connection_params()
-    conninfo = psycopg.conninfo.make_conninfo(
-        **{name: parameters[name] for name in LIBPQ if parameters.get(name) is not None}
-    )
-    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as listening:
+    async with await psycopg.AsyncConnection.connect(conninfo(), autocommit=True) as listening:
         await listening.execute(f"LISTEN {channel}")
         resync()
         async for notification in listening.notifies():

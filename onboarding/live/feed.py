@@ -29,11 +29,12 @@ RETRY_FIRST, RETRY_MOST = 1.0, 30.0
 CODES_MOST = 8  # hints of codes that wait until the page has been sent those before
 
 
-async def end(task: "asyncio.Task[None]") -> None:
-    """Cancel a task until it has ended: a Redis client that is just subscribing loses a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.2)
+async def end(*tasks: "asyncio.Task[None]") -> None:
+    """Cancel tasks until they have ended: a Redis client that is just subscribing loses a cancellation."""
+    while left := {task for task in tasks if not task.done()}:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=0.2)
 
 
 class Feed:
@@ -71,8 +72,7 @@ class Feed:
             with code_hints.subscribed(self._note_code, self._session_id):
                 yield self
         finally:
-            for task in tasks:
-                await end(task)
+            await end(*tasks)
 
     def hint(self) -> None:
         """Wake `wait` now: this very connection changed something."""

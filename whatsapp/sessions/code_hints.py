@@ -18,7 +18,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from weakref import WeakKeyDictionary
 
 from django.db import connection
 
@@ -90,6 +89,7 @@ class _Subscribers:
         self._task = asyncio.create_task(
             listen_for_ever(CHANNEL, self._dispatch, self._resync), name=f"listen:{CHANNEL}"
         )
+        self._task.add_done_callback(lambda task: _subscribers.pop(task.get_loop()))
 
     def _dispatch(self, payload: str) -> None:
         session_id, _space, hint = payload.partition(" ")
@@ -103,7 +103,7 @@ class _Subscribers:
                 handler(None)
 
 
-_subscribers: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Subscribers]" = WeakKeyDictionary()
+_subscribers: dict[asyncio.AbstractEventLoop, _Subscribers] = {}
 
 
 def _of_this_loop() -> _Subscribers:

@@ -306,9 +306,7 @@ def test_a_repeat_among_new_ones_has_its_number_and_all_of_them_alone_too() -> N
 @on_postgresql
 def test_pools_and_workers_are_woken_by_the_insertion() -> None:
     make_active()
-    parameters = connection.get_connection_params()
-    known = {name: parameters[name] for name in listening.LIBPQ if parameters.get(name) is not None}
-    with psycopg.connect(**known, autocommit=True) as listener:
+    with psycopg.connect(listening.conninfo(), autocommit=True) as listener:
         for channel in (hints.POOLS, hints.WORKERS):
             listener.execute(f"LISTEN {channel}")
         intake.handle([ingest_request(request())])
