@@ -222,9 +222,20 @@ else:
     # Ingest's three threads keep one each, so that pages cannot take those, nor a burst theirs.
     # A connection whose packets are dropped is given up after 10 s; the system's own patience is 15 minutes.
     _patience = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10}
-    DATABASES["default"].setdefault("OPTIONS", {}).update(
-        {"pool": {"min_size": 1, "max_size": POOL_OF_CONNECTIONS, "timeout": 10}, **_patience}
-    )
+    # PostgreSQL's patience with us. A process that is paused, or whose machine is cut off, in the midst of a
+    # transaction keeps its locks until PostgreSQL notices: two hours by the system's defaults, in which no
+    # other pool or worker could take its rows. What DATABASE_URL says in `options` comes last and wins.
+    _server_patience = {
+        "idle_in_transaction_session_timeout": "20s",
+        "tcp_user_timeout": "20s",  # these four: of a connection whose other end does not answer
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "2",
+    }
+    _options = DATABASES["default"].setdefault("OPTIONS", {})
+    _server_options = [*(f"-c {name}={value}" for name, value in _server_patience.items())]
+    _options["options"] = " ".join([*_server_options, *filter(None, [_options.get("options")])])
+    _options.update({"pool": {"min_size": 1, "max_size": POOL_OF_CONNECTIONS, "timeout": 10}, **_patience})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 if REDIS_URL:

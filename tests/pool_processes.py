@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from cryptography.fernet import Fernet
 
@@ -24,6 +24,7 @@ for number in range({count}):
     print(session.pk)
 """
 PATIENCE = 120.0  # seconds
+IMPATIENT = "-c idle_in_transaction_session_timeout=5s"  # PostgreSQL's patience with a pool that is cut off
 
 
 class Pools:
@@ -58,7 +59,7 @@ class Pools:
             name,
             [sys.executable, "manage.py", "run_session_pool"],
             ready=lambda process: self._beats(process),
-            DATABASE_URL=tcp_proxy.url_through(url),
+            DATABASE_URL=f"{tcp_proxy.url_through(url)}?options={quote(IMPATIENT)}",
             WHATSAPP_STORE_DIR=str(self.system.folder / f"{machine or name}-stores"),
             **settings,
         )

@@ -21,9 +21,11 @@ class TcpProxy:
     def __init__(self, host: str, port: int) -> None:
         self.port = 0
         self._target = host, port
+        self._last = b""
         self._ready = threading.Event()
         self._through: asyncio.Event
         self._pipes: set[asyncio.Task[None]] = set()
+        self._server_ends: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="tcp-proxy", daemon=True)
 
@@ -45,13 +47,29 @@ class TcpProxy:
         user = f"{parts.username}@" if parts.username else ""
         return urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{self.port}"))
 
-    def block(self) -> None:
-        """Stop carrying bytes; returns when not one more gets through."""
+    def block(self, *, server_gives_up: float | None = None) -> None:
+        """Stop carrying bytes; returns when not one more gets through.
+
+        After `server_gives_up` seconds the server's ends of the connections are closed, as its system closes
+        those whose other end answers no keepalive any more; clients are not told.
+        """
         self._call(self._set(False))
+        if server_gives_up is not None:
+            self._loop.call_soon_threadsafe(self._loop.call_later, server_gives_up, self._close_server_ends)
+
+    def block_after(self, words: bytes) -> None:
+        """As `block`, at the moment when a client has sent these words: the server has them, and nothing
+        that comes after them, and its answer does not arrive."""
+        self._call(self._set(True, last=words))
 
     def unblock(self) -> None:
         """Carry bytes again, those of the meantime first."""
         self._call(self._set(True))
+
+    @property
+    def blocked(self) -> bool:
+        """It carries nothing at this moment."""
+        return not self._through.is_set()
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_SECONDS)
@@ -68,8 +86,14 @@ class TcpProxy:
         self.port = self._server.sockets[0].getsockname()[1]
         self._ready.set()
 
-    async def _set(self, through: bool) -> None:
+    async def _set(self, through: bool, *, last: bytes = b"") -> None:
+        self._last = last
         (self._through.set if through else self._through.clear)()
+
+    def _close_server_ends(self) -> None:
+        if self.blocked:
+            for sink in self._server_ends:
+                sink.transport.abort()
 
     async def _close(self) -> None:
         self._server.close()
@@ -80,6 +104,7 @@ class TcpProxy:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._through.wait()
         there_reader, there_writer = await asyncio.open_connection(*self._target)
+        self._server_ends.add(there_writer)
         for source, sink in ((reader, there_writer), (there_reader, writer)):
             pipe = asyncio.create_task(self._carry(source, sink))
             self._pipes.add(pipe)
@@ -90,9 +115,12 @@ class TcpProxy:
             while data := await source.read(CHUNK):
                 await self._through.wait()
                 sink.write(data)
+                if self._last and self._last in data:
+                    self._through.clear()
                 await sink.drain()
         except ConnectionError:
             return  # one side is gone, and with it what was to be carried
         finally:
             await self._through.wait()
             sink.close()
+            self._server_ends.discard(sink)

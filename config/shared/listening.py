@@ -12,7 +12,7 @@ log = structlog.get_logger("hints")
 # Of Django's connection parameters, those that libpq knows.
 LIBPQ = (
     *("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert"),
-    *("connect_timeout", "tcp_user_timeout", "keepalives_idle"),
+    *("connect_timeout", "tcp_user_timeout", "keepalives_idle", "options"),
 )
 RETRY_SECONDS = 1.0
 

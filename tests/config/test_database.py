@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import threading
 
+import psycopg
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import OperationalError, connection, connections
 
 from config.shared.database import DedicatedThread, in_thread, on_live_connection
+from config.shared.listening import conninfo
 
 # The threads keep connections of earlier tests, and look at them.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -113,3 +115,20 @@ def test_work_that_fails_on_a_new_connection_is_not_tried_for_ever() -> None:
         on_live_connection(fail)
     assert len(calls) == 3
     connection.close()
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="a file cannot hang up")
+def test_postgresql_ends_a_transaction_of_ours_that_has_gone_silent() -> None:
+    """Whoever is paused or cut off in the midst of one keeps its locks for seconds, not for hours."""
+    expected = {
+        "idle_in_transaction_session_timeout": "20s",
+        "tcp_user_timeout": "20000",  # milliseconds; the socket's own value, as the next three
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "2",
+    }
+    with connection.cursor() as cursor, psycopg.connect(conninfo()) as listening:
+        for name, value in expected.items():
+            for asked in (cursor, listening.cursor()):
+                asked.execute(f"SHOW {name}")
+                assert asked.fetchone() == (value,), name

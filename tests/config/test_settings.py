@@ -187,6 +187,14 @@ def test_check_deploy_fails_for_a_short_jwt_secret(tmp_path: Path) -> None:
     assert "short-word-7c" not in done.stderr
 
 
+def test_what_the_databases_address_says_of_postgresqls_patience_wins(tmp_path: Path) -> None:
+    address = PRODUCTION["DATABASE_URL"] + "?options=-c%20idle_in_transaction_session_timeout%3D5s"
+    words = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS']['options'])"
+    done = start(["manage.py", "shell", "-c", words], tmp_path, **{**PRODUCTION, "DATABASE_URL": address})
+    assert "-c idle_in_transaction_session_timeout=20s " in done.stdout, done.stderr
+    assert done.stdout.rstrip().endswith(" -c idle_in_transaction_session_timeout=5s")
+
+
 def test_a_sandbox_with_all_its_settings_starts(tmp_path: Path) -> None:
     sandbox = {"WHATSAPP_PROXY_URL": "http://127.0.0.1:1", "WHATSAPP_NOISE_ROOT": ROOT_KEY}
     assert check(tmp_path, **PRODUCTION, **SANDBOX, **sandbox).returncode == 0

@@ -16,6 +16,11 @@ from tests.servers import start_redis
 LEASE = 6
 SALONS = 3
 NAMES = ("north", "south")
+RESTART = """
+from whatsapp.models import Session
+from whatsapp.sessions import services
+services.restart(session=Session.objects.get(pk="{session}"), reason="test")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +122,25 @@ def test_a_paused_pools_hosts_end_before_another_pool_links_its_salons(pools: Po
 def test_a_pool_cut_off_from_the_database_lets_go_before_another_pool_links(pools: Pools) -> None:
     victim, heir = busier(pools)
     held = pools.held_by(victim)
-    pools.proxies[victim].block()
+    pools.proxies[victim].block(server_gives_up=LEASE)
     try:
         wait_taken_over(pools, held, heir)
         process = pools.system.processes[victim]
         pools.until(lambda: process.said("not renewed in time"), "it says why it let go")
+    finally:
+        pools.proxies[victim].unblock()
+    pools.system.terminate(heir)
+    pools.wait_linked(pools.phones, by=victim)  # it works again
+
+
+def test_a_pool_cut_off_in_the_midst_of_a_transaction_holds_up_no_other_pool(pools: Pools) -> None:
+    victim, heir = busier(pools)
+    held = pools.held_by(victim)
+    pools.proxies[victim].block_after(b'INSERT INTO "whatsapp_sessionevent"')  # its session's row is locked
+    try:
+        pools.system.shell(RESTART.format(session=held[0]))
+        pools.until(lambda: pools.proxies[victim].blocked, "it is cut off")
+        wait_taken_over(pools, held, heir)
     finally:
         pools.proxies[victim].unblock()
     pools.system.terminate(heir)
