@@ -103,6 +103,8 @@ def settle_disk() -> None:
 
 async def measure(url: str, pages: list[Page], *, messages: int, gap: float) -> dict[str, float]:
     """Write so many codes, one page after the other; latencies in ms."""
+    from whatsapp.sessions import code_writes
+
     browsers = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.push_pages"),
         stdin=asyncio.subprocess.PIPE,
@@ -113,6 +115,7 @@ async def measure(url: str, pages: list[Page], *, messages: int, gap: float) -> 
     assert browsers.stdout is not None
     wanted = {"url": url, "tokens": [page.token for page in pages]}
     browsers.stdin.write(f"{json.dumps(wanted)}\n".encode())
+    code_writes.connect()  # as a pool does at its start
     assert await browsers.stdout.readline() == b"open\n"
     await asyncio.sleep(1)
     writes = []

@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.db import OperationalError, connection, connections
 
 from config.shared.database import DedicatedThread, in_thread, on_live_connection
-from config.shared.listening import conninfo
+from config.shared.loop_connections import conninfo
 
 # The threads keep connections of earlier tests, and look at them.
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,11 +5,12 @@ import base64
 import dataclasses
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from channels.layers import get_channel_layer
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,6 +18,7 @@ from django.db import connection
 from django.utils import timezone
 
 from config.shared import hints
+from config.shared.loop_connections import conninfo
 from onboarding.linking import page_actions, tokens
 from tests.onboarding.test_live_channel import Tab, in_database
 from tests.onboarding.visitors import Visitor, after
@@ -55,6 +57,28 @@ def no_readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def claimed(visitor: Visitor) -> leases.Lease:
     found = leases.claim(owner="pool-a", limit=10, seconds=600)
     return next(lease for lease in found if lease.session_id == visitor.session.pk)
+
+
+async def pipeline_ready() -> None:
+    """The next code is written by the pipeline."""
+    pipeline = code_writes.connect()
+    async with asyncio.timeout(60):
+        while pipeline and not pipeline.ready:
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(params=["by a thread", "by the pipeline"])
+def ways(request: pytest.FixtureRequest) -> Callable[[], Awaitable[None]]:
+    """To be awaited before codes are written: they are written in this way then."""
+    if request.param == "by the pipeline":
+        if connection.vendor == "sqlite":
+            pytest.skip("SQLite has no pipeline")
+        return pipeline_ready
+
+    async def nothing() -> None:
+        """The first codes of an event loop are written by threads, while the pipeline connects."""
+
+    return nothing
 
 
 def code(n: int) -> str:
@@ -105,9 +129,12 @@ async def test_a_pools_codes_are_shown_while_no_row_can_be_read(
                 assert 55 <= qr["expiresIn"] <= 60
 
 
-async def test_a_code_told_by_a_hint_changes_what_reading_its_row_would_change(moscow: Visitor) -> None:
+async def test_a_code_told_by_a_hint_changes_what_reading_its_row_would_change(
+    moscow: Visitor, ways: Callable[[], Awaitable[None]]
+) -> None:
     async with Tab(moscow.token) as tab:
         await settled(moscow, tab)
+        await ways()
         lease = await in_database(claimed)(moscow)
         request = page_actions.SnapshotRequest(tokens.verify(moscow.token), False, "ru")
 
@@ -123,7 +150,10 @@ async def test_a_code_told_by_a_hint_changes_what_reading_its_row_would_change(m
             assert told == stored
 
 
-async def test_codes_of_many_sessions_are_written_together_and_none_without_its_lease() -> None:
+async def test_codes_of_many_sessions_are_written_together_and_none_without_its_lease(
+    ways: Callable[[], Awaitable[None]],
+) -> None:
+    await ways()
     sessions = [await in_database(services.create_session)() for _ in range(20)]
     for session in sessions:
         await in_database(services.view)(session=session)
@@ -236,7 +266,10 @@ async def test_a_disputed_salon_is_shown_no_pushed_code(moscow: Visitor) -> None
         assert heard[-1]["disputed"]
 
 
-async def test_a_lost_lease_writes_nothing_and_tells_nobody(moscow: Visitor) -> None:
+async def test_a_lost_lease_writes_nothing_and_tells_nobody(
+    moscow: Visitor, ways: Callable[[], Awaitable[None]]
+) -> None:
+    await ways()
     await in_database(moscow.pool_writes)(wanted="linked")
     lost = await in_database(claimed)(moscow)
     async with Tab(moscow.token) as tab:
@@ -251,7 +284,34 @@ async def test_a_lost_lease_writes_nothing_and_tells_nobody(moscow: Visitor) -> 
 
 
 @only_on_postgresql
-async def test_a_code_too_long_for_a_hint_is_written_and_read(moscow: Visitor) -> None:
+async def test_a_code_is_written_once_its_row_is_no_longer_locked(moscow: Visitor) -> None:
+    await in_database(moscow.pool_writes)(wanted="linked")
+    lease = await in_database(claimed)(moscow)
+    await pipeline_ready()
+    with psycopg.connect(conninfo()) as other:
+        other.execute("SELECT FROM whatsapp_session WHERE id = %s FOR UPDATE", [lease.session_id])
+        write = asyncio.create_task(
+            code_writes.write_qr(lease, status="qr", qr=code(1), qr_expires_at=after(60))
+        )
+        async with asyncio.timeout(60):
+            while not other.execute(WAITING).fetchall():
+                await asyncio.sleep(0.01)
+    await write
+    assert (await in_database(lambda: moscow.session)()).qr == code(1)
+
+
+# A thread waits for the row: a connection that is none of the pipeline's.
+WAITING = (
+    "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    " AND application_name <> 'whatsapp_codes'"
+)
+
+
+@only_on_postgresql
+async def test_a_code_too_long_for_a_hint_is_written_and_read(
+    moscow: Visitor, ways: Callable[[], Awaitable[None]]
+) -> None:
+    await ways()
     async with Tab(moscow.token) as tab:
         await settled(moscow, tab)
         lease = await in_database(claimed)(moscow)
@@ -265,19 +325,20 @@ async def test_pages_read_their_rows_when_the_listening_connection_was_lost(mosc
     async with Tab(moscow.token) as tab:
         await settled(moscow, tab)
         lease = await in_database(claimed)(moscow)
-        assert await in_database(end_listening)() == 1
+        await pipeline_ready()
+        assert await in_database(end_connections)() == 2
         await code_writes.write_qr(lease, status="qr", qr=code(1), qr_expires_at=after(60))
         await tab.receive_until("qr-update", qr=code(1))
         await code_writes.write_qr(lease, status="qr", qr=code(2), qr_expires_at=after(60))
         await tab.receive_until("qr-update", qr=code(2))
 
 
-def end_listening() -> int:
-    """End the connection by which this process hears of codes; how many there were."""
+def end_connections() -> int:
+    """End the connections by which this process writes and hears of codes; how many there were."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE query = %s AND datname = current_database()",
+            " WHERE (query = %s OR application_name = 'whatsapp_codes') AND datname = current_database()",
             [f"LISTEN {code_hints.CHANNEL}"],
         )
         return len(cursor.fetchall())

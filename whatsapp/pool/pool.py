@@ -31,7 +31,7 @@ from whatsapp.pool.lease_watch import LeaseWatch
 from whatsapp.pool.media_fetching import MediaFetcher
 from whatsapp.pool.process_lock import ProcessLock
 from whatsapp.pool.runner import SessionRunner
-from whatsapp.sessions import leases
+from whatsapp.sessions import code_writes, leases
 from whatsapp.sessions.leases import Lease
 
 log = structlog.get_logger("pool")
@@ -91,6 +91,7 @@ class SessionPool:
             sessions=self.runners,
         )
         await heartbeat.wait_for_database(stop)
+        code_writes.connect()
         watch = LeaseWatch(
             owner=self.name,
             seconds=self.settings.lease,

@@ -21,6 +21,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from config.shared.event_loops import OnePerLoop
 from config.shared.listening import listen_for_ever
 from whatsapp.crypto import encryption
 from whatsapp.models import Session
@@ -86,10 +87,9 @@ class _Subscribers:
     def __init__(self) -> None:
         self.by_session: dict[str, set[HintHandler]] = {}
         self.listening = asyncio.Event()
-        self._task = asyncio.create_task(
+        self.task: asyncio.Task[None] = asyncio.create_task(
             listen_for_ever(CHANNEL, self._dispatch, self._resync), name=f"listen:{CHANNEL}"
         )
-        self._task.add_done_callback(lambda task: _subscribers.pop(task.get_loop()))
 
     def _dispatch(self, payload: str) -> None:
         session_id, _space, hint = payload.partition(" ")
@@ -103,20 +103,13 @@ class _Subscribers:
                 handler(None)
 
 
-_subscribers: dict[asyncio.AbstractEventLoop, _Subscribers] = {}
-
-
-def _of_this_loop() -> _Subscribers:
-    loop = asyncio.get_running_loop()
-    if loop not in _subscribers:
-        _subscribers[loop] = _Subscribers()
-    return _subscribers[loop]
+_subscribers = OnePerLoop(_Subscribers)
 
 
 async def wait_until_listening() -> None:
     """Return when this event loop hears of codes, as it does from then on; at once on SQLite."""
     if connection.vendor == "postgresql":
-        await _of_this_loop().listening.wait()
+        await _subscribers.get().listening.wait()
 
 
 @contextlib.contextmanager
@@ -125,7 +118,7 @@ def subscribed(handler: HintHandler, session_id: uuid.UUID) -> Iterator[None]:
     if connection.vendor != "postgresql":
         yield
         return
-    by_session, key = _of_this_loop().by_session, str(session_id)
+    by_session, key = _subscribers.get().by_session, str(session_id)
     by_session.setdefault(key, set()).add(handler)
     try:
         yield

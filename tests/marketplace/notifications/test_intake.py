@@ -16,8 +16,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from config.shared import hints, listening
+from config.shared import hints
 from config.shared.endpoints import IngestRequest
+from config.shared.loop_connections import conninfo
 from marketplace.models import Company
 from marketplace.notifications import format, intake, quota, store
 from tests import ingest_client
@@ -306,7 +307,7 @@ def test_a_repeat_among_new_ones_has_its_number_and_all_of_them_alone_too() -> N
 @on_postgresql
 def test_pools_and_workers_are_woken_by_the_insertion() -> None:
     make_active()
-    with psycopg.connect(listening.conninfo(), autocommit=True) as listener:
+    with psycopg.connect(conninfo(), autocommit=True) as listener:
         for channel in (hints.POOLS, hints.WORKERS):
             listener.execute(f"LISTEN {channel}")
         intake.handle([ingest_request(request())])
