@@ -86,13 +86,15 @@ def _limits(session: Session, now: datetime) -> Limits:
 def settle_previous(lease: Lease) -> int:
     """Settle what an earlier holder of the lease left in doubt; return how many messages.
 
-    Raises LeaseLost.
+    Raises LeaseLost when there are any and the lease is not ours any more.
     """
+    left = Message.objects.filter(session_id=lease.session_id, status=Status.SENDING)
+    # As a rule there are none, and a restart asks it for every session: without a lock, for nobody but the
+    # lease's holder adds one.
+    if not left.exists():
+        return 0
     with transaction.atomic():
         _locked(lease)
-        left = Message.objects.filter(session_id=lease.session_id, status=Status.SENDING)
-        if not left.exists():  # as a rule; a restart asks it for every session
-            return 0
         return settle_unknown(left, cause="the pool that sent it is gone")
 
 

@@ -92,8 +92,12 @@ class Sender:
         return True
 
     def on_connected(self) -> None:
-        """The session is connected: what waited for that may go on."""
-        self._wanted, self._next_at, self._check_at, self._refusals = True, 0.0, 0.0, 0
+        """The session is connected: what waits for that may go on.
+
+        Whether anything does, the pool reads for all its sessions within a second (`notify`). To ask here
+        would be most of what the database does when hundreds connect at once, nearly always for nothing.
+        """
+        self._next_at, self._check_at, self._refusals = 0.0, 0.0, 0
 
     def due_at(self) -> float | None:
         """When there is something to do, by the monotonic clock."""
