@@ -6,8 +6,8 @@ FOLDER holds that service (`server.js`, `push_bench.js`, `schema.sql`) after `np
 the message through Redis and passes it on; ours gets a sealed hint by the commit of the row and sends what it
 says. This process writes QR codes with the pool's own function under leases of its own, and the pages are a
 process of their own (`bench.push_pages`); on the other side one Node process is both. The Node service writes
-no row for a code: its time compares with ours after the commit. Prints one JSON object: medians of the rounds
-in ms, the ratios, and our time before and after the commit. A frame with a later code counts for the codes
+no row for a code. Prints one JSON object: medians of the rounds in ms, our time before and after the commit,
+and the ratios of the whole and of what comes after the commit. A frame with a later code counts for the codes
 before it, which a page never needs.
 """
 

@@ -233,8 +233,8 @@ else:
         "tcp_keepalives_count": "2",
     }
     _options = DATABASES["default"].setdefault("OPTIONS", {})
-    _server_options = [*(f"-c {name}={value}" for name, value in _server_patience.items())]
-    _options["options"] = " ".join([*_server_options, *filter(None, [_options.get("options")])])
+    _server_options = " ".join(f"-c {name}={value}" for name, value in _server_patience.items())
+    _options["options"] = f"{_server_options} {_options.get('options', '')}".strip()
     _options.update({"pool": {"min_size": 1, "max_size": POOL_OF_CONNECTIONS, "timeout": 10}, **_patience})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -26,6 +26,7 @@ class TcpProxy:
         self._through: asyncio.Event
         self._pipes: set[asyncio.Task[None]] = set()
         self._server_ends: set[asyncio.StreamWriter] = set()
+        self._giving_up: asyncio.TimerHandle | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="tcp-proxy", daemon=True)
 
@@ -53,9 +54,7 @@ class TcpProxy:
         After `server_gives_up` seconds the server's ends of the connections are closed, as its system closes
         those whose other end answers no keepalive any more; clients are not told.
         """
-        self._call(self._set(False))
-        if server_gives_up is not None:
-            self._loop.call_soon_threadsafe(self._loop.call_later, server_gives_up, self._close_server_ends)
+        self._call(self._set(False, server_gives_up=server_gives_up))
 
     def block_after(self, words: bytes) -> None:
         """As `block`, at the moment when a client has sent these words: the server has them, and nothing
@@ -86,14 +85,18 @@ class TcpProxy:
         self.port = self._server.sockets[0].getsockname()[1]
         self._ready.set()
 
-    async def _set(self, through: bool, *, last: bytes = b"") -> None:
+    async def _set(self, through: bool, *, last: bytes = b"", server_gives_up: float | None = None) -> None:
         self._last = last
         (self._through.set if through else self._through.clear)()
+        if self._giving_up:
+            self._giving_up.cancel()
+            self._giving_up = None
+        if server_gives_up is not None:
+            self._giving_up = self._loop.call_later(server_gives_up, self._close_server_ends)
 
     def _close_server_ends(self) -> None:
-        if self.blocked:
-            for sink in self._server_ends:
-                sink.transport.abort()
+        for sink in self._server_ends:
+            sink.transport.abort()
 
     async def _close(self) -> None:
         self._server.close()

@@ -91,7 +91,6 @@ class SessionPool:
             sessions=self.runners,
         )
         await heartbeat.wait_for_database(stop)
-        code_writes.connect()
         watch = LeaseWatch(
             owner=self.name,
             seconds=self.settings.lease,
@@ -136,6 +135,7 @@ class SessionPool:
 
     async def _claim_and_watch(self) -> None:
         """Notify runners of due messages and of rows that others changed, and claim due sessions."""
+        code_writes.connect()
         while True:
             started, claimed = time.monotonic(), 0
             try:

@@ -3,11 +3,11 @@
 One statement writes a code and tells the pages (`code_hints`), which so hear of it at its commit. It goes
 through a pipeline, from the event loop to PostgreSQL without a thread. That commit does not wait for the
 disk: a code is good for seconds, and one that a server forgets when it loses its power is replaced by the
-next (until then pages show what the row says). What the pipeline has not written is written by threads, with
-connections of their own that are kept: there a locked row is waited for, and a lost lease or an error raised.
+next (until then pages show what the row says). What the pipeline has not written is written by a thread:
+there a locked row is waited for, and a lost lease or an error raised.
 """
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from config.shared import hints
-from config.shared.batches import Batches
-from config.shared.database import on_live_connection, with_kept_connection
+from config.shared.database import in_threads
 from config.shared.event_loops import OnePerLoop
 from config.shared.pipelines import Pipeline
 from whatsapp.models import Session
@@ -33,16 +32,8 @@ _UPDATE_AND_NOTIFY = (
 )
 _OPTIONS = "-c synchronous_commit=off -c lock_timeout=100ms -c application_name=whatsapp_codes"
 _COLUMNS = {column.name: column for column in Session._meta.concrete_fields}
-
-
-@dataclass(frozen=True, slots=True)
-class QrWrite:
-    """A code to be written under a lease."""
-
-    lease: Lease
-    status: str
-    qr: str
-    qr_expires_at: datetime
+# Their own: who waits at a page must not wait for the row writes of many sessions that start.
+_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="code-writes")
 
 
 def connect() -> Pipeline | None:
@@ -56,50 +47,37 @@ async def write_qr(lease: Lease, *, status: str, qr: str, qr_expires_at: datetim
     Raises LeaseLost when the lease is not ours any more. A session's next code may be written only when this
     has returned: codes that wait together are written in no order.
     """
-    write = QrWrite(lease, status, qr, qr_expires_at)
-    if connection.vendor != "postgresql":
-        await _writes.submit(write)
+    values = _stored(
+        status=status,
+        qr=qr,
+        qr_expires_at=qr_expires_at,
+        updated_at=timezone.now(),
+        id=lease.session_id,
+        lease_owner=lease.owner,
+        lease_token=lease.token,
+    )
+    if pipeline := connect():
+        hint = code_hints.seal(lease.session_id, status=status, qr=qr, qr_expires_at=qr_expires_at)
+        values += [code_hints.CHANNEL, hint]
+        written = await pipeline.execute([str(value) for value in values])
+        written = written or await in_threads(_threads, _execute, _UPDATE_AND_NOTIFY, values)
+    else:
+        written = await in_threads(_threads, _execute, _UPDATE, values)
+    if not written:
+        raise LeaseLost(f"session {lease.session_id}")
+    if not pipeline:
         hints.push(lease.session_id)
-    elif not await _pipelines.get().execute([str(value) for value in _values_and_hint(write)]):
-        await _writes.submit(write)
 
 
-def _write(writes: list[QrWrite]) -> list[LeaseLost | None]:
-    return [on_live_connection(_write_one, write) for write in writes]
+def _stored(**columns: Any) -> list[Any]:
+    """The values of these columns as Django stores them."""
+    return [_COLUMNS[name].get_db_prep_save(value, connection) for name, value in columns.items()]
 
 
-def _write_one(write: QrWrite) -> LeaseLost | None:
-    notifying = connection.vendor == "postgresql"
+def _execute(statement: str, values: list[Any]) -> bool:
     with connection.cursor() as cursor:
-        if notifying:
-            cursor.execute(_UPDATE_AND_NOTIFY, _values_and_hint(write))
-        else:
-            cursor.execute(_UPDATE, _values(write))
-        return None if cursor.fetchall() else LeaseLost(f"session {write.lease.session_id}")
-
-
-def _values_and_hint(write: QrWrite) -> list[Any]:
-    return [*_values(write), code_hints.CHANNEL, _hint(write)]
-
-
-def _hint(write: QrWrite) -> str:
-    session_id = write.lease.session_id
-    return code_hints.seal(session_id, status=write.status, qr=write.qr, qr_expires_at=write.qr_expires_at)
-
-
-def _values(write: QrWrite) -> list[Any]:
-    """The statements' parameters, as Django stores them."""
-    lease = write.lease
-    values = {
-        "status": write.status,
-        "qr": write.qr,
-        "qr_expires_at": write.qr_expires_at,
-        "updated_at": timezone.now(),
-        "id": lease.session_id,
-        "lease_owner": lease.owner,
-        "lease_token": lease.token,
-    }
-    return [_COLUMNS[name].get_db_prep_save(value, connection) for name, value in values.items()]
+        cursor.execute(statement, values)
+        return bool(cursor.fetchall())
 
 
 def _numbered(statement: str) -> str:
@@ -108,7 +86,4 @@ def _numbered(statement: str) -> str:
     return first + "".join(f"${number}{part}" for number, part in enumerate(others, start=1))
 
 
-_writes: Batches[QrWrite, None] = Batches(
-    with_kept_connection(_write), name="code-writes", threads=2, largest=1
-)
 _pipelines = OnePerLoop(lambda: Pipeline(_numbered(_UPDATE_AND_NOTIFY), name="codes", options=_OPTIONS))
